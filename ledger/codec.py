@@ -1,0 +1,262 @@
+"""MessagePack with one accepted byte form per value, read and written through the types of frozen dataclasses.
+
+A dataclass is an array of its fields in order; a tuple is an array; an optional is the value or nil; an enum is its
+number. There are no maps, floats or extension types. `decode` accepts exactly the bytes that `encode` gives: it
+re-encodes what it read and compares, so a longer integer form, an extra byte or an unknown field is refused.
+Limits stand in the types as `Annotated[…, Len(…)]` and `Annotated[…, Interval(…)]`.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import IntEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import msgpack
+from annotated_types import Interval, Len
+
+T = TypeVar("T")
+Arguments = list[Any]
+"""An untyped array of integers, strings, bytes, booleans, nil and arrays; whoever reads it checks its types."""
+
+DEPTH_MAX: Final = 16  # nesting of arrays in untyped values
+_BYTES_MAX_DEFAULT: Final = 2**20
+_ITEMS_MAX_DEFAULT: Final = 2**16
+
+pack: Final = cast(Callable[[object], bytes], msgpack.Packer(use_bin_type=True, autoreset=True).pack)
+
+
+class DecodeError(ValueError):
+    """These bytes are not the one accepted form of the wanted type; the message names the field."""
+
+
+def unpack(encoded: bytes) -> Any:
+    """The plain value of canonical bytes; raises DecodeError."""
+    try:
+        value = msgpack.unpackb(encoded, raw=False, strict_map_key=True, use_list=True)
+    except Exception as error:  # msgpack raises half a dozen kinds; all mean the same here
+        raise DecodeError(f"not MessagePack ({type(error).__name__})") from None
+    try:
+        canonical = pack(value)
+    except Exception:
+        raise DecodeError("holds a value that has no accepted form") from None
+    if canonical != encoded:
+        raise DecodeError("not the shortest form")
+    return value
+
+
+def encode(value: object) -> bytes:
+    """The one byte form of a dataclass."""
+    return pack(to_plain(value))
+
+
+def decode(kind: type[T], encoded: bytes) -> T:
+    """A dataclass from its byte form; raises DecodeError, never anything else."""
+    return cast(T, get_reader(cast(Any, kind))(unpack(encoded)))
+
+
+def from_plain(kind: type[T], plain: object) -> T:
+    """A typed value from lists, ints, strings and bytes; raises DecodeError."""
+    return cast(T, get_reader(cast(Any, kind))(plain))
+
+
+def to_plain(value: object) -> Any:
+    """Lists, ints, strings and bytes from a typed value."""
+    if isinstance(value, (bytes, str, int, NoneType)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    return [to_plain(getattr(value, name)) for name in _field_names(cast(Any, type(value)))]
+
+
+Reader = Callable[[Any], Any]
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    assert is_dataclass(kind), f"{kind} has no byte form"
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def get_reader(kind: Any) -> Reader:
+    """The function that checks and builds a value of this type from plain values."""
+    if isinstance(kind, NewType):
+        return get_reader(kind.__supertype__)
+    origin = get_origin(kind)
+    if origin is Annotated:
+        base, *limits = get_args(kind)
+        while isinstance(base, NewType):
+            base = base.__supertype__
+        if get_origin(base) is Annotated:
+            base, *inner = get_args(base)
+            limits = [*inner, *limits]
+        return _read_limited(base, limits)
+    if origin in (Union, UnionType):
+        return _read_union(get_args(kind))
+    if origin is tuple:
+        return _read_limited(kind, [])
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _read_dataclass(kind)
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return _read_enum(kind)
+    if kind is bool:
+        return _read_exact(bool)
+    if kind in (int, str, bytes):
+        return _read_limited(kind, [])
+    if kind == Arguments:
+        return _read_value
+    raise TypeError(f"{kind} has no byte form")
+
+
+def _read_limited(base: Any, limits: list[Any]) -> Reader:
+    low: Any = None
+    high: Any = None
+    for limit in limits:
+        if isinstance(limit, Interval):
+            low, high = limit.ge, limit.le
+        elif isinstance(limit, Len):
+            low, high = limit.min_length, limit.max_length
+    if base is int:
+        return _read_integer(-(2**63) if low is None else low, 2**63 - 1 if high is None else high)
+    if base in (str, bytes):
+        return _read_text(base, low or 0, _BYTES_MAX_DEFAULT if high is None else high)
+    if get_origin(base) is tuple:
+        return _read_tuple(get_args(base), low or 0, _ITEMS_MAX_DEFAULT if high is None else high)
+    raise TypeError(f"{base} takes no limits")
+
+
+def _read_integer(low: int, high: int) -> Reader:
+    def read(plain: Any) -> int:
+        if type(plain) is not int or not low <= plain <= high:
+            raise DecodeError(f"expected an integer from {low} to {high}")
+        return plain
+
+    return read
+
+
+def _read_text(base: Any, low: int, high: int) -> Reader:
+    size = f"{low}" if low == high else f"{low} to {high}"
+
+    def read(plain: Any) -> Any:
+        if type(plain) is not base or not low <= len(plain) <= high:
+            raise DecodeError(f"expected {'bytes' if base is bytes else 'text'} of length {size}")
+        return plain
+
+    return read
+
+
+def _read_exact(base: type) -> Reader:
+    def read(plain: Any) -> Any:
+        if type(plain) is not base:
+            raise DecodeError(f"expected {base.__name__}")
+        return plain
+
+    return read
+
+
+def _read_tuple(arguments: tuple[Any, ...], low: int, high: int) -> Reader:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        read_item = get_reader(arguments[0])
+
+        def read_many(plain: Any) -> tuple[Any, ...]:
+            if type(plain) is not list or not low <= len(plain) <= high:
+                raise DecodeError(f"expected a list of {low} to {high} items")
+            return tuple([read_item(item) for item in plain])
+
+        return read_many
+    readers = [get_reader(argument) for argument in arguments]
+
+    def read_fixed(plain: Any) -> tuple[Any, ...]:
+        if type(plain) is not list or len(plain) != len(readers):
+            raise DecodeError(f"expected a list of {len(readers)} items")
+        return tuple([reader(item) for reader, item in zip(readers, plain, strict=True)])
+
+    return read_fixed
+
+
+def _read_union(choices: tuple[Any, ...]) -> Reader:
+    """A union is told apart by the plain type: nil, int, str, bytes or list, each at most once."""
+    by_type: dict[type, Reader] = {}
+    for choice in choices:
+        plain_type = _plain_type(choice)
+        assert plain_type not in by_type, f"{choices} cannot be told apart"
+        by_type[plain_type] = (lambda plain: None) if choice is NoneType else get_reader(choice)
+
+    def read(plain: Any) -> Any:
+        reader = by_type.get(type(plain))
+        if reader is None:
+            raise DecodeError("expected " + " or ".join(sorted(kind.__name__ for kind in by_type)))
+        return reader(plain)
+
+    return read
+
+
+def _plain_type(kind: Any) -> type:
+    while True:
+        if isinstance(kind, NewType):
+            kind = kind.__supertype__
+        elif get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        else:
+            break
+    if kind in (NoneType, int, str, bytes, bool):
+        return cast(type, kind)
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return int
+    return list
+
+
+def _read_dataclass(kind: Any) -> Reader:
+    hints = get_type_hints(kind, include_extras=True)
+    names = _field_names(kind)
+    readers = [get_reader(hints[name]) for name in names]
+    count = len(names)
+
+    def read(plain: Any) -> Any:
+        if type(plain) is not list or len(plain) != count:
+            raise DecodeError(f"{kind.__name__} has {count} fields")
+        try:
+            return kind(*[reader(item) for reader, item in zip(readers, plain, strict=True)])
+        except DecodeError as error:
+            raise DecodeError(f"{_find_bad_field(kind, names, readers, plain)}: {error}") from None
+
+    return read
+
+
+def _find_bad_field(kind: Any, names: tuple[str, ...], readers: list[Reader], plain: list[Any]) -> str:
+    for name, reader, item in zip(names, readers, plain, strict=True):
+        try:
+            reader(item)
+        except DecodeError:
+            return f"{kind.__name__}.{name}"
+    return str(kind.__name__)
+
+
+def _read_enum(kind: type[IntEnum]) -> Reader:
+    members = {member.value: member for member in kind}
+
+    def read(plain: Any) -> IntEnum:
+        member = members.get(plain) if type(plain) is int else None
+        if member is None:
+            raise DecodeError(f"expected a {kind.__name__} number")
+        return member
+
+    return read
+
+
+def _read_value(plain: Any, depth: int = 0) -> Any:
+    """An untyped argument list: only what has one byte form, and not nested too deep."""
+    if depth > DEPTH_MAX:
+        raise DecodeError(f"nested deeper than {DEPTH_MAX}")
+    if depth == 0 and type(plain) is not list:
+        raise DecodeError("expected a list")
+    if type(plain) is list:
+        for item in plain:
+            _read_value(item, depth + 1)
+    elif not isinstance(plain, (int, str, bytes, NoneType)) or (
+        type(plain) is int and not -(2**63) <= plain <= 2**63 - 1
+    ):
+        raise DecodeError(f"a {type(plain).__name__} has no accepted form")
+    return plain
