@@ -81,6 +81,8 @@ def decode_bech32m(text: str) -> tuple[str, bytes]:
     """The prefix and payload of a BIP-350 text; raises InvalidAddressError on any other form."""
     if len(text) > _TEXT_CHARACTERS_MAX:
         raise InvalidAddressError("the address is too long")
+    if not text.isascii():  # before any change of case: the Kelvin sign, for one, turns into a plain k
+        raise InvalidAddressError("the address holds a character that bech32m does not use")
     if text.lower() != text and text.upper() != text:
         raise InvalidAddressError("the address mixes upper and lower case")
     text = text.lower()

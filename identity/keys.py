@@ -11,7 +11,7 @@ A signature has exactly one accepted form, so nobody but the signer can make a s
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import nacl.bindings as sodium
@@ -59,9 +59,9 @@ class PublicKey:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PrivateKey:
-    """A secret of 32 bytes on a curve. Its repr never shows the secret."""
+    """A secret of 32 bytes on a curve. Its repr never shows the secret; without slots, to keep what it derives."""
 
     key_type: KeyType
     secret: bytes
@@ -76,24 +76,29 @@ class PrivateKey:
     def __repr__(self) -> str:
         return f"PrivateKey({self.key_type.name}, <secret>)"
 
-    @property
+    @cached_property
     def public_key(self) -> PublicKey:
         """The matching public key."""
         if self.key_type is KeyType.ED25519:
-            return PublicKey(self.key_type, sodium.crypto_sign_seed_keypair(self.secret)[0])
-        point = self._ecdsa().public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+            return PublicKey(self.key_type, self._ed25519[0])
+        point = self._ecdsa.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         return PublicKey(self.key_type, point)
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature; deterministic (RFC 8032, RFC 6979), so the same message gives the same bytes."""
         if self.key_type is KeyType.ED25519:
-            _, secret_and_public = sodium.crypto_sign_seed_keypair(self.secret)
-            return sodium.crypto_sign(message, secret_and_public)[:SIGNATURE_BYTES]
-        der = self._ecdsa().sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))
+            return sodium.crypto_sign(message, self._ed25519[1])[:SIGNATURE_BYTES]
+        der = self._ecdsa.sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))
         r, s = decode_dss_signature(der)
         order = _GROUP_ORDERS[self.key_type]
         return r.to_bytes(32, "big") + min(s, order - s).to_bytes(32, "big")
 
+    @cached_property
+    def _ed25519(self) -> tuple[bytes, bytes]:
+        """The public key, and the secret followed by it: libsodium signs with that."""
+        return sodium.crypto_sign_seed_keypair(self.secret)
+
+    @cached_property
     def _ecdsa(self) -> ec.EllipticCurvePrivateKey:
         return ec.derive_private_key(int.from_bytes(self.secret, "big"), _CURVES[self.key_type])
 
@@ -121,7 +126,10 @@ def check_public_key(public_key: PublicKey) -> None:
 
 
 def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) -> bool:
-    """Whether this is the one accepted signature form of this key over this message. Never raises."""
+    """Whether this is the one accepted signature form of this key over this message. Never raises.
+
+    Ed25519 without cofactor: S·B = R + h·A holds exactly, S is below the group order, neither A nor R has small order.
+    """
     if len(signature) != SIGNATURE_BYTES or len(public_key.key) != PUBLIC_KEY_BYTES[public_key.key_type]:
         return False
     if public_key.key_type is KeyType.ED25519:

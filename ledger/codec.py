@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -67,7 +68,7 @@ def to_plain(value: object) -> Any:
         return value
     if isinstance(value, (tuple, list)):
         return [to_plain(item) for item in value]
-    return [to_plain(getattr(value, name)) for name in _field_names(cast(Any, type(value)))]
+    return _get_writer(cast(Any, type(value)))(value)
 
 
 Reader = Callable[[Any], Any]
@@ -77,6 +78,17 @@ Reader = Callable[[Any], Any]
 def _field_names(kind: type) -> tuple[str, ...]:
     assert is_dataclass(kind), f"{kind} has no byte form"
     return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _get_writer(kind: type) -> Callable[[Any], list[Any]]:
+    """The function that lists a dataclass's fields; fields that are plain already are not looked into again."""
+    names = _field_names(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    if len(names) > 1 and all(_plain_type(hints[name]) in (int, str, bytes, bool) for name in names):
+        get_fields = attrgetter(*names)
+        return lambda value: list(get_fields(value))
+    return lambda value: [to_plain(getattr(value, name)) for name in names]
 
 
 @cache
@@ -194,6 +206,7 @@ def _read_union(choices: tuple[Any, ...]) -> Reader:
 
 
 def _plain_type(kind: Any) -> type:
+    """Which plain type carries this type; list for whatever is none of the simple ones."""
     while True:
         if isinstance(kind, NewType):
             kind = kind.__supertype__

@@ -1,0 +1,118 @@
+"""From the genesis document to the first state and block 0."""
+
+from dataclasses import fields
+from typing import Final
+
+from ledger.memory_store import MemoryStore
+
+from genesis.document import GenesisDocument, GenesisError
+from identity.address import NetworkKind, compute_module_address, parse_address
+from ledger.block import HEADER_VERSION, Header
+from ledger.chain import initialise_store
+from ledger.codec import DecodeError, encode, from_plain
+from ledger.committee import Committee, Member
+from ledger.primitives import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    BlockHash,
+    ChainId,
+    ConsensusKey,
+    Height,
+    NodeKey,
+    RootHash,
+    Round,
+    Signature,
+    TimeMs,
+)
+from ledger.state import State
+from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
+from ledger.store import Store
+from vm.native.accounts import put_account
+from vm.native.network import NodeRole, RegisteredNode, put_node
+from vm.parameters import Parameters, put_parameters
+
+_NO_HASH: Final = BlockHash(bytes(HASH_BYTES))
+_NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
+
+
+def build_parameters(document: GenesisDocument) -> Parameters:
+    """The first parameters; raises GenesisError when one is out of bounds."""
+    try:
+        return from_plain(Parameters, [getattr(document.parameters, field.name) for field in fields(Parameters)])
+    except DecodeError as error:
+        raise GenesisError(f"genesis parameters: {error}") from None
+
+
+def build_committee(document: GenesisDocument) -> Committee:
+    """The first committee, in the document's order; raises GenesisError without super nodes."""
+    members = []
+    for node in document.super_nodes:
+        assert node.consensus_key is not None, "the document has checked it"
+        operator = parse_address(node.operator, document.network_kind)
+        members.append(Member(operator, ConsensusKey(bytes.fromhex(node.consensus_key[2:]))))
+    if not members:
+        raise GenesisError("genesis nodes: name at least one super node (carlive genesis add-node)")
+    if document.network_kind is not NetworkKind.DEVNET and len(members) < 4:
+        raise GenesisError(f"genesis nodes: {document.network} needs at least 4 super nodes, not {len(members)}")
+    return Committee(tuple(members))
+
+
+def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
+    """Every key of the first state."""
+    state = State(lambda key: None, lambda start, stop: iter(()))
+    put_parameters(state, build_parameters(document))
+    committee = encode(build_committee(document))
+    state.put(COMMITTEE_KEY, committee)
+    state.put(NEXT_COMMITTEE_KEY, committee)
+    for allocation in document.allocations:
+        if allocation.module is not None:
+            address = compute_module_address(allocation.module)
+        else:
+            assert allocation.account is not None, "the document has checked it"
+            address = parse_address(allocation.account, document.network_kind)
+        put_account(state, address, 0, int(allocation.amount_grains))
+    for node in document.nodes:
+        put_node(
+            state,
+            RegisteredNode(
+                key=NodeKey(bytes.fromhex(node.node_key[2:])),
+                certificate_signature=Signature(bytes.fromhex(node.node_certificate_signature[2:])),
+                operator=parse_address(node.operator, document.network_kind),
+                role=NodeRole[node.role.upper()],
+                name=node.name,
+                addresses=tuple(node.addresses),
+            ),
+        )
+    return state.changes
+
+
+def build_genesis_header(document: GenesisDocument, state_root: RootHash) -> Header:
+    """Block 0's header; its hash is the genesis hash that every signature of this chain commits to."""
+    committee_hash = build_committee(document).hash
+    return Header(
+        version=HEADER_VERSION,
+        chain_id=ChainId(document.chain_id),
+        height=Height(0),
+        round=Round(0),
+        time_ms=TimeMs(document.time_ms),
+        previous_hash=_NO_HASH,
+        proposer=_NO_PROPOSER,
+        transactions_root=EMPTY_ROOT,
+        evidence_root=EMPTY_ROOT,
+        state_root=state_root,
+        receipts_root=EMPTY_ROOT,
+        committee_hash=committee_hash,
+        next_committee_hash=committee_hash,
+        parameters_hash=build_parameters(document).hash,
+    )
+
+
+def initialise_chain(store: Store, document: GenesisDocument) -> Header:
+    """Fill an empty store with block 0 and the first state."""
+    changes = build_first_state(document)
+    return initialise_store(store, lambda state_root: build_genesis_header(document, state_root), changes)
+
+
+def compute_genesis_hash(document: GenesisDocument) -> BlockHash:
+    """The hash of block 0, without a store."""
+    return initialise_chain(MemoryStore(), document).hash

@@ -1,0 +1,180 @@
+"""The genesis document: the one file every node of a network shares, and from which the first state follows.
+
+It is JSON; amounts are decimal strings of grains, bytes are 0x-hex, addresses are bech32m of the network it names.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from identity.address import Address, InvalidAddressError, NetworkKind, parse_address
+from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
+from ledger.committee import COMMITTEE_MEMBERS_MAX
+from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS
+from vm.native.iov import MODULE_ACCOUNTS
+
+GENESIS_FORMAT: Final = "carlive-genesis/1"
+GENESIS_BYTES_MAX: Final = 16 * 2**20
+ALLOCATIONS_MAX: Final = 200_000
+
+HexKey = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]
+HexSignature = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{128}$")]
+GrainsText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
+_ENDPOINT: Final = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")
+
+
+class GenesisError(ValueError):
+    """The document breaks a rule; the message names the field and what to do."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class GenesisParameters(_Model):
+    """The chain's first parameters; the bounds are those of vm/parameters.py and are checked there."""
+
+    block_interval_ms: int
+    block_gas_max: int
+    block_bytes_max: int
+    block_transactions_max: int
+    price_floor_grains: int
+    propose_timeout_ms: int
+    propose_timeout_step_ms: int
+    vote_timeout_ms: int
+    vote_timeout_step_ms: int
+    clock_precision_ms: int
+    message_delay_ms: int
+
+
+class Allocation(_Model):
+    """Who holds what at the start: an account by address, or a module account by name."""
+
+    account: str | None = None
+    module: str | None = None
+    amount_grains: GrainsText
+
+    @model_validator(mode="after")
+    def _names_one_holder(self) -> Self:
+        if (self.account is None) == (self.module is None):
+            raise ValueError("an allocation names either an account or a module")
+        if self.module is not None and self.module not in MODULE_ACCOUNTS:
+            raise ValueError(f"there is no module account {self.module}; there are {', '.join(MODULE_ACCOUNTS)}")
+        return self
+
+
+class GenesisNode(_Model):
+    """A node that may connect from the start. A super node has a consensus key and a seat in the first committee."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    role: Literal["super_node", "observer", "gateway"] = "super_node"
+    operator: str
+    """Address of the operator's account."""
+    consensus_key: HexKey | None = None
+    node_key: HexKey
+    node_certificate_signature: HexSignature
+    addresses: Annotated[list[str], Field(max_length=4)] = []
+    """host:port where it listens for peers."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.role == "super_node") != (self.consensus_key is not None):
+            raise ValueError("exactly the super nodes have a consensus key")
+        for address in self.addresses:
+            if not _ENDPOINT.match(address) or not 0 < int(address.rpartition(":")[2]) < 65_536:
+                raise ValueError(f"{address!r} is not host:port")
+        return self
+
+
+class GenesisDocument(_Model):
+    """Everything that nodes must agree on before the first block."""
+
+    format: Literal["carlive-genesis/1"]
+    chain_id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
+    network: Literal["mainnet", "testnet", "devnet"]
+    time_ms: Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+    parameters: GenesisParameters
+    allocations: Annotated[list[Allocation], Field(max_length=ALLOCATIONS_MAX)]
+    nodes: Annotated[list[GenesisNode], Field(max_length=256)]
+
+    @property
+    def network_kind(self) -> NetworkKind:
+        """Which address texts belong to this network."""
+        return NetworkKind[self.network.upper()]
+
+    @property
+    def super_nodes(self) -> list[GenesisNode]:
+        """The first committee, in its order."""
+        return [node for node in self.nodes if node.role == "super_node"]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        total = sum(int(allocation.amount_grains) for allocation in self.allocations)
+        if total != SUPPLY_GRAINS:
+            raise ValueError(f"allocations add up to {total} grains; the supply is {SUPPLY_GRAINS}")
+        for allocation in self.allocations:
+            if allocation.account is not None:
+                _parse(allocation.account, self.network_kind)
+        holders = [allocation.account or f"module {allocation.module}" for allocation in self.allocations]
+        _refuse_repeats("allocation", holders)
+        for node in self.nodes:
+            _parse(node.operator, self.network_kind)
+            for key in (node.consensus_key, node.node_key):
+                if key is not None:
+                    _check_key(node.name, key)
+        _refuse_repeats("node name", [node.name for node in self.nodes])
+        keys = [key for node in self.nodes for key in (node.consensus_key, node.node_key) if key is not None]
+        _refuse_repeats("key", keys)
+        if len(self.super_nodes) > COMMITTEE_MEMBERS_MAX:
+            raise ValueError(f"a committee has at most {COMMITTEE_MEMBERS_MAX} super nodes")
+        return self
+
+
+def parse_genesis(text: bytes) -> GenesisDocument:
+    """Read and check a document; raises GenesisError with one sentence."""
+    if len(text) > GENESIS_BYTES_MAX:
+        raise GenesisError(f"a genesis file has at most {GENESIS_BYTES_MAX} bytes")
+    try:
+        plain = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise GenesisError(f"the genesis file is not JSON: {error}") from None
+    return load_genesis(plain)
+
+
+def load_genesis(plain: Any) -> GenesisDocument:
+    """A document from parsed JSON; raises GenesisError."""
+    try:
+        return GenesisDocument.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "document"
+        raise GenesisError(f"genesis {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def format_genesis(document: GenesisDocument) -> bytes:
+    """The file's bytes: indented, in field order."""
+    return orjson.dumps(document.model_dump(exclude_none=True), option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _parse(text: str, network: NetworkKind) -> Address:
+    try:
+        return parse_address(text, network)
+    except InvalidAddressError as error:
+        raise ValueError(f"{text}: {error}") from None
+
+
+def _check_key(name: str, key: str) -> None:
+    try:
+        check_public_key(PublicKey(KeyType.ED25519, bytes.fromhex(key[2:])))
+    except InvalidKeyError as error:
+        raise ValueError(f"{name}: {key} is not acceptable: {error}") from None
+
+
+def _refuse_repeats(what: str, values: list[str]) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value} stands twice")
+        seen.add(value)

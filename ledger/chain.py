@@ -1,0 +1,281 @@
+"""The chain as it is stored: blocks, certificates, receipts, state and its tree, committed one atomic write a block."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.block import Block, CertifiedBlock, CommitCertificate, Header
+from ledger.codec import decode, encode, pack, unpack
+from ledger.committee import Committee
+from ledger.merkle import compute_leaf_hash, compute_root
+from ledger.primitives import EMPTY_ROOT, BlockHash, Height, RootHash, Round
+from ledger.receipt import Receipt
+from ledger.state import State, end_of_prefix
+from ledger.state_keys import COMMITTEE_KEY
+from ledger.state_proof import StateProof, build_state_proof
+from ledger.store import Change, ReadView, Store
+from ledger.store_keys import (
+    FORMAT_KEY,
+    HEAD_KEY,
+    VALUE_PREFIX,
+    block_hash_store_key,
+    block_store_key,
+    certificate_store_key,
+    receipts_store_key,
+    value_store_key,
+)
+from ledger.tree import StateTree
+
+STORE_FORMAT: Final = 1
+CACHED_VALUES_MAX: Final = 100_000  # state values kept decoded from the store, about 25 MB
+CACHED_NODES_MAX: Final = 40_000  # tree nodes kept decoded, about 50 MB
+VIEWS_MAX: Final = 64  # heights whose state can still be read; each view keeps old versions on disk
+
+
+class UnknownFormatError(Exception):
+    """The store was written by another version of this software."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last final block and what the next header must say about it."""
+
+    header: Header
+    state_root: RootHash
+    """Root after this block."""
+    receipts_root: RootHash
+    """Root of this block's receipts."""
+    is_sealed: bool
+    """Whether the header itself already states the root of the current state: nothing is left to certify."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredHead:
+    height: Height
+    state_root: RootHash
+    receipts_root: RootHash
+    is_sealed: bool
+
+
+class Chain:
+    """Reads and extends one stored chain. Not thread-safe, except for the views it hands out."""
+
+    def __init__(self, store: Store, *, views_max: int = VIEWS_MAX) -> None:
+        """Open a store that `initialise_store` or an earlier run has filled."""
+        stored_format = store.get(FORMAT_KEY)
+        if stored_format != bytes([STORE_FORMAT]):
+            raise UnknownFormatError(f"the store has format {stored_format!r}, this version reads {STORE_FORMAT}")
+        self._store = store
+        self._tree = StateTree(store.get, CACHED_NODES_MAX)
+        self._values = _ValueCache(CACHED_VALUES_MAX)
+        self._views: OrderedDict[int, _SharedView] = OrderedDict()
+        self._views_max = views_max
+        encoded_head = store.get(HEAD_KEY)
+        assert encoded_head is not None, "a store with a format has a head"
+        stored = decode(_StoredHead, encoded_head)
+        self._head = Head(
+            self._load_block(stored.height).header, stored.state_root, stored.receipts_root, stored.is_sealed
+        )
+        self._keep_view()
+
+    @property
+    def head(self) -> Head:
+        """The last final block."""
+        return self._head
+
+    @property
+    def store(self) -> Store:
+        """The store beneath, for the history index."""
+        return self._store
+
+    def open_state(self) -> State:
+        """An overlay on the state after the head."""
+        return State(self._get_value, self._iterate_values)
+
+    def commit(
+        self, certified: CertifiedBlock, receipts: Sequence[Receipt], changes: dict[bytes, bytes | None]
+    ) -> Head:
+        """Make an executed block the head: values, tree, receipts, block and height in one synced write."""
+        header = certified.block.header
+        assert header.height == self._head.header.height + 1, "blocks are committed in order"
+        encoded_receipts = [encode(receipt) for receipt in receipts]
+        update = self._tree.compute_update(changes)
+        receipts_root = compute_root([compute_leaf_hash(encoded) for encoded in encoded_receipts])
+        is_sealed = update.root == header.state_root and receipts_root == header.receipts_root
+        head = Head(header, update.root, receipts_root, is_sealed)
+        writes = _list_block_writes(certified, encoded_receipts, head)
+        writes.extend([(VALUE_PREFIX + key, value) for key, value in changes.items()])
+        writes.extend(update.node_changes)
+        self._store.write(writes, sync=True)
+        self._tree.accept(update)
+        self._values.update(changes)
+        self._head = head
+        self._keep_view()
+        return head
+
+    def get_block(self, height: int) -> CertifiedBlock | None:
+        """A final block with its certificate."""
+        encoded = self._store.get(block_store_key(height))
+        encoded_certificate = self._store.get(certificate_store_key(height))
+        if encoded is None or encoded_certificate is None:
+            return None
+        return CertifiedBlock(decode(Block, encoded), decode(CommitCertificate, encoded_certificate))
+
+    def get_encoded_block(self, height: int) -> tuple[bytes, bytes] | None:
+        """Block and certificate as stored, for peers that catch up."""
+        encoded = self._store.get(block_store_key(height))
+        encoded_certificate = self._store.get(certificate_store_key(height))
+        return None if encoded is None or encoded_certificate is None else (encoded, encoded_certificate)
+
+    def get_receipts(self, height: int) -> list[Receipt] | None:
+        """The receipts of a block, in its order."""
+        encoded = self._store.get(receipts_store_key(height))
+        return None if encoded is None else [decode(Receipt, each) for each in unpack(encoded)]
+
+    def find_height(self, block_hash: BlockHash) -> Height | None:
+        """The height of a final block."""
+        encoded = self._store.get(block_hash_store_key(block_hash))
+        return None if encoded is None else Height(int.from_bytes(encoded, "big"))
+
+    def get_committee(self) -> Committee:
+        """Who finalises the block after the head."""
+        encoded = self._get_value(COMMITTEE_KEY)
+        assert encoded is not None, "genesis sets the committee"
+        return decode(Committee, encoded)
+
+    def prove(self, state_key: bytes) -> StateProof:
+        """Proof of a value, or of its absence, against `head.state_root`."""
+        return build_state_proof(self._store.get, state_key, self._store.get(value_store_key(state_key)))
+
+    @property
+    def earliest_view_height(self) -> Height:
+        """The lowest height whose state can still be read."""
+        return Height(next(iter(self._views)) if self._views else self._head.header.height)
+
+    @contextmanager
+    def open_view(self, height: int) -> Iterator["StateView"]:
+        """The state after a recent block, for other threads too; raises KeyError when it is not kept."""
+        shared = self._views[height]
+        shared.readers += 1
+        try:
+            yield StateView(shared.view)
+        finally:
+            shared.release()
+
+    def close(self) -> None:
+        """Let go of the views; the store is closed by whoever opened it."""
+        while self._views:
+            self._views.popitem()[1].release()
+
+    def _get_value(self, state_key: bytes) -> bytes | None:
+        return self._values.get(state_key, self._store)
+
+    def _iterate_values(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._store.iterate(VALUE_PREFIX + start, VALUE_PREFIX + stop):
+            yield key[1:], value
+
+    def _load_block(self, height: int) -> Block:
+        encoded = self._store.get(block_store_key(height))
+        assert encoded is not None, f"block {height} is missing from the store"
+        return decode(Block, encoded)
+
+    def _keep_view(self) -> None:
+        if self._views_max == 0:
+            return
+        self._views[self._head.header.height] = _SharedView(self._store.take_view())
+        while len(self._views) > self._views_max:
+            self._views.popitem(last=False)[1].release()
+
+
+class StateView:
+    """The state after one block, frozen."""
+
+    def __init__(self, view: ReadView) -> None:
+        self._view = view
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self._view.get(VALUE_PREFIX + key)
+
+    def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs whose key starts with the prefix, in byte order."""
+        for key, value in self._view.iterate(VALUE_PREFIX + prefix, VALUE_PREFIX + end_of_prefix(prefix)):
+            yield key[1:], value
+
+
+class _SharedView:
+    """A view that closes when the chain and the last reader have let go of it."""
+
+    def __init__(self, view: ReadView) -> None:
+        self.view = view
+        self.readers = 1
+
+    def release(self) -> None:
+        self.readers -= 1
+        if self.readers == 0:
+            self.view.close()
+
+
+class _ValueCache:
+    """Recently used state values in two generations: when the young one is full it becomes the old one."""
+
+    def __init__(self, size_max: int) -> None:
+        self._generation_max = size_max // 2
+        self._young: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes, store: Store) -> bytes | None:
+        """The cached value, else the store's."""
+        young = self._young
+        if key in young:
+            return young[key]
+        value = self._old[key] if key in self._old else store.get(VALUE_PREFIX + key)
+        self._put(key, value)
+        return value
+
+    def update(self, changes: dict[bytes, bytes | None]) -> None:
+        """Take over what was committed."""
+        for key, value in changes.items():
+            self._put(key, value)
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        self._young[key] = value
+        if len(self._young) >= self._generation_max:
+            self._old, self._young = self._young, {}
+
+
+def initialise_store(
+    store: Store, build_header: Callable[[RootHash], Header], changes: dict[bytes, bytes | None]
+) -> Header:
+    """Write block 0 and the first state; the header is built from the first state's root."""
+    assert store.get(FORMAT_KEY) is None, "the store holds a chain already"
+    update = StateTree(store.get, CACHED_NODES_MAX).compute_update(changes)
+    header = build_header(update.root)
+    certificate = CommitCertificate(Height(0), Round(0), header.hash, ())
+    certified = CertifiedBlock(Block(header, (), ()), certificate)
+    writes = _list_block_writes(certified, [], Head(header, update.root, EMPTY_ROOT, is_sealed=True))
+    writes.append((FORMAT_KEY, bytes([STORE_FORMAT])))
+    writes.extend([(VALUE_PREFIX + key, value) for key, value in changes.items()])
+    writes.extend(update.node_changes)
+    store.write(writes, sync=True)
+    return header
+
+
+def is_initialised(store: Store) -> bool:
+    """Whether the store holds a chain."""
+    return store.get(FORMAT_KEY) is not None
+
+
+def _list_block_writes(certified: CertifiedBlock, encoded_receipts: list[bytes], head: Head) -> list[Change]:
+    header = certified.block.header
+    height = header.height
+    stored = _StoredHead(height, head.state_root, head.receipts_root, head.is_sealed)
+    return [
+        (block_store_key(height), encode(certified.block)),
+        (certificate_store_key(height), encode(certified.certificate)),
+        (receipts_store_key(height), pack(encoded_receipts)),
+        (block_hash_store_key(header.hash), height.to_bytes(8, "big")),
+        (HEAD_KEY, encode(stored)),
+    ]

@@ -1,0 +1,87 @@
+"""The state during a block: committed values beneath, this block's changes above, a journal to undo a failed call."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+_ABSENT: Final = object()
+
+Get = Callable[[bytes], bytes | None]
+Iterate = Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]
+
+
+class StateReader(Protocol):
+    """What views and queries need."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        ...
+
+    def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs whose key starts with the prefix, in byte order."""
+        ...
+
+
+class State:
+    """One overlay for a whole block. `get_mark` and `undo_to` bracket what may have to be taken back."""
+
+    def __init__(self, get_committed: Get, iterate_committed: Iterate) -> None:
+        self._get_committed = get_committed
+        self._iterate_committed = iterate_committed
+        self._changes: dict[bytes, bytes | None] = {}
+        self._journal: list[tuple[bytes, object]] = []
+
+    @property
+    def changes(self) -> dict[bytes, bytes | None]:
+        """Everything written so far; None means deleted."""
+        return self._changes
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as this block sees it now, or None."""
+        changes = self._changes
+        return changes[key] if key in changes else self._get_committed(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a value."""
+        changes = self._changes
+        self._journal.append((key, changes.get(key, _ABSENT)))
+        changes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key; removing an absent one is harmless."""
+        changes = self._changes
+        self._journal.append((key, changes.get(key, _ABSENT)))
+        changes[key] = None
+
+    def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs whose key starts with the prefix, in byte order, this block's changes included."""
+        changed = {key: value for key, value in self._changes.items() if key.startswith(prefix)}
+        merged: dict[bytes, bytes] = dict(self._iterate_committed(prefix, end_of_prefix(prefix)))
+        for key in sorted(merged.keys() | changed.keys()):
+            value = changed[key] if key in changed else merged[key]
+            if value is not None:
+                yield key, value
+
+    def get_mark(self) -> int:
+        """A point to return to."""
+        return len(self._journal)
+
+    def undo_to(self, mark: int) -> None:
+        """Take back everything written since the mark."""
+        changes, journal = self._changes, self._journal
+        while len(journal) > mark:
+            key, previous = journal.pop()
+            if previous is _ABSENT:
+                del changes[key]
+            else:
+                changes[key] = previous  # type: ignore[assignment]  # the journal holds what changes held
+
+    def forget_marks(self) -> None:
+        """What was written so far stays; the journal starts anew."""
+        self._journal.clear()
+
+
+def end_of_prefix(prefix: bytes) -> bytes:
+    """The first key after all keys with this prefix."""
+    stripped = prefix.rstrip(b"\xff")
+    assert stripped, "a prefix of 0xff bytes has no end"
+    return stripped[:-1] + bytes([stripped[-1] + 1])

@@ -1,0 +1,68 @@
+"""How the store's one key space is divided: a first byte per kind of record, never reused.
+
+| first byte | record                                                               |
+|------------|----------------------------------------------------------------------|
+| M          | format, chain head                                                   |
+| v          | state key -> value                                                   |
+| n          | state tree node (see ledger/tree.py)                                 |
+| B          | height -> block                                                      |
+| C          | height -> commit certificate                                         |
+| R          | height -> receipts                                                   |
+| H          | block hash -> height                                                 |
+| t          | transaction id -> height, index (history index, can be rebuilt)      |
+| a          | address, height, index -> transaction id (history index)             |
+| i          | how far the history index has come                                   |
+"""
+
+from typing import Final
+
+from identity.address import Address
+from ledger.primitives import BlockHash, Height, TransactionId
+
+FORMAT_KEY: Final = b"Mformat"
+HEAD_KEY: Final = b"Mhead"
+INDEXED_HEIGHT_KEY: Final = b"i"
+VALUE_PREFIX: Final = b"v"
+ADDRESS_HISTORY: Final = b"a"
+_HEIGHT_BYTES: Final = 8
+_INDEX_BYTES: Final = 4
+
+
+def value_store_key(state_key: bytes) -> bytes:
+    """Where a state value lies."""
+    return VALUE_PREFIX + state_key
+
+
+def block_store_key(height: int) -> bytes:
+    return b"B" + height.to_bytes(_HEIGHT_BYTES, "big")
+
+
+def certificate_store_key(height: int) -> bytes:
+    return b"C" + height.to_bytes(_HEIGHT_BYTES, "big")
+
+
+def receipts_store_key(height: int) -> bytes:
+    return b"R" + height.to_bytes(_HEIGHT_BYTES, "big")
+
+
+def block_hash_store_key(block_hash: BlockHash) -> bytes:
+    return b"H" + block_hash
+
+
+def transaction_store_key(transaction_id: TransactionId) -> bytes:
+    return b"t" + transaction_id
+
+
+def address_history_prefix(address: Address) -> bytes:
+    return ADDRESS_HISTORY + address
+
+
+def address_history_key(address: Address, height: Height, index: int) -> bytes:
+    """Sorts an account's transactions by block, then position."""
+    return ADDRESS_HISTORY + address + height.to_bytes(_HEIGHT_BYTES, "big") + index.to_bytes(_INDEX_BYTES, "big")
+
+
+def parse_address_history_key(key: bytes) -> tuple[int, int]:
+    """Height and index of a history entry."""
+    position = key[-_HEIGHT_BYTES - _INDEX_BYTES :]
+    return int.from_bytes(position[:_HEIGHT_BYTES], "big"), int.from_bytes(position[_HEIGHT_BYTES:], "big")

@@ -1,0 +1,167 @@
+"""A node's settings: one table for config.toml, environment variables and flags, in rising order of precedence."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from node.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX: Final = "CARLIVE_"
+_LOG_STYLES: Final = ("auto", "pretty", "json")
+
+
+def _setting(section: str, default: Any, explanation: str) -> Any:
+    return field(default=default, metadata={"section": section, "help": explanation})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Every setting with its default. `rpc_port` is `port` under `[rpc]`, CARLIVE_RPC_PORT and --rpc-port."""
+
+    node_name: str = _setting("node", "super-node", "Name shown to peers and in logs.")
+    node_log_style: str = _setting("node", "auto", "auto (readable on a terminal, else JSON), pretty or json.")
+    node_log_levels: tuple[str, ...] = _setting(
+        "node", ("default=info",), "Level per component, for instance default=info, consensus=debug."
+    )
+    p2p_host: str = _setting("p2p", "0.0.0.0", "Address to listen on for other nodes.")  # noqa: S104  # peers are remote
+    p2p_port: int = _setting("p2p", 8646, "Port to listen on for other nodes.")
+    p2p_peers: tuple[str, ...] = _setting(
+        "p2p", (), "Where to find peers, as NODEKEY@host:port; adds to the addresses that the chain's registry knows."
+    )
+    p2p_inbound_max: int = _setting("p2p", 64, "Most connections that others may open to this node.")
+    rpc_host: str = _setting("rpc", "127.0.0.1", "Address to serve JSON-RPC and WebSocket on.")
+    rpc_port: int = _setting("rpc", 8645, "Port to serve JSON-RPC and WebSocket on.")
+    rpc_body_bytes_max: int = _setting("rpc", 2**20, "Largest request body in bytes.")
+    rpc_batch_calls_max: int = _setting("rpc", 1_000, "Most calls in one batch.")
+    rpc_connections_max: int = _setting("rpc", 1_024, "Most open connections in all.")
+    rpc_connections_per_address_max: int = _setting("rpc", 128, "Most open connections from one address.")
+    rpc_allowed_hosts: tuple[str, ...] = _setting(
+        "rpc", (), "Host names this node is reached by, besides localhost and its own address (DNS rebinding guard)."
+    )
+    rpc_allowed_origins: tuple[str, ...] = _setting(
+        "rpc", (), "Web origins whose pages may call this node, for instance https://wallet.example (CORS)."
+    )
+    ops_host: str = _setting("ops", "127.0.0.1", "Address to serve /livez, /readyz, /metrics and /version on.")
+    ops_port: int = _setting("ops", 8647, "Port of the operators' endpoints.")
+    ops_ready_silence_ms: int = _setting("ops", 10_000, "/readyz fails when work has waited this long without a block.")
+    mempool_transactions_max: int = _setting("mempool", 50_000, "Most transactions waiting for a block.")
+    mempool_bytes_max: int = _setting("mempool", 64 * 2**20, "Most bytes of transactions waiting for a block.")
+    verify_processes: int = _setting(
+        "verify", -1, "Processes that check signatures; 0: in the node itself; -1: one per core but one, at least one."
+    )
+    storage_free_bytes_min: int = _setting(
+        "storage", 256 * 2**20, "Stop signing while the disk has less free space than this; resume when it has more."
+    )
+    dev_enabled: bool = _setting("dev", False, "Serve the dev_ methods; refused unless the chain is a devnet.")
+
+
+def load_config(path: Path, environment: Mapping[str, str], flags: Mapping[str, Any]) -> NodeConfig:
+    """Defaults, then config.toml, then environment, then flags; raises ConfigurationError naming the setting."""
+    values: dict[str, Any] = {}
+    if path.exists():
+        values.update(_read_file(path))
+    for each in fields(NodeConfig):
+        variable = ENVIRONMENT_PREFIX + each.name.upper()
+        if variable in environment:
+            values[each.name] = _parse_text(each, environment[variable], variable)
+        if flags.get(each.name) is not None:
+            values[each.name] = _parse_text(each, flags[each.name], "--" + each.name.replace("_", "-"))
+    config = NodeConfig(**values)
+    _check_bounds(config)
+    return config
+
+
+def read_process_environment() -> Mapping[str, str]:
+    """The environment's CARLIVE_ variables."""
+    return {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)}
+
+
+def format_config(config: NodeConfig) -> str:
+    """A config.toml with every key, its explanation and its value."""
+    lines = ["# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)."]
+    section = ""
+    for each in fields(NodeConfig):
+        if each.metadata["section"] != section:
+            section = each.metadata["section"]
+            lines += ["", f"[{section}]"]
+        lines += [f"# {each.metadata['help']}", f"{_key_of(each)} = {_format_value(getattr(config, each.name))}"]
+    return "\n".join(lines) + "\n"
+
+
+def list_settings() -> list[tuple[str, str, Any]]:
+    """Name, explanation and default of every setting, for the command line's flags."""
+    return [(each.name, each.metadata["help"], each.default) for each in fields(NodeConfig)]
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    known = {(each.metadata["section"], _key_of(each)): each for each in fields(NodeConfig)}
+    values = {}
+    for section, table in plain.items():
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{path}: {section} stands outside a section such as [rpc]")
+        for key, value in table.items():
+            each = known.get((section, key))
+            if each is None:
+                raise ConfigurationError(f"{path}: there is no setting {key} under [{section}]")
+            values[each.name] = _check_type(each, value, f"{path}: [{section}] {key}")
+    return values
+
+
+def _key_of(each: Any) -> str:
+    return str(each.name).removeprefix(each.metadata["section"] + "_")
+
+
+def _parse_text(each: Any, text: Any, source: str) -> Any:
+    if not isinstance(text, str):
+        return _check_type(each, list(text) if isinstance(text, tuple) else text, source)
+    if isinstance(each.default, bool):
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ConfigurationError(f"{source} is true or false, not {text!r}")
+        return text.lower() in ("true", "1")
+    if isinstance(each.default, int):
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigurationError(f"{source} is a number, not {text!r}") from None
+    if isinstance(each.default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _check_type(each: Any, value: Any, source: str) -> Any:
+    assert each.default is not MISSING
+    if isinstance(each.default, tuple):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigurationError(f"{source} is a list of texts, not {value!r}")
+        return tuple(value)
+    if type(value) is not type(each.default):
+        raise ConfigurationError(f"{source} is a {type(each.default).__name__}, not {value!r}")
+    return value
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_format_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def _check_bounds(config: NodeConfig) -> None:
+    for name in ("p2p_port", "rpc_port", "ops_port"):
+        if not 0 <= getattr(config, name) <= 65_535:
+            raise ConfigurationError(f"{name} is a port from 0 to 65535, not {getattr(config, name)}")
+    for name in ("rpc_body_bytes_max", "rpc_batch_calls_max", "rpc_connections_max", "mempool_transactions_max"):
+        if getattr(config, name) < 1:
+            raise ConfigurationError(f"{name} is at least 1, not {getattr(config, name)}")
+    if config.node_log_style not in _LOG_STYLES:
+        raise ConfigurationError(f"node_log_style is one of {', '.join(_LOG_STYLES)}, not {config.node_log_style!r}")

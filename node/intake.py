@@ -1,0 +1,137 @@
+"""The way in for transactions, from clients and peers: form, rules, signatures in batches, mempool, journal, gossip."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from identity.address import Address
+from identity.signing import SigningDomain, SigningPurpose, signing_bytes
+from ledger.chain import Chain
+from ledger.codec import DecodeError
+from ledger.mempool import Added, Mempool
+from ledger.primitives import Height, TransactionId
+from ledger.reasons import Reason, Rejected
+from ledger.transaction import Transaction, compute_envelope_hash, decode_transaction
+from node.mempool_journal import MempoolJournal
+from node.verifier import SignatureCheck, Verifier
+from vm.native.accounts import get_account
+from vm.parameters import get_parameters
+from vm.transition import check_admission, check_stateless
+
+UNDER_WAY_MAX: Final = 20_000  # transactions whose signatures are being checked at one time
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It waits for a block, or did so already."""
+
+    id: TransactionId
+    known: bool
+
+
+class Intake:
+    """Admission of transactions at the head state."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        journal: MempoolJournal,
+        verifier: Verifier,
+        domain: SigningDomain,
+        find_final: Callable[[TransactionId], bool],
+        on_admitted: Callable[[list[Transaction]], None],
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._journal = journal
+        self._verifier = verifier
+        self._domain = domain
+        self._find_final = find_final
+        self._on_admitted = on_admitted
+        self._under_way = 0
+
+    async def submit_many(self, raws: Sequence[bytes]) -> list[Admitted | Rejected]:
+        """Let each in or say why not, in the order given. What is admitted survives a crash of this process."""
+        if self._under_way + len(raws) > UNDER_WAY_MAX:
+            return [Rejected(Reason.MEMPOOL_FULL, "too many transactions at once; try again shortly")] * len(raws)
+        self._under_way += len(raws)
+        try:
+            return await self._submit_many(raws)
+        finally:
+            self._under_way -= len(raws)
+
+    async def _submit_many(self, raws: Sequence[bytes]) -> list[Admitted | Rejected]:
+        outcomes: list[Admitted | Rejected | None] = [None] * len(raws)
+        candidates: list[tuple[int, Transaction]] = []
+        for position, raw in enumerate(raws):
+            checked = self._check_unsigned(raw)
+            if isinstance(checked, Transaction):
+                candidates.append((position, checked))
+            else:
+                outcomes[position] = checked
+        valid = await self.verify_many([transaction for _, transaction in candidates])
+        admitted = []
+        for (position, transaction), is_valid in zip(candidates, valid, strict=True):
+            outcome = self._add(transaction) if is_valid else Rejected(Reason.BAD_SIGNATURE, "a signature is not valid")
+            outcomes[position] = outcome
+            if isinstance(outcome, Admitted) and not outcome.known:
+                admitted.append(transaction)
+        if admitted:
+            self._journal.append([transaction.raw for transaction in admitted])
+            self._on_admitted(admitted)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def verify_many(self, transactions: Sequence[Transaction]) -> list[bool]:
+        """Whether all signatures of each transaction are valid."""
+        checks: list[SignatureCheck] = []
+        owners: list[int] = []
+        for position, transaction in enumerate(transactions):
+            message = signing_bytes(SigningPurpose.TRANSACTION, self._domain, transaction.body_bytes)
+            for each in transaction.authorisations:
+                checks.append((int(each.key_type), each.key, message, each.signature))
+                owners.append(position)
+        valid = [True] * len(transactions)
+        for owner, is_valid in zip(owners, await self._verifier.verify_many(checks), strict=True):
+            if not is_valid:
+                valid[owner] = False
+        return valid
+
+    def get_sequence(self, address: Address) -> int:
+        """The account's next sequence at the head, for the mempool."""
+        return get_account(self._chain.open_state(), address).sequence
+
+    def get_spendable_grains(self, address: Address) -> int:
+        """What the account can pay fees from at the head, for the mempool."""
+        return get_account(self._chain.open_state(), address).balance_grains
+
+    def _check_unsigned(self, raw: bytes) -> Transaction | Admitted | Rejected:
+        """All that costs less than a signature check."""
+        known = self._mempool.get(compute_envelope_hash(raw))
+        if known is not None:
+            return Admitted(known.id, known=True)
+        try:
+            transaction = decode_transaction(raw)
+        except DecodeError as error:
+            return Rejected(Reason.DECODE, str(error))
+        state = self._chain.open_state()
+        parameters = get_parameters(state)
+        height = Height(self._chain.head.header.height + 1)
+        try:
+            check_stateless(transaction, self._chain.head.header.chain_id, parameters)
+            check_admission(state, transaction, height, parameters)
+        except Rejected as refusal:
+            if refusal.reason in _PERHAPS_FINAL and self._find_final(transaction.id):
+                return Admitted(transaction.id, known=True)
+            return refusal
+        return transaction
+
+    def _add(self, transaction: Transaction) -> Admitted | Rejected:
+        try:
+            outcome = self._mempool.add(transaction, self)
+        except Rejected as refusal:
+            return refusal
+        return Admitted(transaction.id, known=not isinstance(outcome, Added))
+
+
+_PERHAPS_FINAL: Final = frozenset({Reason.SEQUENCE_TOO_LOW, Reason.DUPLICATE, Reason.EXPIRED})

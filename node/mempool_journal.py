@@ -1,0 +1,72 @@
+"""Admitted transactions on disk, so that a crash of the process loses none that a client was told is in.
+
+The journal is not synced: the operating system keeps what was written when the process dies. A power cut may lose
+transactions that are not final yet; what is final is synced with its block.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ledger.transaction import TRANSACTION_BYTES_MAX
+from node.atomic_file import write_atomically
+
+REWRITE_BYTES: Final = 32 * 2**20  # the journal is rewritten once it has grown this much beyond what still waits
+_FRAME: Final = struct.Struct(">II")  # length, CRC-32
+
+
+class MempoolJournal:
+    """An append-only file of framed transactions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+
+    def load(self) -> list[bytes]:
+        """What was appended, up to the first damaged frame: a torn tail is what a crash leaves."""
+        content = self._path.read_bytes()
+        transactions = []
+        position = 0
+        while position + _FRAME.size <= len(content):
+            length, checksum = _FRAME.unpack_from(content, position)
+            raw = content[position + _FRAME.size : position + _FRAME.size + length]
+            if length > TRANSACTION_BYTES_MAX or len(raw) < length or zlib.crc32(raw) != checksum:
+                break
+            transactions.append(raw)
+            position += _FRAME.size + length
+        return transactions
+
+    def append(self, raws: Sequence[bytes]) -> None:
+        """Add transactions; a full disk is not fatal, they still wait in memory."""
+        size_before = self._file.tell()
+        frames = _encode_frames(raws)
+        try:
+            written = self._file.write(frames)
+        except OSError:
+            written = 0
+        if written != len(frames):  # half a frame would hide the ones after it
+            self._file.truncate(size_before)
+            self._file.seek(size_before)
+
+    def rewrite_when_long(self, waiting_bytes: int, waiting: Iterable[bytes]) -> None:
+        """Keep only what still waits, once the file has outgrown it."""
+        if self._file.tell() < REWRITE_BYTES + 2 * waiting_bytes:
+            return
+        self.rewrite(waiting)
+
+    def rewrite(self, waiting: Iterable[bytes]) -> None:
+        """Replace the journal by these transactions."""
+        self._file.close()
+        write_atomically(self._path, _encode_frames(waiting), sync=False)
+        self._file = self._path.open("ab", buffering=0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _encode_frames(raws: Iterable[bytes]) -> bytes:
+    return b"".join([_FRAME.pack(len(raw), zlib.crc32(raw)) + raw for raw in raws])

@@ -1,0 +1,126 @@
+"""The genesis document, its presets, and the first state."""
+
+import copy
+
+import orjson
+import pytest
+
+from genesis.build import build_committee, build_first_state, compute_genesis_hash
+from genesis.document import GenesisError, GenesisNode, format_genesis, load_genesis, parse_genesis
+from genesis.presets import ALLOCATION_PERCENT, build_devnet, build_preset, list_development_accounts
+from identity.address import NetworkKind, compute_module_address, format_address, parse_address
+from ledger.primitives import SUPPLY_GRAINS
+from ledger.state import State
+from tests.builders import address_of, make_key
+from vm.native.accounts import get_account
+from vm.native.network import get_nodes
+
+
+def make_node(index: int, network: NetworkKind = NetworkKind.DEVNET) -> GenesisNode:
+    return GenesisNode(
+        name=f"node-{index}",
+        operator=format_address(address_of(make_key(f"operator {index}")), network),
+        consensus_key="0x" + make_key(f"consensus {index}").public_key.key.hex(),
+        node_key="0x" + make_key(f"node {index}").public_key.key.hex(),
+        node_certificate_signature="0x" + bytes(64).hex(),
+        addresses=[f"127.0.0.1:{8646 + 10 * index}"],
+    )
+
+
+DOCUMENT = build_devnet(1_700_000_000_000, [make_node(index) for index in range(4)])
+
+
+def read_first_state(document) -> State:
+    state = State(lambda key: None, lambda start, stop: iter(()))
+    for key, value in build_first_state(document).items():
+        assert value is not None
+        state.put(key, value)
+    return state
+
+
+def test_a_document_survives_the_file():
+    assert parse_genesis(format_genesis(DOCUMENT)) == DOCUMENT
+
+
+def test_every_grain_of_the_supply_is_in_the_first_state():
+    state = read_first_state(DOCUMENT)
+    holders = [parse_address(account.address, NetworkKind.DEVNET) for account in list_development_accounts()]
+    holders += [compute_module_address(name) for name in ALLOCATION_PERCENT]
+    assert sum(get_account(state, holder).balance_grains for holder in holders) == SUPPLY_GRAINS
+    assert {get_account(state, holder).balance_grains for holder in holders[:10]} == {10**15}
+
+
+def test_mainnet_holds_the_papers_allocation_in_module_accounts():
+    nodes = [make_node(index, NetworkKind.MAINNET) for index in range(4)]
+    state = read_first_state(build_preset(NetworkKind.MAINNET, "carlive", 1, nodes))
+    shares = {name: get_account(state, compute_module_address(name)).balance_grains for name in ALLOCATION_PERCENT}
+    assert shares == {"cornerstone": 10**17, "subscription": 25 * 10**16, "team": 35 * 10**16, "mining": 3 * 10**17}
+
+
+def test_the_committee_and_the_registry_follow_the_document():
+    committee = build_committee(DOCUMENT)
+    assert [member.consensus_key.hex() for member in committee.members] == [
+        node.consensus_key[2:] for node in DOCUMENT.super_nodes if node.consensus_key
+    ]
+    assert {node.name for node in get_nodes(read_first_state(DOCUMENT))} == {f"node-{index}" for index in range(4)}
+
+
+def test_the_genesis_hash_depends_on_every_part():
+    plain = orjson.loads(format_genesis(DOCUMENT))
+    changed = []
+    for path, value in [
+        (("chain_id",), "other-chain"),
+        (("time_ms",), 5),
+        (("parameters", "block_interval_ms"), 501),
+        (("nodes", 0, "name"), "renamed"),
+        (("nodes", 0, "addresses"), ["10.0.0.1:1"]),
+    ]:
+        document = copy.deepcopy(plain)
+        target = document
+        for key in path[:-1]:
+            target = target[key]
+        target[path[-1]] = value
+        changed.append(compute_genesis_hash(load_genesis(document)))
+    assert len({compute_genesis_hash(DOCUMENT), *changed}) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("allocations", 0, "amount_grains"), "1", "add up to"),
+        (("allocations", 0, "amount_grains"), "-1", "match"),
+        (("allocations", 0, "amount_grains"), 5, "string"),
+        (("allocations", 0, "module"), "nobody", "no module account"),
+        (("allocations", 4, "account"), "iov1qqqq", "iov1qqqq"),
+        (("chain_id",), "Not A Name", "match"),
+        (("network",), "moon", "mainnet"),
+        (("parameters", "block_interval_ms"), 1, "block_interval_ms"),
+        (("surprise",), 1, "surprise"),
+        (("nodes", 1, "name"), "node-0", "stands twice"),
+        (("nodes", 1, "consensus_key"), "0x" + "00" * 32, "not acceptable"),
+        (("nodes", 1, "consensus_key"), None, "consensus key"),
+        (("nodes", 1, "addresses"), ["nowhere"], "host:port"),
+        (("nodes", 1, "addresses"), ["h:99999"], "host:port"),
+        (("format",), "carlive-genesis/9", "carlive-genesis/1"),
+    ],
+)
+def test_a_bad_document_names_what_is_wrong(path, value, message):
+    document = orjson.loads(format_genesis(DOCUMENT))
+    target = document
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    with pytest.raises(GenesisError, match=message):
+        build_first_state(load_genesis(document))
+
+
+def test_other_files_are_refused():
+    for text in (b"", b"[]", b"{", b'{"format": NaN}', b"\xff"):
+        with pytest.raises(GenesisError):
+            parse_genesis(text)
+
+
+def test_a_real_network_needs_four_super_nodes():
+    nodes = [make_node(index, NetworkKind.TESTNET) for index in range(3)]
+    with pytest.raises(GenesisError, match="at least 4"):
+        build_first_state(build_preset(NetworkKind.TESTNET, "carlive-test", 1, nodes))

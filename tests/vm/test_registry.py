@@ -1,0 +1,39 @@
+"""The table of native modules."""
+
+import pytest
+
+from ledger.reasons import Reason, Rejected
+from tests.builders import address_of, make_key, make_state
+from vm.native.registry import CALLS, MODULES, answer_view, list_fields
+
+
+def test_every_call_has_a_summary_and_typed_fields():
+    for (module, name), ready in CALLS.items():
+        assert ready.rule.arguments.__doc__, f"{module}.{name}"
+        assert list_fields(ready.rule.arguments)
+
+
+def test_names_are_stable():
+    assert sorted(CALLS) == [
+        ("accounts", "register_policy"),
+        ("accounts", "set_policy"),
+        ("iov", "batch_transfer"),
+        ("iov", "transfer"),
+    ]
+    assert sorted(MODULES) == ["accounts", "iov", "network"]
+
+
+def test_a_view_answers_and_refuses():
+    address = address_of(make_key("alice"))
+    state = make_state({address: 7})
+    assert answer_view(state, "iov", "balance", [address]) == 7
+    assert answer_view(state, "iov", "supply", []) == 10**18
+    for module, view, arguments, reason in [
+        ("nowhere", "balance", [], Reason.UNKNOWN_MODULE),
+        ("iov", "nothing", [], Reason.UNKNOWN_CALL),
+        ("iov", "balance", [], Reason.BAD_ARGUMENTS),
+        ("iov", "balance", [b"short"], Reason.BAD_ARGUMENTS),
+    ]:
+        with pytest.raises(Rejected) as refusal:
+            answer_view(state, module, view, arguments)
+        assert refusal.value.reason is reason

@@ -1,0 +1,137 @@
+"""IOV, the chain's token: 10^18 grains exist from genesis on, and never more or fewer (paper 12.1).
+
+| key                | value                         |
+|--------------------|-------------------------------|
+| account_key(addr)  | [sequence, balance in grains] |
+
+Rules
+* T1 The sum of all balances is SUPPLY_GRAINS after every block.
+* T2 An amount is at least one grain.
+* T3 A transfer moves everything it names, or nothing; so does a batch.
+* T4 A module's address takes no direct transfers: what a module holds, its own rules account for.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from annotated_types import Len
+
+from identity.address import Address, compute_module_address
+from ledger.primitives import INTEGER_MAX, SUPPLY_GRAINS, Grains
+from ledger.reasons import Reason, Rejected
+from ledger.state import State, StateReader
+from vm.context import Context
+from vm.gas import GAS_STATE_WRITE
+from vm.native.accounts import Account, get_account, put_account
+from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
+
+RECIPIENTS_MAX: Final = 500  # one batch stays far below a block's gas
+
+MODULE_ACCOUNTS: Final = ("fees", "cornerstone", "subscription", "team", "mining", "treasury")
+"""Accounts that no key leads to: collected fees, and the shares of paper 12.4."""
+
+_MODULE_ADDRESSES: Final = frozenset(compute_module_address(name) for name in MODULE_ACCOUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Move coins from the sender to another account."""
+
+    recipient: Address
+    amount_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One line of a batch."""
+
+    recipient: Address
+    amount_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTransfer:
+    """Move coins from the sender to many accounts at once."""
+
+    payments: Annotated[tuple[Payment, ...], Len(1, RECIPIENTS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Coins moved."""
+
+    sender: Address
+    recipient: Address
+    amount_grains: Grains
+
+
+def get_balance(state: StateReader, address: Address) -> Grains:
+    """What an account holds."""
+    return Grains(get_account(state, address).balance_grains)
+
+
+def apply_transfer(state: State, context: Context, call: Transfer) -> None:
+    """Rules T2 to T4."""
+    _check_payment(call.recipient, call.amount_grains)
+    sender = _get_funded(state, context.sender, call.amount_grains)
+    _move(state, context, sender, call.recipient, call.amount_grains)
+
+
+def apply_batch_transfer(state: State, context: Context, call: BatchTransfer) -> None:
+    """Rules T2 to T4 for every line; the total is checked before the first one moves."""
+    for payment in call.payments:
+        _check_payment(payment.recipient, payment.amount_grains)
+    total_grains = sum(payment.amount_grains for payment in call.payments)
+    if total_grains > INTEGER_MAX:
+        raise Rejected(Reason.AMOUNT_OVERFLOW, "the payments add up to more IOV than there are")
+    _get_funded(state, context.sender, total_grains)
+    for payment in call.payments:
+        sender = get_account(state, context.sender)
+        _move(state, context, sender, payment.recipient, payment.amount_grains)
+
+
+def credit(state: State, address: Address, amount_grains: int) -> None:
+    """Add to a balance what the caller has taken from another."""
+    account = get_account(state, address)
+    put_account(state, address, account.sequence, account.balance_grains + amount_grains)
+
+
+def _check_payment(recipient: Address, amount_grains: int) -> None:
+    if amount_grains == 0:
+        raise Rejected(Reason.AMOUNT_ZERO, "an amount is at least one grain")
+    if recipient in _MODULE_ADDRESSES:
+        raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "this address belongs to a module and takes no transfers")
+
+
+def _get_funded(state: State, address: Address, amount_grains: int) -> Account:
+    account = get_account(state, address)
+    if account.balance_grains < amount_grains:
+        raise Rejected(Reason.INSUFFICIENT_BALANCE, held=account.balance_grains, needed=amount_grains)
+    return account
+
+
+def _move(state: State, context: Context, sender: Account, recipient: Address, amount_grains: int) -> None:
+    if recipient != context.sender:
+        put_account(state, context.sender, sender.sequence, sender.balance_grains - amount_grains)
+        credit(state, recipient, amount_grains)
+    context.emit(MODULE.name, Transferred.__name__, context.sender, recipient, amount_grains)
+
+
+MODULE = ModuleRule(
+    name="iov",
+    summary="The IOV token: 10 billion, never more",
+    calls=(
+        CallRule("transfer", Transfer, apply_transfer, lambda call: 2 * GAS_STATE_WRITE),
+        CallRule(
+            "batch_transfer",
+            BatchTransfer,
+            apply_batch_transfer,
+            lambda call: GAS_STATE_WRITE * (1 + len(call.payments)),
+        ),
+    ),
+    events=(EventRule(Transferred),),
+    views=(
+        ViewRule("balance", (("address", Address),), get_balance),
+        ViewRule("supply", (), lambda state: SUPPLY_GRAINS),
+    ),
+)

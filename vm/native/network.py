@@ -1,0 +1,64 @@
+"""The registry of nodes that may connect: the transport's allow-list is read from here.
+
+| key               | value          |
+|-------------------|----------------|
+| node_key(key)     | RegisteredNode |
+
+Genesis fills it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from typing import Annotated
+
+from annotated_types import Len
+
+from identity.address import Address
+from ledger.codec import decode, encode
+from ledger.primitives import NodeKey, Signature
+from ledger.state import State, StateReader
+from ledger.state_keys import NODE_PREFIX, node_key
+from vm.native.rules import ModuleRule, ViewRule
+
+ADDRESSES_MAX = 4
+
+
+@unique
+class NodeRole(IntEnum):
+    """What a node is for."""
+
+    SUPER_NODE = 1
+    OBSERVER = 2
+    GATEWAY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredNode:
+    """A node that may connect; key and self-signature are enough to rebuild its certificate."""
+
+    key: NodeKey
+    certificate_signature: Signature
+    operator: Address
+    role: NodeRole
+    name: Annotated[str, Len(1, 64)]
+    addresses: Annotated[tuple[Annotated[str, Len(1, 255)], ...], Len(0, ADDRESSES_MAX)]
+    """host:port, where it listens for peers."""
+
+
+def get_nodes(state: StateReader) -> list[RegisteredNode]:
+    """All registered nodes in the order of their keys."""
+    return [decode(RegisteredNode, encoded) for _, encoded in state.iterate_prefix(NODE_PREFIX)]
+
+
+def put_node(state: State, node: RegisteredNode) -> None:
+    """Add or replace a node."""
+    state.put(node_key(node.key), encode(node))
+
+
+MODULE = ModuleRule(
+    name="network",
+    summary="The nodes that may connect",
+    calls=(),
+    events=(),
+    views=(ViewRule("nodes", (), get_nodes),),
+)

@@ -1,0 +1,56 @@
+"""The chain's parameters: one record in the state, the same on every node, each with its bounds."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated
+
+from annotated_types import Interval
+
+from ledger.block import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
+from ledger.codec import decode, encode
+from ledger.primitives import RootHash
+from ledger.state import State, StateReader
+from ledger.state_keys import PARAMETERS_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What governance may change; the annotations are the bounds."""
+
+    block_interval_ms: Annotated[int, Interval(ge=10, le=60_000)]
+    """Target between two blocks while there is work."""
+    block_gas_max: Annotated[int, Interval(ge=100_000, le=1_000_000_000)]
+    """Sum of the gas limits of a block's transactions."""
+    block_bytes_max: Annotated[int, Interval(ge=131_072, le=BLOCK_BYTES_MAX)]
+    """Sum of the sizes of a block's transactions."""
+    block_transactions_max: Annotated[int, Interval(ge=1, le=BLOCK_TRANSACTIONS_MAX)]
+    price_floor_grains: Annotated[int, Interval(ge=0, le=1_000_000)]
+    """Least grains per gas."""
+    propose_timeout_ms: Annotated[int, Interval(ge=100, le=60_000)]
+    """How long a round waits for its proposal before it votes nil."""
+    propose_timeout_step_ms: Annotated[int, Interval(ge=10, le=60_000)]
+    """Added for each further round."""
+    vote_timeout_ms: Annotated[int, Interval(ge=50, le=60_000)]
+    """How long a round waits for agreement after two thirds have voted."""
+    vote_timeout_step_ms: Annotated[int, Interval(ge=10, le=60_000)]
+    clock_precision_ms: Annotated[int, Interval(ge=10, le=60_000)]
+    """How far the clocks of honest super nodes may differ (proposer-based timestamps)."""
+    message_delay_ms: Annotated[int, Interval(ge=50, le=60_000)]
+    """How long a proposal may travel and still count as timely."""
+
+    @property
+    def hash(self) -> RootHash:
+        """SHA-256 of the encoded parameters, as it stands in headers."""
+        return RootHash(sha256(encode(self)).digest())
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """The parameters in force; genesis always sets them."""
+    encoded = state.get(PARAMETERS_KEY)
+    assert encoded is not None, "genesis sets the parameters"
+    return decode(Parameters, encoded)
+
+
+def put_parameters(state: State, parameters: Parameters) -> None:
+    """Replace the parameters."""
+    state.put(PARAMETERS_KEY, encode(parameters))

@@ -1,0 +1,172 @@
+"""The state transition: same block, same state, same bytes on every machine.
+
+A transaction is *skipped* (not includable when its turn came: no fee, no effect), *failed* (fee kept, calls undone,
+numbered reason) or *succeeded*. Whatever can be told from the transaction alone was settled before the vote.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from identity.address import compute_module_address
+from ledger.codec import DecodeError
+from ledger.primitives import Height, TransactionId
+from ledger.reasons import Reason, Rejected
+from ledger.receipt import Event, Receipt, Status
+from ledger.state import State, StateReader
+from ledger.state_keys import unordered_key, unordered_prefix
+from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transaction, TransactionBody
+from vm.context import BlockContext, Context
+from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
+from vm.native.accounts import get_account, is_authorised, put_account
+from vm.native.iov import credit
+from vm.native.registry import find_call
+from vm.parameters import Parameters
+
+FEES_ADDRESS = compute_module_address("fees")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What a block did."""
+
+    receipts: list[Receipt]
+    changes: dict[bytes, bytes | None] = field(repr=False)
+    """State key -> new value, None when removed."""
+
+
+def apply_block(state: State, block: BlockContext, transactions: Sequence[Transaction]) -> BlockResult:
+    """Execute a decided block's transactions in order on the state after the block before."""
+    receipts = []
+    fees_grains = 0
+    for transaction in transactions:
+        receipt = apply_transaction(state, block, transaction)
+        fees_grains += receipt.fee_grains
+        state.forget_marks()
+        receipts.append(receipt)
+    if fees_grains:
+        credit(state, FEES_ADDRESS, fees_grains)
+    for key, _ in list(state.iterate_prefix(unordered_prefix(block.height))):
+        state.delete(key)
+    return BlockResult(receipts, state.changes)
+
+
+def apply_transaction(state: State, block: BlockContext, transaction: Transaction) -> Receipt:
+    """Execute one transaction whose signatures are known to be valid."""
+    body = transaction.body
+    try:
+        check_includable(state, transaction, block.height, block.parameters)
+    except Rejected as refusal:
+        return Receipt(transaction.id, Status.SKIPPED, refusal.reason, 0, 0, ())  # type: ignore[arg-type]
+    price_grains = body.price_grains
+    _take_fee_and_order(state, body, transaction.id, price_grains * body.gas_limit)
+    payer = body.sender if body.fee_payer is None else body.fee_payer
+    gas = GasMeter(body.gas_limit, compute_ordering_gas(transaction))
+    context = Context(block, body.sender, payer, transaction.id, gas)
+    mark = state.get_mark()
+    status, reason = Status.SUCCEEDED, 0
+    try:
+        _apply_calls(state, context, body)
+    except Rejected as failure:
+        state.undo_to(mark)
+        context.events.clear()
+        status, reason = Status.FAILED, int(failure.reason)
+    fee_grains = price_grains * gas.used
+    if gas.used < body.gas_limit:
+        credit(state, payer, price_grains * (body.gas_limit - gas.used))
+    events: tuple[Event, ...] = tuple(context.events)
+    return Receipt(transaction.id, status, reason, gas.used, fee_grains, events)  # type: ignore[arg-type]
+
+
+def check_stateless(transaction: Transaction, chain_id: str, parameters: Parameters) -> None:
+    """What can be told without the state, signatures excepted; raises Rejected. Settled before a vote."""
+    body = transaction.body
+    if body.chain_id != chain_id:
+        raise Rejected(Reason.WRONG_CHAIN, f"this chain is {chain_id}", expected=chain_id)
+    if body.gas_limit > parameters.block_gas_max:
+        raise Rejected(Reason.GAS_LIMIT_TOO_HIGH, "more gas than a block has", maximum=parameters.block_gas_max)
+    intrinsic_gas = compute_ordering_gas(transaction)
+    if body.gas_limit < intrinsic_gas:
+        raise Rejected(Reason.GAS_LIMIT_TOO_LOW, "not enough for the transaction itself", minimum=intrinsic_gas)
+
+
+def check_expiry(body: TransactionBody, height: Height) -> None:
+    """Whether a block of this height may hold it; raises Rejected."""
+    if body.valid_until < height:
+        raise Rejected(Reason.EXPIRED, "its last block has passed", valid_until=body.valid_until, height=height)
+    if body.is_unordered and body.valid_until > height + UNORDERED_HEIGHTS_MAX:
+        raise Rejected(
+            Reason.VALID_UNTIL_TOO_FAR,
+            f"an unordered transaction expires within {UNORDERED_HEIGHTS_MAX} blocks",
+            maximum=height + UNORDERED_HEIGHTS_MAX,
+        )
+
+
+def check_admission(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
+    """Whether it may wait for a block of this height or later: all but the sequence's exact turn; raises Rejected."""
+    body = transaction.body
+    check_expiry(body, height)
+    if body.price_grains < parameters.price_floor_grains:
+        minimum = parameters.price_floor_grains * body.gas_limit
+        raise Rejected(Reason.FEE_TOO_LOW, f"offer at least {minimum} grains for this gas limit", minimum=minimum)
+    if not is_authorised(state, body.sender, transaction, SENDER):
+        raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the sender's account")
+    if body.fee_payer is not None and not is_authorised(state, body.fee_payer, transaction, FEE_PAYER):
+        raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the fee payer's account")
+    payer = body.sender if body.fee_payer is None else body.fee_payer
+    account = get_account(state, payer)
+    if account.balance_grains < body.price_grains * body.gas_limit:
+        raise Rejected(
+            Reason.INSUFFICIENT_FUNDS,
+            "the fee payer cannot cover the fee offered",
+            held=account.balance_grains,
+            needed=body.price_grains * body.gas_limit,
+        )
+    if isinstance(body.ordering, bytes):
+        if state.get(unordered_key(body.valid_until, transaction.id)) is not None:
+            raise Rejected(Reason.DUPLICATE, "this transaction is in the chain already")
+    else:
+        sequence = account.sequence if payer == body.sender else get_account(state, body.sender).sequence
+        if body.ordering < sequence:
+            raise Rejected(Reason.SEQUENCE_TOO_LOW, f"the next sequence is {sequence}", expected=sequence)
+
+
+def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
+    """Whether a block of this height can execute it right now; raises Rejected."""
+    check_admission(state, transaction, height, parameters)
+    body = transaction.body
+    if not isinstance(body.ordering, bytes):
+        sequence = get_account(state, body.sender).sequence
+        if body.ordering > sequence:
+            raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sequence}", expected=sequence)
+
+
+def compute_ordering_gas(transaction: Transaction) -> int:
+    """Intrinsic gas, and two state writes more when the id must be remembered and later forgotten."""
+    remembered = 2 * GAS_STATE_WRITE if transaction.body.is_unordered else 0
+    return compute_intrinsic_gas(transaction) + remembered
+
+
+def _take_fee_and_order(state: State, body: TransactionBody, transaction_id: TransactionId, fee_grains: int) -> None:
+    """Take the whole fee offered, use up the sequence or remember the id; what is not used is given back after."""
+    sender = get_account(state, body.sender)
+    ordered = not isinstance(body.ordering, bytes)
+    if body.fee_payer is None:
+        put_account(state, body.sender, sender.sequence + ordered, sender.balance_grains - fee_grains)
+    else:
+        if ordered:
+            put_account(state, body.sender, sender.sequence + 1, sender.balance_grains)
+        payer = get_account(state, body.fee_payer)
+        put_account(state, body.fee_payer, payer.sequence, payer.balance_grains - fee_grains)
+    if not ordered:
+        state.put(unordered_key(body.valid_until, transaction_id), b"")
+
+
+def _apply_calls(state: State, context: Context, body: TransactionBody) -> None:
+    for call in body.calls:
+        ready = find_call(call.module, call.call)
+        try:
+            arguments = ready.read_arguments(call.arguments)
+        except DecodeError as error:
+            raise Rejected(Reason.BAD_ARGUMENTS, str(error)) from None
+        context.gas.charge(ready.rule.compute_gas(arguments))
+        ready.rule.apply(state, context, arguments)
