@@ -34,7 +34,7 @@ class WeightedKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyPolicy:
-    """Signatures that together weigh at least the threshold rule the account; `check_policy` says which are acceptable."""
+    """Signatures that together weigh at least the threshold rule the account; `check_policy` tests it."""
 
     keys: Annotated[tuple[WeightedKey, ...], Len(1, POLICY_KEYS_MAX)]
     """In order of key type, then key; each once."""

@@ -1,8 +1,6 @@
 """The chain as it is stored: blocks, certificates, receipts, state and its tree, committed one atomic write a block."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +11,7 @@ from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import EMPTY_ROOT, BlockHash, Height, RootHash, Round
 from ledger.receipt import Receipt
 from ledger.state import State, end_of_prefix
-from ledger.state_keys import COMMITTEE_KEY
+from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.state_proof import StateProof, build_state_proof
 from ledger.store import Change, ReadView, Store
 from ledger.store_keys import (
@@ -23,15 +21,14 @@ from ledger.store_keys import (
     block_hash_store_key,
     block_store_key,
     certificate_store_key,
+    committee_store_key,
     receipts_store_key,
-    value_store_key,
 )
 from ledger.tree import StateTree
 
 STORE_FORMAT: Final = 1
 CACHED_VALUES_MAX: Final = 100_000  # state values kept decoded from the store, about 25 MB
 CACHED_NODES_MAX: Final = 40_000  # tree nodes kept decoded, about 50 MB
-VIEWS_MAX: Final = 64  # heights whose state can still be read; each view keeps old versions on disk
 
 
 class UnknownFormatError(Exception):
@@ -60,9 +57,9 @@ class _StoredHead:
 
 
 class Chain:
-    """Reads and extends one stored chain. Not thread-safe, except for the views it hands out."""
+    """Reads and extends one stored chain. Reads of blocks may come from any thread, all else from one."""
 
-    def __init__(self, store: Store, *, views_max: int = VIEWS_MAX) -> None:
+    def __init__(self, store: Store) -> None:
         """Open a store that `initialise_store` or an earlier run has filled."""
         stored_format = store.get(FORMAT_KEY)
         if stored_format != bytes([STORE_FORMAT]):
@@ -70,15 +67,12 @@ class Chain:
         self._store = store
         self._tree = StateTree(store.get, CACHED_NODES_MAX)
         self._values = _ValueCache(CACHED_VALUES_MAX)
-        self._views: OrderedDict[int, _SharedView] = OrderedDict()
-        self._views_max = views_max
         encoded_head = store.get(HEAD_KEY)
         assert encoded_head is not None, "a store with a format has a head"
         stored = decode(_StoredHead, encoded_head)
         self._head = Head(
             self._load_block(stored.height).header, stored.state_root, stored.receipts_root, stored.is_sealed
         )
-        self._keep_view()
 
     @property
     def head(self) -> Head:
@@ -106,13 +100,12 @@ class Chain:
         is_sealed = update.root == header.state_root and receipts_root == header.receipts_root
         head = Head(header, update.root, receipts_root, is_sealed)
         writes = _list_block_writes(certified, encoded_receipts, head)
-        writes.extend([(VALUE_PREFIX + key, value) for key, value in changes.items()])
+        writes.extend(_list_state_writes(changes))
         writes.extend(update.node_changes)
         self._store.write(writes, sync=True)
         self._tree.accept(update)
         self._values.update(changes)
         self._head = head
-        self._keep_view()
         return head
 
     def get_block(self, height: int) -> CertifiedBlock | None:
@@ -139,35 +132,14 @@ class Chain:
         encoded = self._store.get(block_hash_store_key(block_hash))
         return None if encoded is None else Height(int.from_bytes(encoded, "big"))
 
-    def get_committee(self) -> Committee:
-        """Who finalises the block after the head."""
-        encoded = self._get_value(COMMITTEE_KEY)
-        assert encoded is not None, "genesis sets the committee"
-        return decode(Committee, encoded)
+    def get_committee(self, committee_hash: RootHash) -> Committee | None:
+        """A committee of the past or present, by the hash in headers."""
+        encoded = self._store.get(committee_store_key(committee_hash))
+        return None if encoded is None else decode(Committee, encoded)
 
-    def prove(self, state_key: bytes) -> StateProof:
-        """Proof of a value, or of its absence, against `head.state_root`."""
-        return build_state_proof(self._store.get, state_key, self._store.get(value_store_key(state_key)))
-
-    @property
-    def earliest_view_height(self) -> Height:
-        """The lowest height whose state can still be read."""
-        return Height(next(iter(self._views)) if self._views else self._head.header.height)
-
-    @contextmanager
-    def open_view(self, height: int) -> Iterator["StateView"]:
-        """The state after a recent block, for other threads too; raises KeyError when it is not kept."""
-        shared = self._views[height]
-        shared.readers += 1
-        try:
-            yield StateView(shared.view)
-        finally:
-            shared.release()
-
-    def close(self) -> None:
-        """Let go of the views; the store is closed by whoever opened it."""
-        while self._views:
-            self._views.popitem()[1].release()
+    def take_view(self) -> "StateView":
+        """The state after the head, frozen, for any thread; whoever takes it closes it."""
+        return StateView(self._store.take_view(), self._head)
 
     def _get_value(self, state_key: bytes) -> bytes | None:
         return self._values.get(state_key, self._store)
@@ -181,19 +153,14 @@ class Chain:
         assert encoded is not None, f"block {height} is missing from the store"
         return decode(Block, encoded)
 
-    def _keep_view(self) -> None:
-        if self._views_max == 0:
-            return
-        self._views[self._head.header.height] = _SharedView(self._store.take_view())
-        while len(self._views) > self._views_max:
-            self._views.popitem(last=False)[1].release()
-
 
 class StateView:
     """The state after one block, frozen."""
 
-    def __init__(self, view: ReadView) -> None:
+    def __init__(self, view: ReadView, head: Head) -> None:
         self._view = view
+        self.head = head
+        """The block after which the state was so."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -204,18 +171,13 @@ class StateView:
         for key, value in self._view.iterate(VALUE_PREFIX + prefix, VALUE_PREFIX + end_of_prefix(prefix)):
             yield key[1:], value
 
+    def prove(self, key: bytes) -> StateProof:
+        """Proof of a value, or of its absence, against `head.state_root`."""
+        return build_state_proof(self._view.get, key, self.get(key))
 
-class _SharedView:
-    """A view that closes when the chain and the last reader have let go of it."""
-
-    def __init__(self, view: ReadView) -> None:
-        self.view = view
-        self.readers = 1
-
-    def release(self) -> None:
-        self.readers -= 1
-        if self.readers == 0:
-            self.view.close()
+    def close(self) -> None:
+        """Let go of the old versions."""
+        self._view.close()
 
 
 class _ValueCache:
@@ -257,7 +219,7 @@ def initialise_store(
     certified = CertifiedBlock(Block(header, (), ()), certificate)
     writes = _list_block_writes(certified, [], Head(header, update.root, EMPTY_ROOT, is_sealed=True))
     writes.append((FORMAT_KEY, bytes([STORE_FORMAT])))
-    writes.extend([(VALUE_PREFIX + key, value) for key, value in changes.items()])
+    writes.extend(_list_state_writes(changes))
     writes.extend(update.node_changes)
     store.write(writes, sync=True)
     return header
@@ -279,3 +241,13 @@ def _list_block_writes(certified: CertifiedBlock, encoded_receipts: list[bytes],
         (block_hash_store_key(header.hash), height.to_bytes(8, "big")),
         (HEAD_KEY, encode(stored)),
     ]
+
+
+def _list_state_writes(changes: dict[bytes, bytes | None]) -> list[Change]:
+    """The values, and every committee under its hash as well, for those who verify old headers."""
+    writes: list[Change] = [(VALUE_PREFIX + key, value) for key, value in changes.items()]
+    for key in (COMMITTEE_KEY, NEXT_COMMITTEE_KEY):
+        encoded = changes.get(key)
+        if encoded is not None:
+            writes.append((committee_store_key(decode(Committee, encoded).hash), encoded))
+    return writes

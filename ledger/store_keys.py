@@ -9,6 +9,7 @@
 | C          | height -> commit certificate                                         |
 | R          | height -> receipts                                                   |
 | H          | block hash -> height                                                 |
+| K          | committee hash -> committee                                          |
 | t          | transaction id -> height, index (history index, can be rebuilt)      |
 | a          | address, height, index -> transaction id (history index)             |
 | i          | how far the history index has come                                   |
@@ -17,7 +18,7 @@
 from typing import Final
 
 from identity.address import Address
-from ledger.primitives import BlockHash, Height, TransactionId
+from ledger.primitives import BlockHash, Height, RootHash, TransactionId
 
 FORMAT_KEY: Final = b"Mformat"
 HEAD_KEY: Final = b"Mhead"
@@ -47,6 +48,10 @@ def receipts_store_key(height: int) -> bytes:
 
 def block_hash_store_key(block_hash: BlockHash) -> bytes:
     return b"H" + block_hash
+
+
+def committee_store_key(committee_hash: RootHash) -> bytes:
+    return b"K" + committee_hash
 
 
 def transaction_store_key(transaction_id: TransactionId) -> bytes:

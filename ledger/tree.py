@@ -47,7 +47,7 @@ INLINE_BYTES_MAX: Final = 192  # three leaves with short keys; more would make e
 CACHE_NODES_DEFAULT: Final = 131_072  # at 10^6 keys all 70,000 records, about 80 MB
 
 _HEADER_BYTES: Final = 4
-_CHILDREN_BYTES: Final = WIDTH  # one byte for each slot, and a hash for each that is filled
+EMPTY_RECORD: Final = bytes(_HEADER_BYTES) + EMPTY_CHILD * WIDTH
 _EMPTY_SLOT: Final[Slot] = (EMPTY_CHILD, False, b"")
 _NIBBLES: Final = bytes(int(chr(code), 16) if chr(code) in "0123456789abcdef" else 0xFF for code in range(256))
 
@@ -72,12 +72,24 @@ class Node:
 
     __slots__ = ("children", "filled", "leaves", "lengths", "tails")
 
-    def __init__(self, filled: int, leaves: int, lengths: bytes, children: bytes, tails: bytes) -> None:
-        self.filled = filled
-        self.leaves = leaves
-        self.lengths = lengths
-        self.children = children
-        self.tails = tails
+    def __init__(self, record: bytes) -> None:
+        """Raises TreeDamagedError when the record's sizes do not fit."""
+        header = int.from_bytes(record[:_HEADER_BYTES], "big")
+        self.filled = header >> WIDTH
+        self.leaves = header & 0xFFFF
+        filled_count = self.filled.bit_count()
+        children_start = _HEADER_BYTES + filled_count
+        tails_start = children_start + WIDTH + HASH_BYTES * filled_count
+        self.lengths = record[_HEADER_BYTES:children_start]
+        self.children = record[children_start:tails_start]
+        self.tails = record[tails_start:]
+        if len(record) != tails_start + sum(self.lengths):
+            raise TreeDamagedError("a record of the state tree does not have the size it states")
+
+    def encode(self) -> bytes:
+        """The record."""
+        header = (self.filled << WIDTH | self.leaves).to_bytes(_HEADER_BYTES, "big")
+        return header + self.lengths + self.children + self.tails
 
     def get_slot(self, nibble: int) -> Slot:
         """What stands there."""
@@ -97,19 +109,19 @@ class Node:
         """Put something else there."""
         child, is_leaf, tail = slot
         bit = 1 << nibble
-        lengths = self.lengths
+        lengths, children, tails = self.lengths, self.children, self.tails
         rank = (self.filled & (bit - 1)).bit_count()
         filled_before = (self.filled >> nibble) & 1
         child_start = nibble + HASH_BYTES * rank
-        child_stop = child_start + 1 + HASH_BYTES * filled_before
+        self.children = children[:child_start] + child + children[child_start + 1 + HASH_BYTES * filled_before :]
         tail_start = sum(lengths[:rank])
-        tail_stop = tail_start + sum(lengths[rank : rank + filled_before])
-        self.children = self.children[:child_start] + child + self.children[child_stop:]
-        self.tails = self.tails[:tail_start] + tail + self.tails[tail_stop:]
+        tail_stop = tail_start + (lengths[rank] if filled_before else 0)
+        if tails[tail_start:tail_stop] != tail:
+            self.tails = tails[:tail_start] + tail + tails[tail_stop:]
         if child == EMPTY_CHILD:
             self.filled &= ~bit
             self.lengths = lengths[:rank] + lengths[rank + filled_before :]
-        else:
+        elif not filled_before or tail_stop - tail_start != len(tail):
             self.filled |= bit
             self.lengths = lengths[:rank] + bytes((len(tail),)) + lengths[rank + filled_before :]
         self.leaves = self.leaves | bit if is_leaf else self.leaves & ~bit
@@ -151,7 +163,7 @@ class StateTree:
         node = self._get_root_node()
         records: Records = {}
         if self._apply_entries(entries, 0, len(entries), 0, node, records):
-            records[NODE_KEY_PREFIX] = encode_node(node) if node.filled else None
+            records[NODE_KEY_PREFIX] = node.encode() if node.filled else None
         return TreeUpdate(node.compute_hash(), list(records.items()))
 
     def accept(self, update: TreeUpdate) -> None:
@@ -168,14 +180,14 @@ class StateTree:
         if record is None:
             record = self._load(NODE_KEY_PREFIX)
             if record is None:
-                return build_empty_node()
+                return Node(EMPTY_RECORD)
             self._remember(NODE_KEY_PREFIX, record)
-        return decode_node(record)
+        return Node(record)
 
     def _get_node(self, store_key: bytes, child: bytes) -> Node:
         record = self._find_cached(store_key)
         if record is not None:
-            return decode_node(record)
+            return Node(record)
         record = self._load(store_key)
         node = check_loaded_node(store_key, record, child)
         assert record is not None
@@ -226,7 +238,7 @@ class StateTree:
         """Change the node that a slot leads to; gives what the slot holds now."""
         child, _, inlined = slot
         store_key = NODE_KEY_PREFIX + entries[start][0][:depth]
-        node = decode_node(inlined) if inlined else self._get_node(store_key, child)
+        node = Node(inlined) if inlined else self._get_node(store_key, child)
         if not self._apply_entries(entries, start, stop, depth, node, records):
             return slot
         replacement = node.find_replacement()
@@ -247,7 +259,7 @@ class StateTree:
             return _EMPTY_SLOT
         if len(leaves) == 1:
             return leaves[0][2], True, leaves[0][1]
-        node = build_empty_node()
+        node = Node(EMPTY_RECORD)
         self._apply_entries(leaves, 0, len(leaves), depth, node, records)
         return _place_node(NODE_KEY_PREFIX + leaves[0][0][:depth], node, records)
 
@@ -267,34 +279,10 @@ def compute_leaf_child(key_hash: bytes, value_hash: bytes) -> bytes:
     return HASH_MARK + sha256(LEAF_DOMAIN + key_hash + value_hash).digest()
 
 
-def build_empty_node() -> Node:
-    """A node with nothing beneath, as the root of an empty tree is."""
-    return Node(0, 0, b"", EMPTY_CHILD * WIDTH, b"")
-
-
-def encode_node(node: Node) -> bytes:
-    """The record of a node."""
-    header = (node.filled << WIDTH | node.leaves).to_bytes(_HEADER_BYTES, "big")
-    return header + node.lengths + node.children + node.tails
-
-
-def decode_node(record: bytes) -> Node:
-    """A node from its record; raises TreeDamagedError when the sizes do not fit."""
-    header = int.from_bytes(record[:_HEADER_BYTES], "big")
-    filled = header >> WIDTH
-    count = filled.bit_count()
-    children_start = _HEADER_BYTES + count
-    tails_start = children_start + _CHILDREN_BYTES + HASH_BYTES * count
-    lengths = record[_HEADER_BYTES:children_start]
-    if len(record) != tails_start + sum(lengths):
-        raise TreeDamagedError("a record of the state tree does not have the size it states")
-    return Node(filled, header & 0xFFFF, lengths, record[children_start:tails_start], record[tails_start:])
-
-
 def load_root(load: Load) -> Node:
     """The root as stored."""
     record = load(NODE_KEY_PREFIX)
-    return build_empty_node() if record is None else decode_node(record)
+    return Node(EMPTY_RECORD) if record is None else Node(record)
 
 
 def load_node(load: Load, path: bytes, slot: Slot) -> Node:
@@ -308,9 +296,11 @@ def check_loaded_node(store_key: bytes, record: bytes | None, child: bytes) -> N
     """The node, if the record is there and has the hash its parent states; raises TreeDamagedError."""
     if record is None:
         raise TreeDamagedError(f"the state tree's node {format_path(store_key)} is missing")
-    node = decode_node(record)
+    node = Node(record)
     if HASH_MARK + node.compute_hash() != child:
-        raise TreeDamagedError(f"the state tree's node {format_path(store_key)} does not have the hash its parent states")
+        raise TreeDamagedError(
+            f"the state tree's node {format_path(store_key)} does not have the hash its parent states"
+        )
     return node
 
 
@@ -352,7 +342,7 @@ def _build_entry(key: bytes, value: bytes | None) -> Entry:
 
 def _place_node(store_key: bytes, node: Node, records: Records) -> Slot:
     """What stands for this node in its parent; a large one is stored under its own key."""
-    record = encode_node(node)
+    record = node.encode()
     child = HASH_MARK + node.compute_hash()
     if len(record) <= INLINE_BYTES_MAX:
         return child, False, record

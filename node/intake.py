@@ -29,6 +29,15 @@ class Admitted:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PeerBatchOutcome:
+    """What a peer's transactions were worth."""
+
+    admitted: list[Transaction]
+    invalid: int
+    """How many no honest node passes on: not decodable, badly signed, of another chain."""
+
+
 class Intake:
     """Admission of transactions at the head state."""
 
@@ -40,14 +49,17 @@ class Intake:
         verifier: Verifier,
         domain: SigningDomain,
         find_final: Callable[[TransactionId], bool],
+        on_waiting: Callable[[list[Transaction]], None],
         on_admitted: Callable[[list[Transaction]], None],
     ) -> None:
+        """`on_waiting` hears of every transaction that now waits, `on_admitted` only of those that clients sent."""
         self._chain = chain
         self._mempool = mempool
         self._journal = journal
         self._verifier = verifier
         self._domain = domain
         self._find_final = find_final
+        self._on_waiting = on_waiting
         self._on_admitted = on_admitted
         self._under_way = 0
 
@@ -55,13 +67,27 @@ class Intake:
         """Let each in or say why not, in the order given. What is admitted survives a crash of this process."""
         if self._under_way + len(raws) > UNDER_WAY_MAX:
             return [Rejected(Reason.MEMPOOL_FULL, "too many transactions at once; try again shortly")] * len(raws)
+        outcomes, admitted = await self._submit_many(raws)
+        if admitted:
+            self._on_admitted(admitted)
+        return outcomes
+
+    async def submit_from_peer(self, raws: Sequence[bytes]) -> PeerBatchOutcome:
+        """The same for a peer's gossip, which is not passed on from here."""
+        if self._under_way + len(raws) > UNDER_WAY_MAX:
+            return PeerBatchOutcome([], 0)
+        outcomes, admitted = await self._submit_many(raws)
+        refused = [outcome.reason for outcome in outcomes if isinstance(outcome, Rejected)]
+        return PeerBatchOutcome(admitted, sum(reason in _NEVER_VALID for reason in refused))
+
+    async def _submit_many(self, raws: Sequence[bytes]) -> tuple[list[Admitted | Rejected], list[Transaction]]:
         self._under_way += len(raws)
         try:
-            return await self._submit_many(raws)
+            return await self._check_and_add(raws)
         finally:
             self._under_way -= len(raws)
 
-    async def _submit_many(self, raws: Sequence[bytes]) -> list[Admitted | Rejected]:
+    async def _check_and_add(self, raws: Sequence[bytes]) -> tuple[list[Admitted | Rejected], list[Transaction]]:
         outcomes: list[Admitted | Rejected | None] = [None] * len(raws)
         candidates: list[tuple[int, Transaction]] = []
         for position, raw in enumerate(raws):
@@ -79,8 +105,8 @@ class Intake:
                 admitted.append(transaction)
         if admitted:
             self._journal.append([transaction.raw for transaction in admitted])
-            self._on_admitted(admitted)
-        return [outcome for outcome in outcomes if outcome is not None]
+            self._on_waiting(admitted)
+        return [outcome for outcome in outcomes if outcome is not None], admitted
 
     async def verify_many(self, transactions: Sequence[Transaction]) -> list[bool]:
         """Whether all signatures of each transaction are valid."""
@@ -135,3 +161,4 @@ class Intake:
 
 
 _PERHAPS_FINAL: Final = frozenset({Reason.SEQUENCE_TOO_LOW, Reason.DUPLICATE, Reason.EXPIRED})
+_NEVER_VALID: Final = frozenset({Reason.DECODE, Reason.BAD_SIGNATURE, Reason.WRONG_CHAIN})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.transaction import TRANSACTION_BYTES_MAX
-from node.atomic_file import write_atomically
+from node.atomic_file import replace_file
 
 REWRITE_BYTES: Final = 32 * 2**20  # the journal is rewritten once it has grown this much beyond what still waits
 _FRAME: Final = struct.Struct(">II")  # length, CRC-32
@@ -60,7 +60,7 @@ class MempoolJournal:
     def rewrite(self, waiting: Iterable[bytes]) -> None:
         """Replace the journal by these transactions."""
         self._file.close()
-        write_atomically(self._path, _encode_frames(waiting), sync=False)
+        replace_file(self._path, _encode_frames(waiting))
         self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ A transaction is *skipped* (not includable when its turn came: no fee, no effect
 numbered reason) or *succeeded*. Whatever can be told from the transaction alone was settled before the vote.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from identity.address import compute_module_address
@@ -36,18 +36,30 @@ class BlockResult:
 
 def apply_block(state: State, block: BlockContext, transactions: Sequence[Transaction]) -> BlockResult:
     """Execute a decided block's transactions in order on the state after the block before."""
+    for outcome in apply_block_in_slices(state, block, transactions, max(1, len(transactions))):
+        if outcome is not None:
+            return outcome
+    raise AssertionError("the last slice gives the result")
+
+
+def apply_block_in_slices(
+    state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
+) -> Iterator[BlockResult | None]:
+    """The same, pausing after every so many transactions (None) so that a node can do other things; then the result."""
     receipts = []
     fees_grains = 0
-    for transaction in transactions:
+    for index, transaction in enumerate(transactions, start=1):
         receipt = apply_transaction(state, block, transaction)
         fees_grains += receipt.fee_grains
         state.forget_marks()
         receipts.append(receipt)
+        if index % slice_transactions == 0:
+            yield None
     if fees_grains:
         credit(state, FEES_ADDRESS, fees_grains)
     for key, _ in list(state.iterate_prefix(unordered_prefix(block.height))):
         state.delete(key)
-    return BlockResult(receipts, state.changes)
+    yield BlockResult(receipts, state.changes)
 
 
 def apply_transaction(state: State, block: BlockContext, transaction: Transaction) -> Receipt:

@@ -1,0 +1,153 @@
+"""Scenarios `apply` and `growth`: verify, execute, hash and persist blocks of transfers on one node, without network."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from bench.floor import measure_floor
+from bench.report import Result
+from bench.transfers import BenchAccount, list_pairs, sign_transfer
+from genesis.build import initialise_chain
+from genesis.document import Allocation, GenesisDocument, GenesisNode
+from genesis.presets import build_preset
+from identity.address import Address, NetworkKind, format_address
+from identity.keys import KeyType, PrivateKey
+from identity.signing import SigningPurpose, compute_signing_domain, signing_bytes
+from ledger.block import Block, CertifiedBlock, CommitCertificate
+from ledger.chain import Chain
+from ledger.primitives import ConsensusKey, Round, TimeMs
+from ledger.transaction import Transaction, decode_transaction
+from node.leveldb_store import LevelDbStore
+from node.verifier import Verifier
+from vm.context import BlockContext
+from vm.native.accounts import put_account
+from vm.proposal import build_header, check_block, get_next_block_rules
+from vm.transition import apply_block
+
+BLOCK_TRANSFERS = 2_000
+TRANSFERS = 100_000
+SENDERS_MAX = 20_000
+Progress = Callable[[str], None]
+
+
+async def run_apply(progress: Progress) -> list[Result]:
+    """100,000 signed transfers among 10^5 accounts."""
+    floor = measure_floor()
+    rate, details = await _measure(100_000, TRANSFERS, progress)
+    return [Result("apply", rate, "transfers/s", floor, rate / floor, 0.4, details=details)]
+
+
+async def run_growth(progress: Progress) -> list[Result]:
+    """The cost of a transfer at 10^4, 10^5 and 10^6 accounts."""
+    floor = measure_floor()
+    rates = {}
+    for accounts in (10_000, 100_000, 1_000_000):
+        rates[accounts], _ = await _measure(accounts, 40_000, progress)
+    factor = rates[10_000] / rates[1_000_000]
+    details = {f"transfers/s at {accounts} accounts": round(rate) for accounts, rate in rates.items()}
+    return [Result("growth", factor, "x cost from 10^4 to 10^6", floor, None, 2.0, at_most=True, details=details)]
+
+
+def _make_document() -> GenesisDocument:
+    key = PrivateKey(KeyType.ED25519, sha256(b"bench").digest())
+    node = GenesisNode(
+        name="bench",
+        operator=format_address(Address(bytes(20)), NetworkKind.DEVNET),
+        consensus_key="0x" + key.public_key.key.hex(),
+        node_key="0x" + PrivateKey(KeyType.ED25519, sha256(b"node").digest()).public_key.key.hex(),
+        node_certificate_signature="0x" + bytes(64).hex(),
+    )
+    return build_preset(NetworkKind.DEVNET, "bench", 1, [node])
+
+
+async def _measure(accounts: int, transfers: int, progress: Progress) -> tuple[float, dict[str, object]]:
+    with tempfile.TemporaryDirectory(prefix="carlive-bench-") as directory:
+        store = LevelDbStore(Path(directory) / "data")
+        try:
+            genesis_hash = initialise_chain(store, _make_document()).hash
+            chain = Chain(store)
+            domain = compute_signing_domain("bench", genesis_hash)
+            progress(f"funding {accounts:,} accounts")
+            senders = [BenchAccount(f"sender {index}") for index in range(min(SENDERS_MAX, accounts))]
+            addresses = [sender.address for sender in senders]
+            addresses += [Address(sha256(b"%d" % index).digest()[:20]) for index in range(accounts - len(senders))]
+            _fund(chain, addresses)
+            progress(f"signing {transfers:,} transfers")
+            sequences = [0] * len(senders)
+            raws = []
+            for number, recipient in list_pairs(senders, addresses, transfers):
+                raws.append(sign_transfer(senders[number], sequences[number], recipient, 5, "bench", domain))
+                sequences[number] += 1
+            verifier = Verifier(processes=1)
+            await verifier.start()
+            try:
+                progress("applying")
+                return await _apply_all(chain, verifier, raws, domain, progress)
+            finally:
+                await verifier.close()
+        finally:
+            store.close()
+
+
+def _fund(chain: Chain, addresses: list[Address]) -> None:
+    """Write balances in blocks of state alone, before the clock starts."""
+    for start in range(0, len(addresses), 50_000):
+        state = chain.open_state()
+        for address in addresses[start : start + 50_000]:
+            put_account(state, address, 0, 10**11)
+        _commit(chain, [], state.changes)
+
+
+def _commit(chain: Chain, transactions: list[Transaction], changes: dict[bytes, bytes | None] | None = None) -> None:
+    rules = get_next_block_rules(chain.head, chain.open_state())
+    time_ms = TimeMs(chain.head.header.time_ms + 1)
+    header = build_header(
+        rules, Round(0), time_ms, ConsensusKey(bytes(32)), [transaction.envelope_hash for transaction in transactions]
+    )
+    block = Block(header, tuple(transaction.raw for transaction in transactions), ())
+    certified = CertifiedBlock(block, CommitCertificate(header.height, Round(0), header.hash, ()))
+    if changes is not None:
+        chain.commit(certified, [], changes)
+        return
+    check_block(rules, header, transactions, ())
+    result = apply_block(
+        chain.open_state(), BlockContext(header.height, time_ms, header.proposer, rules.parameters), transactions
+    )
+    assert all(receipt.status == 0 for receipt in result.receipts), "every transfer of the benchmark succeeds"
+    chain.commit(certified, result.receipts, result.changes)
+
+
+async def _apply_all(
+    chain: Chain, verifier: Verifier, raws: list[bytes], domain: bytes, progress: Progress
+) -> tuple[float, dict[str, object]]:
+    def start_block(start: int) -> tuple[list[Transaction], asyncio.Task[list[bool]]]:
+        transactions = [decode_transaction(raw) for raw in raws[start : start + BLOCK_TRANSFERS]]
+        checks = [
+            (
+                int(each.authorisations[0].key_type),
+                each.authorisations[0].key,
+                signing_bytes(SigningPurpose.TRANSACTION, domain, each.body_bytes),  # type: ignore[arg-type]
+                each.authorisations[0].signature,
+            )
+            for each in transactions
+        ]
+        return transactions, asyncio.create_task(verifier.verify_many(checks))
+
+    started = time.perf_counter()
+    busy = 0.0
+    upcoming = start_block(0)
+    for start in range(0, len(raws), BLOCK_TRANSFERS):
+        transactions, verification = upcoming
+        if start + BLOCK_TRANSFERS < len(raws):
+            upcoming = start_block(start + BLOCK_TRANSFERS)
+        assert all(await verification)
+        block_started = time.perf_counter()
+        _commit(chain, transactions)
+        busy += time.perf_counter() - block_started
+        progress(f"applied {start + len(transactions):,} of {len(raws):,}")
+    seconds = time.perf_counter() - started
+    details = {"seconds": round(seconds, 2), "execute+commit µs/transfer": round(busy / len(raws) * 1e6, 1)}
+    return len(raws) / seconds, details

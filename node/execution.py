@@ -1,0 +1,111 @@
+"""Turns a certified block into the new head, and tells everybody who waits for it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.block import CertifiedBlock
+from ledger.chain import Chain, Head
+from ledger.primitives import TransactionId
+from ledger.receipt import Receipt, Status
+from ledger.transaction import Transaction
+from vm.context import BlockContext
+from vm.proposal import check_block, get_next_block_rules
+from vm.transition import BlockResult, apply_block_in_slices
+
+SLICE_TRANSACTIONS: Final = 200  # about 6 ms between turns of the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBlock:
+    """A block that has just become final here."""
+
+    certified: CertifiedBlock
+    transactions: Sequence[Transaction]
+    receipts: Sequence[Receipt]
+    head: Head
+    executed_ms: float
+
+
+Listener = Callable[[CommittedBlock], None]
+
+
+class Execution:
+    """Executes blocks in order. Listeners are called after the block is on disk, in the order they were added."""
+
+    def __init__(self, chain: Chain, logger: Any) -> None:
+        self._chain = chain
+        self._logger = logger
+        self._listeners: list[Listener] = []
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call this after every block."""
+        self._listeners.append(listener)
+
+    async def execute(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
+        """Check, execute and persist the block after the head; one at a time. Other tasks run between slices.
+
+        The caller has verified the certificate and the transactions' signatures. Raises InvalidBlockError when the
+        block does not follow from this node's own state, which for a certified block means that the node is damaged.
+        """
+        started_s = time.perf_counter()
+        header = certified.block.header
+        rules = get_next_block_rules(self._chain.head, self._chain.open_state())
+        check_block(rules, header, transactions, certified.block.evidence)
+        state = self._chain.open_state()
+        context = BlockContext(header.height, header.time_ms, header.proposer, rules.parameters)
+        result: BlockResult | None = None
+        for result in apply_block_in_slices(state, context, transactions, SLICE_TRANSACTIONS):
+            if result is None:
+                await asyncio.sleep(0)
+        assert result is not None, "the last slice gives the result"
+        head = self._chain.commit(certified, result.receipts, result.changes)
+        executed_ms = (time.perf_counter() - started_s) * 1000
+        committed = CommittedBlock(certified, transactions, result.receipts, head, executed_ms)
+        for listener in self._listeners:
+            listener(committed)
+        return committed
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """A transaction is in a final block."""
+
+    height: int
+    index: int
+    receipt: Receipt
+
+
+class FinalityWaiters:
+    """Clients that wait until their transactions are final."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[TransactionId, list[asyncio.Future[Finalised]]] = {}
+
+    def on_block(self, committed: CommittedBlock) -> None:
+        """Wake those whose transaction the block holds. A skipped one is not final: it may still come."""
+        if not self._waiting:
+            return
+        height = committed.certified.block.header.height
+        for index, receipt in enumerate(committed.receipts):
+            if receipt.status is not Status.SKIPPED and receipt.transaction_id in self._waiting:
+                for future in self._waiting.pop(receipt.transaction_id):
+                    if not future.done():
+                        future.set_result(Finalised(height, index, receipt))
+
+    async def wait(self, transaction_id: TransactionId, timeout_ms: int) -> Finalised | None:
+        """The outcome, or None when the time is over."""
+        future: asyncio.Future[Finalised] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(transaction_id, []).append(future)
+        try:
+            return await asyncio.wait_for(future, timeout_ms / 1000)
+        except TimeoutError:
+            return None
+        finally:
+            waiting = self._waiting.get(transaction_id)
+            if waiting is not None and future in waiting:
+                waiting.remove(future)
+                if not waiting:
+                    del self._waiting[transaction_id]
