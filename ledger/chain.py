@@ -65,14 +65,17 @@ class Chain:
         if stored_format != bytes([STORE_FORMAT]):
             raise UnknownFormatError(f"the store has format {stored_format!r}, this version reads {STORE_FORMAT}")
         self._store = store
-        self._tree = StateTree(store.get, CACHED_NODES_MAX)
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget everything in memory and read the head again: after a write that may or may not have got through."""
+        self._tree = StateTree(self._store.get, CACHED_NODES_MAX)
         self._values = _ValueCache(CACHED_VALUES_MAX)
-        encoded_head = store.get(HEAD_KEY)
+        encoded_head = self._store.get(HEAD_KEY)
         assert encoded_head is not None, "a store with a format has a head"
         stored = decode(_StoredHead, encoded_head)
-        self._head = Head(
-            self._load_block(stored.height).header, stored.state_root, stored.receipts_root, stored.is_sealed
-        )
+        header = self._load_block(stored.height).header
+        self._head = Head(header, stored.state_root, stored.receipts_root, stored.is_sealed)
 
     @property
     def head(self) -> Head:

@@ -1,4 +1,4 @@
-"""From a proposal's list of names to the whole block: take from the mempool, fetch what is missing, check everything."""
+"""From a proposal's names to the whole block: take from the mempool, fetch what is missing, check everything."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,7 @@ from ledger.mempool import Mempool
 from ledger.primitives import BlockHash, EnvelopeHash, NodeKey
 from ledger.transaction import Transaction, decode_transaction
 from node.intake import Intake
+from node.proposed_blocks import ProposedBlocks
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 
 FETCH_RETRY_S: Final = 0.3  # then the next peer is asked
@@ -31,7 +32,17 @@ class AssembledBlock:
 class BlockAssembly:
     """The blocks of the height that is being decided."""
 
-    def __init__(self, chain: Chain, mempool: Mempool, intake: Intake, send_request: SendRequest, logger: Any) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        intake: Intake,
+        proposed: ProposedBlocks,
+        send_request: SendRequest,
+        logger: Any,
+    ) -> None:
+        """Blocks that an earlier run kept on disk are here again: their transactions were valid then and still are."""
+        self._proposed = proposed
         self._chain = chain
         self._mempool = mempool
         self._intake = intake
@@ -42,6 +53,8 @@ class BlockAssembly:
         self._fetched_bytes = 0
         self._wanted: set[EnvelopeHash] = set()
         self._arrived = asyncio.Event()
+        for block in proposed.load():
+            self._keep([decode_transaction(raw) for raw in block.transactions])
 
     def get(self, block_hash: BlockHash) -> AssembledBlock | None:
         """A block that has been assembled at this height."""
@@ -51,10 +64,14 @@ class BlockAssembly:
         """A transaction that this node has, for itself or for a peer that asks."""
         return self._mempool.get(envelope_hash) or self._fetched.get(envelope_hash)
 
-    def add_own(self, block: Block, transactions: Sequence[Transaction]) -> None:
+    def add_own(self, assembled: AssembledBlock) -> None:
         """A block that this node has built itself; its transactions come from the mempool."""
-        self._assembled[block.header.hash] = AssembledBlock(block, transactions)
-        self._keep(transactions)
+        self._assembled[assembled.block.header.hash] = assembled
+        self._keep(assembled.transactions)
+
+    def keep_on_disk(self, assembled: AssembledBlock) -> None:
+        """Make sure that a crash does not lose a block that this node is about to vote for; raises DiskFullError."""
+        self._proposed.save(assembled.block)
 
     def start_height(self) -> None:
         """Forget the height that was decided."""
@@ -62,6 +79,7 @@ class BlockAssembly:
         self._fetched.clear()
         self._fetched_bytes = 0
         self._wanted.clear()
+        self._proposed.clear()
 
     def on_transactions(self, transactions: Iterable[Transaction]) -> None:
         """Transactions were admitted to the mempool: perhaps a proposal waits for them."""

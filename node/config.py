@@ -81,7 +81,7 @@ def read_process_environment() -> Mapping[str, str]:
 
 def format_config(config: NodeConfig) -> str:
     """A config.toml with every key, its explanation and its value."""
-    lines = ["# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)."]
+    lines = ["# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)"]
     section = ""
     for each in fields(NodeConfig):
         if each.metadata["section"] != section:

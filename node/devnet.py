@@ -155,9 +155,8 @@ def prepare_devnet(directory: Path, validators: int | None, port: int | None, *,
     port = port if port is not None else settings.port if settings is not None else PORT_DEFAULT
     validators = validators if validators is not None else VALIDATORS_DEFAULT
     _check_bounds(validators, port)
-    if not is_made:
-        if not is_fresh:
-            _remove_devnet(directory, settings)  # what an interrupted start left
+    if not is_made and not is_fresh:
+        _remove_devnet(directory, settings)  # what an interrupted start left
     replace_file(directory / _SETTINGS_FILE, _Settings(validators=validators, port=port).model_dump_json().encode())
     nodes = tuple(
         DevnetNode(index, Home(directory / f"{_NODE_PREFIX}{index}"), port + PORTS_PER_NODE * index)
@@ -197,24 +196,29 @@ def check_ports_free(nodes: tuple[DevnetNode, ...]) -> None:
             if not _is_port_free(use.port):
                 raise ConfigurationError(
                     f"port {use.port} ({use.purpose}) is in use: stop what listens there, "
-                    f"or start the devnet on other ports with --port (it takes 3 ports, then 3 more every {PORTS_PER_NODE})"
+                    f"or choose other ports with --port (each node takes 3, {PORTS_PER_NODE} apart)"
                 )
 
 
-def build_genesis_node(
-    name: str, network: NetworkKind, operator: PrivateKey, consensus: PrivateKey, node: PrivateKey, addresses: list[str]
+def build_super_node(
+    name: str, operator: str, consensus: PrivateKey, node: PrivateKey, addresses: list[str]
 ) -> GenesisNode:
-    """A super node's entry in a genesis document."""
+    """A super node's entry in a genesis document; raises ConfigurationError."""
     key, signature = compact_certificate(build_certificate(node.secret))
-    return GenesisNode(
-        name=name,
-        role="super_node",
-        operator=format_address(compute_key_address(operator.public_key), network),
-        consensus_key="0x" + consensus.public_key.key.hex(),
-        node_key="0x" + key.hex(),
-        node_certificate_signature="0x" + signature.hex(),
-        addresses=addresses,
-    )
+    try:
+        return GenesisNode(
+            name=name,
+            role="super_node",
+            operator=operator,
+            consensus_key="0x" + consensus.public_key.key.hex(),
+            node_key="0x" + key.hex(),
+            node_certificate_signature="0x" + signature.hex(),
+            addresses=addresses,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "node"
+        raise ConfigurationError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _load_settings(directory: Path) -> _Settings | None:
@@ -266,7 +270,8 @@ def _create(directory: Path, nodes: tuple[DevnetNode, ...]) -> None:
         create_key_file(node.home.keys / ACCOUNT_KEY_FILE, operator)
         create_key_file(node.home.keys / CONSENSUS_KEY_FILE, consensus)
         create_key_file(node.home.keys / NODE_KEY_FILE, transport)
-        entries.append(build_genesis_node(node.name, NetworkKind.DEVNET, operator, consensus, transport, []))
+        address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
+        entries.append(build_super_node(node.name, address, consensus, transport, []))
     text = format_genesis(build_devnet(time.time_ns() // 1_000_000, entries))
     for node in nodes:
         replace_file(node.home.genesis_file, text)

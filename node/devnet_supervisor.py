@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -164,7 +164,9 @@ class Supervisor:
         """Keep the state of all nodes; answers its name before the nodes stop for it."""
         taken = self._list_snapshots()
         if len(taken) >= SNAPSHOTS_MAX:
-            raise DevControlError(f"there are {SNAPSHOTS_MAX} snapshots already: delete some of {self._devnet.snapshots}")
+            raise DevControlError(
+                f"there are {SNAPSHOTS_MAX} snapshots already: delete some of {self._devnet.snapshots}"
+            )
         name = str(max(taken, default=0) + 1)
         await self._act(self._snapshot(name), is_after_answer=True)
         return name
@@ -415,7 +417,8 @@ class Supervisor:
 
     def _finish_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, DevnetFailedError):
             self._reporter.show_progress(f"the devnet could not do what was asked: {error}")
 
 
@@ -502,7 +505,7 @@ def _restore_snapshot(devnet: Devnet, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _short_socket_path(wanted: Path) -> Any:
+def _short_socket_path(wanted: Path) -> Iterator[Path]:
     """The path itself, or one in a temporary directory when the system's limit for sockets is below its length."""
     if len(os.fsencode(wanted)) <= SOCKET_PATH_BYTES_MAX:
         yield wanted

@@ -63,7 +63,15 @@ class Execution:
         assert result is not None, "the last slice gives the result"
         head = self._chain.commit(certified, result.receipts, result.changes)
         executed_ms = (time.perf_counter() - started_s) * 1000
-        committed = CommittedBlock(certified, transactions, result.receipts, head, executed_ms)
+        return self._announce(CommittedBlock(certified, transactions, result.receipts, head, executed_ms))
+
+    def announce_stored(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
+        """The block turned out to be stored although its write had failed: tell the listeners all the same."""
+        receipts = self._chain.get_receipts(certified.block.header.height)
+        assert receipts is not None, "a stored block has receipts"
+        return self._announce(CommittedBlock(certified, transactions, receipts, self._chain.head, 0.0))
+
+    def _announce(self, committed: CommittedBlock) -> CommittedBlock:
         for listener in self._listeners:
             listener(committed)
         return committed

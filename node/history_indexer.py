@@ -10,8 +10,11 @@ from ledger.history import compute_history_changes, find_transaction, get_indexe
 from ledger.primitives import Height, TransactionId
 from ledger.receipt import Receipt
 from ledger.transaction import Transaction, TransactionBody, decode_transaction
+from node.errors import StoreWriteError
 
 _BLOCKS_WAITING_MAX: Final = 16  # decoded blocks kept for the index; older ones are read from the store again
+
+_RETRY_S: Final = 1.0
 
 
 class HistoryIndexer:
@@ -45,20 +48,25 @@ class HistoryIndexer:
             self._logger.info("rebuilding the history index", blocks=behind)
         while True:
             while indexed < self._chain.head.header.height:
+                try:
+                    self._index(Height(indexed + 1))
+                except StoreWriteError:  # the block after will reopen the store
+                    await asyncio.sleep(_RETRY_S)
+                    continue
                 indexed += 1
-                self._index(Height(indexed))
                 await asyncio.sleep(0)
             self._wake.clear()
             await self._wake.wait()
 
     def _index(self, height: Height) -> None:
-        waiting = self._waiting.pop(height, None)
+        waiting = self._waiting.get(height)
         if waiting is not None:
             transactions, receipts = waiting
             bodies = [transaction.body for transaction in transactions]
         else:
             bodies, receipts = self._load(height)
         self._chain.store.write(compute_history_changes(self._chain.store, height, bodies, receipts), sync=False)
+        self._waiting.pop(height, None)
         for receipt in receipts:
             if self._recent.get(receipt.transaction_id, (0, 0))[0] == height:
                 del self._recent[receipt.transaction_id]

@@ -13,7 +13,8 @@ from ledger.primitives import Height, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.transaction import Transaction, compute_envelope_hash, decode_transaction
 from node.mempool_journal import MempoolJournal
-from node.verifier import SignatureCheck, Verifier
+from node.verifier import Verifier
+from node.verify_worker import Check
 from vm.native.accounts import get_account
 from vm.parameters import get_parameters
 from vm.transition import check_admission, check_stateless
@@ -72,6 +73,14 @@ class Intake:
             self._on_admitted(admitted)
         return outcomes
 
+    async def restore_many(self, raws: Sequence[bytes]) -> None:
+        """Transactions of the journal, after a restart; those that have become final or stale are forgotten."""
+        candidates = [checked for raw in raws if isinstance(checked := self._check_unsigned(raw), Transaction)]
+        valid = await self.verify_many(candidates)
+        for transaction, is_valid in zip(candidates, valid, strict=True):
+            if is_valid:
+                self._add(transaction)
+
     async def submit_from_peer(self, raws: Sequence[bytes]) -> PeerBatchOutcome:
         """The same for a peer's gossip, which is not passed on from here."""
         if self._under_way + len(raws) > UNDER_WAY_MAX:
@@ -110,7 +119,7 @@ class Intake:
 
     async def verify_many(self, transactions: Sequence[Transaction]) -> list[bool]:
         """Whether all signatures of each transaction are valid."""
-        checks: list[SignatureCheck] = []
+        checks: list[Check] = []
         owners: list[int] = []
         for position, transaction in enumerate(transactions):
             message = signing_bytes(SigningPurpose.TRANSACTION, self._domain, transaction.body_bytes)

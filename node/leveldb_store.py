@@ -13,6 +13,7 @@ import plyvel
 
 from ledger.store import Change
 from node.errors import ConfigurationError, StoreDamagedError, StoreWriteError
+from node.leveldb_log_check import is_log_tail_damaged
 
 WRITE_BUFFER_BYTES: Final = 16 * 2**20  # a few blocks of changes a table; two of them may be in memory
 BLOCK_CACHE_BYTES: Final = 32 * 2**20
@@ -35,15 +36,11 @@ class LevelDbStore:
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
-        try:
-            value: bytes | None = self._database.get(key, verify_checksums=True)
-        except plyvel.Error as error:
-            raise self._describe_damage(error) from error
-        return value
+        return _get(self._path, self._database, key)
 
     def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < stop in byte order, or backwards; as of the first pair taken."""
-        return self._iterate(self._database, start, stop, reverse)
+        return _iterate(self._path, self._database, start, stop, reverse)
 
     def write(self, changes: Sequence[Change], *, sync: bool) -> None:
         """All of the changes or none. With sync they survive a power cut once this returns.
@@ -63,7 +60,7 @@ class LevelDbStore:
             batch.write()
         except plyvel.CorruptionError as error:
             self._must_reopen = True
-            raise self._describe_damage(error) from error
+            raise _describe_damage(self._path, error) from error
         except plyvel.Error as error:
             self._must_reopen = True
             raise StoreWriteError(
@@ -78,7 +75,9 @@ class LevelDbStore:
         free_bytes = disk_usage(self._path).free
         needed_bytes = REOPEN_SPACE_FACTOR * self._write_buffer_bytes
         if free_bytes < needed_bytes:
-            raise StoreWriteError(f"{self._path} needs {needed_bytes} free bytes to be reopened, there are {free_bytes}")
+            raise StoreWriteError(
+                f"{self._path} needs {needed_bytes} free bytes to be reopened, there are {free_bytes}"
+            )
         self._must_reopen = True
         self._database.close()
         self._database = self._open(is_reopened=True)
@@ -86,15 +85,15 @@ class LevelDbStore:
 
     def take_view(self) -> "LevelDbView":
         """A frozen view of this moment."""
-        return LevelDbView(self, self._database.snapshot())
+        return LevelDbView(self._path, self._database.snapshot())
 
     def close(self) -> None:
         """Release the directory; closing twice is harmless."""
         self._database.close()
 
     def _open(self, *, is_reopened: bool) -> Any:
-        self._refuse_lost_current()
         try:
+            self._refuse_silent_loss()
             self._path.mkdir(parents=True, exist_ok=True)
             return plyvel.DB(
                 str(self._path),
@@ -106,16 +105,18 @@ class LevelDbStore:
                 max_open_files=OPEN_FILES_MAX,
             )
         except plyvel.CorruptionError as error:
-            raise self._describe_damage(error) from error
+            raise _describe_damage(self._path, error) from error
         except (plyvel.Error, OSError) as error:
             raise self._describe_open_failure(error, is_reopened=is_reopened) from error
 
-    def _refuse_lost_current(self) -> None:
-        """Without its CURRENT file LevelDB would take a full directory for an empty one, and begin anew over it."""
-        if self._path.is_dir() and not (self._path / "CURRENT").exists() and any(self._path.glob("*.ldb")):
-            raise self._describe_damage("the file CURRENT is missing")
-        if self._path.is_dir() and not (self._path / "CURRENT").exists() and any(self._path.glob("*.log")):
-            raise self._describe_damage("the file CURRENT is missing")
+    def _refuse_silent_loss(self) -> None:
+        """Damage that LevelDB would pass over: it begins anew without CURRENT, and drops a log's damaged tail."""
+        if (self._path / "CURRENT").exists():
+            for file in [*self._path.glob("*.log"), *self._path.glob("MANIFEST-*")]:
+                if is_log_tail_damaged(file):
+                    raise _describe_damage(self._path, f"the end of {file.name} is not what was written")
+        elif any(self._path.glob("*.ldb")) or any(self._path.glob("*.log")):
+            raise _describe_damage(self._path, "the file CURRENT is missing")
 
     def _describe_open_failure(self, error: Exception, *, is_reopened: bool) -> Exception:
         text = _text_of(error)
@@ -124,45 +125,60 @@ class LevelDbStore:
         if "No space left" in text or is_reopened:
             return StoreWriteError(f"cannot open {self._path} ({text}): free some space")
         if "No such file" in text:
-            return self._describe_damage(error)
+            return _describe_damage(self._path, error)
         return ConfigurationError(f"cannot open {self._path} ({text}): check the path and its owner")
-
-    def _describe_damage(self, error: Exception | str) -> StoreDamagedError:
-        return StoreDamagedError(
-            f"the store {self._path} is damaged ({_text_of(error)}): move the directory away and start again, "
-            "the node fetches the chain from its peers"
-        )
-
-    def _iterate(self, source: Any, start: bytes, stop: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-        try:
-            with source.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True) as pairs:
-                yield from pairs
-        except plyvel.Error as error:
-            raise self._describe_damage(error) from error
 
 
 class LevelDbView:
     """The store as it was at one moment."""
 
-    def __init__(self, store: LevelDbStore, snapshot: Any) -> None:
-        self._store = store
+    def __init__(self, path: Path, snapshot: Any) -> None:
+        self._path = path
         self._snapshot = snapshot
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
-        try:
-            value: bytes | None = self._snapshot.get(key, verify_checksums=True)
-        except plyvel.Error as error:
-            raise self._store._describe_damage(error) from error
-        return value
+        return _get(self._path, self._snapshot, key)
 
     def iterate(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < stop in byte order, or backwards."""
-        return self._store._iterate(self._snapshot, start, stop, reverse)
+        return _iterate(self._path, self._snapshot, start, stop, reverse)
 
     def close(self) -> None:
         """Let go of the old versions; closing twice is harmless."""
         self._snapshot.close()
+
+
+def _get(path: Path, source: Any, key: bytes) -> bytes | None:
+    try:
+        value: bytes | None = source.get(key, verify_checksums=True)
+    except plyvel.Error as error:
+        raise _describe_damage(path, error) from error
+    except RuntimeError as error:
+        raise _describe_closed(path) from error
+    return value
+
+
+def _iterate(path: Path, source: Any, start: bytes, stop: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+    try:
+        with source.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True) as pairs:
+            yield from pairs
+    except plyvel.Error as error:
+        raise _describe_damage(path, error) from error
+    except RuntimeError as error:
+        raise _describe_closed(path) from error
+
+
+def _describe_damage(path: Path, error: Exception | str) -> StoreDamagedError:
+    return StoreDamagedError(
+        f"the store {path} is damaged ({_text_of(error)}): move the directory away and start again, "
+        "the node fetches the chain from its peers"
+    )
+
+
+def _describe_closed(path: Path) -> StoreWriteError:
+    """plyvel says RuntimeError when a database, and so every view of it, was closed."""
+    return StoreWriteError(f"the store {path} was closed or reopened in between: reopen it, or take a new view")
 
 
 def _text_of(error: Exception | str) -> str:

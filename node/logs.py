@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -18,7 +18,7 @@ def configure_logs(levels: Mapping[str, str], style: str, stream: TextIO | None 
     thresholds = {component: LEVELS[level] for component, level in levels.items()}
     default = thresholds.get("default", LEVELS["info"])
 
-    def drop_quiet(_logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def drop_quiet(_logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         threshold = thresholds.get(event.get("component", ""), default)
         if LEVELS.get(method, 50) < threshold:
             raise structlog.DropEvent

@@ -30,6 +30,7 @@ from p2p.network import Network
 from p2p.peer import PeerInfo
 
 GOSSIP_DELAY_S: Final = 0.01  # transactions are collected this long into one frame
+STATUS_DELAY_S: Final = 0.1
 BATCHES_UNDER_WAY_MAX: Final = 64  # batches of peers whose signatures are being checked; more are dropped
 UNWANTED_POINTS: Final = 5.0
 INVALID_TRANSACTION_POINTS: Final = 2.0
@@ -63,6 +64,7 @@ class PeerExchange:
         self._roles: dict[NodeKey, NodeRole] = {}
         self._outgoing: list[Transaction] = []
         self._gossip_timer: asyncio.TimerHandle | None = None
+        self._status_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.dropped_batches = 0
 
@@ -81,7 +83,12 @@ class PeerExchange:
         self._get_network().send(peer, Channel.CONSENSUS, MessageKind.CONSENSUS, encode_message(message))
 
     def broadcast_status(self) -> None:
-        """Tell how far this node has come."""
+        """Tell how far this node has come, now or a little later: while catching up, not after every block."""
+        if self._status_timer is None:
+            self._status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY_S, self._send_status)
+
+    def _send_status(self) -> None:
+        self._status_timer = None
         self._get_network().broadcast(Channel.CONTROL, MessageKind.STATUS, encode(self._get_status()))
 
     def gossip(self, transactions: Iterable[Transaction]) -> None:
@@ -93,13 +100,19 @@ class PeerExchange:
     def request_transactions(self, peer: NodeKey, envelope_hashes: Sequence[EnvelopeHash]) -> bool:
         """Ask a peer for transactions that a proposal names."""
         request = TransactionsRequest(tuple(envelope_hashes[:HASHES_REQUEST_MAX]))
-        return self._get_network().send(
-            peer, Channel.TRANSACTIONS, MessageKind.TRANSACTIONS_REQUEST, encode(request)
-        )
+        return self._get_network().send(peer, Channel.TRANSACTIONS, MessageKind.TRANSACTIONS_REQUEST, encode(request))
 
     def request_blocks(self, peer: NodeKey, request: BlocksRequest) -> bool:
         """Ask a peer for final blocks."""
         return self._get_network().send(peer, Channel.SYNC, MessageKind.BLOCKS_REQUEST, encode(request))
+
+    def list_peers(self) -> list[NodeKey]:
+        """Whom to ask for what is missing, super nodes first."""
+        return sorted(self._roles, key=lambda key: (self._roles[key] is not NodeRole.SUPER_NODE, key))
+
+    def penalise(self, peer: NodeKey, points: float, reason: str) -> None:
+        """A peer sent something bad."""
+        self._get_network().penalise(peer, points, reason)
 
     # NetworkHandler
 

@@ -53,6 +53,11 @@ class StateViews:
         finally:
             self._release(shared)
 
+    def restart(self) -> None:
+        """The store was reopened, which has closed the views."""
+        self.close()
+        self.add_head()
+
     def close(self) -> None:
         """Let go of all; readers finish with theirs."""
         with self._lock:

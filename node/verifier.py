@@ -78,6 +78,10 @@ class _Batch:
     size_bytes: int = 0
     attempts: int = 0
 
+    def is_wanted(self) -> bool:
+        """Whether any call still waits for it; a cancelled one does not."""
+        return any(not chunk.call.done.done() for chunk in self.chunks)
+
     def has_room_for(self, chunk: _Chunk) -> bool:
         count = len(self.checks) + len(chunk.checks)
         return count <= BATCH_CHECKS_MAX and self.size_bytes + chunk.size_bytes <= BATCH_BYTES_MAX
@@ -131,6 +135,7 @@ class Verifier:
                 raise VerifierClosedError
         finally:
             self._calls.discard(call)
+            call.done.cancel()
         return call.answers
 
     @property
@@ -193,6 +198,10 @@ class Verifier:
             while self._waiting:
                 self._check_here(self._waiting.popleft())
         while self._waiting and self._workers:
+            if not self._waiting[0].is_wanted():
+                abandoned = self._waiting.popleft()
+                self._complete(abandoned, [False] * len(abandoned.checks))
+                continue
             worker = min(self._workers, key=lambda each: len(each.in_flight))
             if len(worker.in_flight) >= BATCHES_IN_FLIGHT_MAX:
                 return
@@ -220,6 +229,9 @@ class Verifier:
             batch = self._local.popleft()
             answers: list[bool] = []
             for offset in range(0, len(batch.checks), SLICE_CHECKS):
+                if not batch.is_wanted():
+                    answers = [False] * len(batch.checks)
+                    break
                 answers += [is_good(check) for check in batch.checks[offset : offset + SLICE_CHECKS]]
                 await asyncio.sleep(0)
             self._complete(batch, answers)

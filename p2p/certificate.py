@@ -99,7 +99,7 @@ def build_certificate(secret: bytes) -> bytes:
 
 
 def compact_certificate(der: bytes) -> tuple[NodeKey, Signature]:
-    """Key and signature of a DER certificate; raises InvalidCertificateError unless it is a node certificate, byte by byte."""
+    """Key and signature of a DER certificate; raises InvalidCertificateError for any other certificate."""
     if len(der) != _CERTIFICATE_BYTES:
         raise InvalidCertificateError(f"a node certificate has {_CERTIFICATE_BYTES} bytes, not {len(der)}")
     key = NodeKey(der[_KEY_START : _KEY_START + NODE_KEY_BYTES])

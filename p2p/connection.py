@@ -69,8 +69,8 @@ class Receiver(Protocol):
     def misbehaved(self, error: Exception) -> None:
         """The peer broke the protocol; nothing more will come from it."""
 
-    def overran(self, channel: Channel) -> None:
-        """The peer sent faster than its rate on this channel."""
+    def overran(self, channel: Channel, owed_s: float) -> None:
+        """The peer sent faster than its rate on this channel, by so many seconds' worth; it is being left waiting."""
 
     def lost(self, reason: str) -> None:
         """The stream ended below us."""
@@ -151,6 +151,8 @@ class Connection:
         if last_word:
             self._queue.put(Channel.CONTROL, last_word)
             self._write_batch()
+        if self._reading_resumes is not None:
+            self._wire.resume_reading()  # what comes is ignored now, but the stream's own farewell must get through
         self._end()
         self._wire.close()
         self._scheduler.call_later(self._settings.close_timeout_s, self._wire.abort)
@@ -226,7 +228,7 @@ class Connection:
             )
             if owed_s > 0 and not self._is_closed:
                 self._counters.read_pauses[channel] += 1
-                receiver.overran(channel)
+                receiver.overran(channel, owed_s)
             wait_s = max(wait_s, owed_s)
         if wait_s > 0:
             self._pause_reading(max(wait_s, READ_PAUSE_S_MIN))

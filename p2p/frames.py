@@ -2,8 +2,8 @@
 
     payload length, 4 bytes big-endian | channel, 1 byte | kind, 2 bytes big-endian | payload
 
-A payload above FRAME_PAYLOAD_BYTES_MAX is cut into full frames with the highest bit of the channel byte set and one last
-frame without it. Frames of different channels may alternate, so a vote never waits behind a whole block.
+A payload above FRAME_PAYLOAD_BYTES_MAX is cut into full frames with the highest bit of the channel byte set, and one
+last frame without it. Frames of different channels may alternate, so a vote never waits behind a whole block.
 """
 
 from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ def encode_message(channel: Channel, kind: int, payload: bytes) -> tuple[bytes, 
 
 
 class FrameDecoder:
-    """Cuts a stream, in whatever pieces it comes, into messages. Holds at most one frame and one message per channel."""
+    """Cuts a stream, in whatever pieces it comes, into messages; holds at most one frame and a message per channel."""
 
     def __init__(self, message_bytes_max: Mapping[Channel, int]) -> None:
         self.message_bytes_max = message_bytes_max
@@ -127,7 +127,10 @@ class FrameDecoder:
                     yield message
             else:
                 yield Message(channel, kind, payload)
-        self._rest = bytearray(stream[position:])
+        if stream is self._rest:
+            del self._rest[:position]  # in place: a peer that trickles single bytes must not cost a copy each
+        else:
+            self._rest += data[position:]
 
     def is_stalled(self, now_s: float, timeout_s: float) -> bool:
         """Whether some message began longer ago than the timeout and is still not whole."""

@@ -1,9 +1,9 @@
 """The greeting: what two nodes tell and prove to each other before anything else is said.
 
-    HELLO    protocol version, 2 bytes big-endian ‖ encoded Hello; each side sends it once
-    WELCOME  empty; "your HELLO is accepted". A connection counts once both WELCOMEs are through
-    GOODBYE  encoded Goodbye; the sender closes after it
-    PING     8 bytes of the sender's choice, PONG repeats them
+HELLO    protocol version, 2 bytes big-endian ‖ encoded Hello; each side sends it once
+WELCOME  empty; "your HELLO is accepted". A connection counts once both WELCOMEs are through
+GOODBYE  encoded Goodbye; the sender closes after it
+PING     8 bytes of the sender's choice, PONG repeats them
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,6 +18,7 @@ from identity.signing import SigningPurpose, compute_signing_domain, signing_byt
 from ledger.codec import DecodeError, decode, encode
 from ledger.primitives import BlockHash, ChainId, ConsensusKey, Height, Signature
 from p2p.addresses import ADDRESS_CHARACTERS_MAX
+from vm.native.network import NodeRole
 
 PROTOCOL_VERSION: Final = 1
 _VERSION_BYTES: Final = 2
@@ -37,18 +38,6 @@ class ControlKind(IntEnum):
     GOODBYE = 3
     PING = 4
     PONG = 5
-
-
-@unique
-class NodeRole(IntEnum):
-    """Wire number of what a node is for; never reused."""
-
-    SUPER_NODE = 1
-    """Votes, or stands for election."""
-    OBSERVER = 2
-    """Follows the chain and answers questions."""
-    GATEWAY = 3
-    """Takes transactions from many clients."""
 
 
 @unique

@@ -108,6 +108,8 @@ class Peer:
         self.state = PeerState.GREETING
         self.joined_s = now_s
         """When it joined; before that, when the stream began."""
+        self.end_reason = ""
+        """Why it ended."""
         self.connection = connection
         self._owner = owner
         self._clock = clock
@@ -192,9 +194,9 @@ class Peer:
         self.close(GoodbyeReason.PROTOCOL_ERROR, str(error))
         self._owner.peer_penalised(self, PROTOCOL_ERROR_POINTS, str(error))
 
-    def overran(self, channel: Channel) -> None:
-        """The peer sent too fast; reading has paused already."""
-        points = self._settings.channels[channel].overrun_points
+    def overran(self, channel: Channel, owed_s: float) -> None:
+        """The peer sent too fast; reading pauses until its debt is paid."""
+        points = self._settings.channels[channel].overrun_points * (1.0 + owed_s)
         if points:
             self._owner.peer_penalised(self, points, f"too many {channel.name} messages")
 
@@ -205,6 +207,7 @@ class Peer:
 
     def _closed(self, reason: str) -> None:
         self.state = PeerState.CLOSED
+        self.end_reason = reason
         self._owner.peer_closed(self, reason)
 
     def _send_control(self, kind: ControlKind, payload: bytes = b"") -> None:

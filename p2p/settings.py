@@ -19,7 +19,7 @@ class ChannelLimits:
     burst_seconds: float = 2.0
     """How many seconds' worth may come at once; what comes above is left in the socket."""
     overrun_points: int = 0
-    """Penalty each time the peer must be paused; only where no honest peer comes near the rate."""
+    """Penalty for each pause, and again for each second of it; only where no honest peer comes near the rate."""
 
     def __post_init__(self) -> None:
         amounts = (
@@ -35,7 +35,7 @@ class ChannelLimits:
 _MIB: Final = 2**20
 
 CHANNEL_LIMITS: Final[Mapping[Channel, ChannelLimits]] = {
-    Channel.CONTROL: ChannelLimits(256, _MIB, 64 * 2**10, 64, overrun_points=25),
+    Channel.CONTROL: ChannelLimits(256, _MIB, 64 * 2**10, 256, overrun_points=25),
     Channel.CONSENSUS: ChannelLimits(8_192, 16 * _MIB, 16 * _MIB, 10_000),
     Channel.TRANSACTIONS: ChannelLimits(8_192, 16 * _MIB, 32 * _MIB, 20_000),
     Channel.SYNC: ChannelLimits(1_024, 32 * _MIB, 64 * _MIB, 10_000),

@@ -25,11 +25,14 @@ ADDRESSES_MAX = 4
 
 @unique
 class NodeRole(IntEnum):
-    """What a node is for."""
+    """Number of what a node is for, in the state and on the wire; never reused."""
 
     SUPER_NODE = 1
+    """Votes, or stands for election."""
     OBSERVER = 2
+    """Follows the chain and answers questions."""
     GATEWAY = 3
+    """Takes transactions from many clients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,121 @@
+"""Names on the command line: account keys in the keystore, and the public accounts of a devnet."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from identity.address import Address, NetworkKind, compute_key_address, parse_address
+from node.cli.failures import CommandFailedError
+from node.key_files import (
+    PASSWORD_VARIABLE,
+    get_key_path,
+    list_key_files,
+    load_key_file,
+    read_password,
+)
+
+if TYPE_CHECKING:
+    from genesis.presets import DevelopmentAccount
+    from identity.keys import PrivateKey
+
+KEYS_DIRECTORY_DEFAULT: Final = "~/.carlive/keys"
+_DEVELOPMENT_NAME: Final = re.compile("dev([0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Where keys lie and how to open them."""
+
+    directory: Path
+    password_file: Path | None
+
+    def load(self, name: str, network: NetworkKind) -> "PrivateKey":
+        """The key of that name; dev0 to dev9 are the devnet's own. Raises CommandFailedError, KeyFileError."""
+        account = find_development_account(name)
+        if account is not None:
+            if network is not NetworkKind.DEVNET:
+                raise CommandFailedError(
+                    f"{name} is a public development key and this node is on the {network.name.lower()}: "
+                    "use a key of your own (carlive keys new NAME)"
+                )
+            return account.key
+        path = get_key_path(self.directory, name)
+        if not path.exists():
+            raise CommandFailedError(
+                f"there is no key {name} in {self.directory}: see carlive keys list, or make it with carlive keys new"
+            )
+        listing = next(each for each in list_key_files(self.directory) if each.name == name)
+        password = self.ask_password(f"Password of {name}") if listing.is_encrypted else None
+        return load_key_file(path, password)
+
+    def ask_password(self, prompt: str, *, is_new: bool = False) -> str:
+        """From --password-file, CARLIVE_PASSWORD or the terminal; raises CommandFailedError when there is none."""
+        password = read_password(self.password_file, os.environ.get(PASSWORD_VARIABLE))
+        if password is not None:
+            return password
+        if not sys.stdin.isatty():
+            raise CommandFailedError(
+                f"a password is needed: say --password-file FILE, or set {PASSWORD_VARIABLE}, or run this in a terminal"
+            )
+        answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True)
+        return answer
+
+    def find_address(self, text: str, network: NetworkKind) -> Address:
+        """An address, or the address of a named key; raises InvalidAddressError, CommandFailedError."""
+        account = find_development_account(text)
+        if account is not None and network is NetworkKind.DEVNET:
+            return compute_key_address(account.key.public_key)
+        listing = next((each for each in list_key_files(self.directory) if each.name == text), None)
+        if listing is not None:
+            if listing.public_key is None:
+                raise CommandFailedError(f"the key {text} cannot be read: {listing.problem}")
+            return compute_key_address(listing.public_key)
+        if "1" not in text:
+            raise CommandFailedError(
+                f"{text!r} is neither an address ({network.value}1…) nor a key of {self.directory}"
+            )
+        return parse_address(text, network)
+
+
+def find_development_account(name: str) -> "DevelopmentAccount | None":
+    """The devnet account dev0 … dev9."""
+    match = _DEVELOPMENT_NAME.fullmatch(name)
+    if match is None:
+        return None
+    from genesis.presets import list_development_accounts
+
+    return list_development_accounts()[int(match[1])]
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a key of one's own may not be called so."""
+    return _DEVELOPMENT_NAME.fullmatch(name) is not None
+
+
+def keyring_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --keys-dir and --password-file; the command gets `keys_dir` and `password_file`."""
+    function = click.option(
+        "--password-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=None,
+        help=f"File with the password in its one line; else {PASSWORD_VARIABLE}, else a prompt.",
+    )(function)
+    return click.option(
+        "--keys-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=KEYS_DIRECTORY_DEFAULT,
+        show_default=True,
+        envvar="CARLIVE_KEYS_DIR",
+        help="Where account keys are kept.",
+    )(function)
+
+
+def open_keyring(keys_dir: Path, password_file: Path | None) -> Keyring:
+    """From the options' values."""
+    return Keyring(keys_dir.expanduser(), password_file)

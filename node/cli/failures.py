@@ -1,0 +1,69 @@
+"""How a command fails: an exit code that scripts may rely on, and one sentence that says what to do."""
+
+from collections.abc import Mapping
+from enum import IntEnum, unique
+from typing import Any
+
+
+@unique
+class ExitCode(IntEnum):
+    """Exit codes of every command; never reused."""
+
+    OK = 0
+    """Done."""
+    FAILED = 1
+    """The transaction was included and failed, or what was asked for does not exist."""
+    WRONG_USE = 2
+    """Wrong command, option, file or configuration; nothing was sent."""
+    UNREACHABLE = 3
+    """The node does not answer."""
+    REFUSED = 4
+    """The node answered and refused: the transaction is not admitted, or the call is not possible now."""
+    UNDECIDED = 5
+    """Sent, but not final within the time; it may still become final."""
+    INTERNAL = 70
+    """A fault of this program."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+class CommandFailedError(Exception):
+    """A command cannot do what it was asked for; one sentence."""
+
+    def __init__(
+        self, message: str, code: ExitCode = ExitCode.WRONG_USE, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.facts = dict(facts or {})
+
+
+def explain_failure(error: Exception) -> CommandFailedError | None:
+    """The sentence for an exception that is not this program's fault; None for one that is."""
+    if isinstance(error, CommandFailedError):
+        return error
+    # Imported here: `carlive --help` must not wait for any of it.
+    from rpc.client import NodeUnreachableError
+
+    from genesis.document import GenesisError
+    from identity.address import InvalidAddressError
+    from identity.keystore import KeystoreError
+    from node.errors import ConfigurationError
+    from node.key_files import KeyFileError
+    from rpc.errors import ErrorCode, RpcError
+
+    match error:
+        case ConfigurationError() | GenesisError() | InvalidAddressError() | KeystoreError() | KeyFileError():
+            return CommandFailedError(str(error))
+        case NodeUnreachableError():
+            return CommandFailedError(str(error), ExitCode.UNREACHABLE)
+        case RpcError():
+            code = ExitCode.FAILED if error.code is ErrorCode.NOT_FOUND else ExitCode.REFUSED
+            facts = {"reason": error.reason, "retryable": error.is_retryable, **error.fields}
+            advice = "; it may succeed later" if error.is_retryable else ""
+            return CommandFailedError(f"{error.detail or error.reason} ({error.reason}){advice}", code, facts)
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            return CommandFailedError(f"{place}{error.strerror or error}")
+        case _:
+            return None

@@ -1,0 +1,38 @@
+"""The command `carlive`."""
+
+import click
+
+from node.cli.group import LazyGroup
+
+ENTRIES = {
+    "devnet": ("node.cli.devnet_command:devnet", "Run a network of super nodes on this machine, for development."),
+    "init": ("node.cli.init_command:init", "Make the keys and configuration of a node."),
+    "genesis": ("node.cli.genesis_commands:genesis", "Make and check the genesis file that a network shares."),
+    "start": ("node.cli.start_command:start", "Run a node."),
+    "status": ("node.cli.status_command:status", "Show how a node is doing."),
+    "node": ("node.cli.node_commands:node", "Ask a node about itself and its peers."),
+    "keys": ("node.cli.keys_commands:keys", "Make, import and list account keys."),
+    "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
+    "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),
+}
+
+cli = LazyGroup(
+    ENTRIES,
+    name="carlive",
+    help="CarLive Chain: run nodes, keep keys, send transactions.",
+    epilog=(
+        "Exit codes: 0 done, 1 failed or not found, 2 wrong use or configuration, 3 node not reachable, "
+        "4 refused by the chain, 5 not final in time, 70 fault in carlive, 130 interrupted."
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+click.version_option(package_name="carlive", prog_name="carlive")(cli)
+
+
+def main() -> None:
+    """Entry point."""
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What commands print: a table for people, JSON for programs, on standard output; everything else on standard error."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Formats = Mapping[str, Callable[[Any], str]]
+"""How the table shows a field."""
+
+_WIDE_COLUMNS: Final = 400  # no terminal: nothing is wrapped or cut
+_WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class Output:
+    """One of the two styles."""
+
+    def __init__(self, style: str) -> None:
+        self.is_json = style == "json"
+
+    def show_record(self, record: Mapping[str, Any], formats: Formats | None = None) -> None:
+        """One thing: JSON as it is, or a line per field."""
+        if self.is_json:
+            click.echo(json.dumps(record, indent=2))
+        else:
+            click.echo(format_record(record, formats))
+
+    def show_list(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        columns: Sequence[str],
+        formats: Formats | None = None,
+        empty: str = "",
+    ) -> None:
+        """Many things of a kind: a JSON list, or a table of these columns."""
+        if self.is_json:
+            click.echo(json.dumps(list(records), indent=2))
+            return
+        if not records:
+            click.echo(empty, err=True)
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(_to_label(column), overflow="fold")
+        for record in records:
+            table.add_row(*[Text(_to_text(record.get(column), column, formats or {})) for column in columns])
+        width = None if sys.stdout.isatty() else _WIDE_COLUMNS
+        Console(width=width, soft_wrap=width is not None).print(table)
+
+    def show_line(self, record: Mapping[str, Any], text: str) -> None:
+        """One of a stream of things: a line of JSON, or this text."""
+        click.echo(json.dumps(record) if self.is_json else make_printable(text))
+
+    def show_text(self, text: str) -> None:
+        """For people only."""
+        if not self.is_json:
+            click.echo(text)
+
+
+def output_option(function: Function) -> Function:
+    """Add --output; the command gets an `output`."""
+    return click.option(
+        "--output",
+        "output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        callback=lambda _context, _option, style: Output(style),
+        help="How to print the result.",
+    )(function)
+
+
+def format_record(record: Mapping[str, Any], formats: Formats | None = None) -> str:
+    """Lines of label and value, the values below each other."""
+    labels = [_to_label(name) for name in record]
+    width = max(map(len, labels), default=0)
+    values = [_to_text(value, name, formats or {}) for name, value in record.items()]
+    return "\n".join(f"{label:<{width}}  {value}" for label, value in zip(labels, values, strict=True))
+
+
+def make_printable(text: str) -> str:
+    """Text from elsewhere without what could steer the terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _to_label(name: str) -> str:
+    return _WORD_START.sub(" ", name).lower()
+
+
+def _to_text(value: Any, name: str, formats: Formats) -> str:
+    if value is None:
+        return "-"
+    if name in formats:
+        return make_printable(formats[name](value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (dict, list)):
+        return make_printable(json.dumps(value, ensure_ascii=False))
+    return make_printable(str(value))

@@ -1,0 +1,94 @@
+"""`carlive status`: how a node is doing, once or live."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from node.cli.connection import connect, node_option
+from node.cli.output import Output, output_option
+from node.cli.query_commands import format_time, to_plain
+
+if TYPE_CHECKING:
+    from rpc.models import NodeStatus
+
+WATCH_SECONDS: Final = 1.0
+BAR_CHARACTERS: Final = 30
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Keep showing it until Ctrl-C.")
+@node_option
+@output_option
+def status(watch: bool, node_url: str, output: Output) -> None:
+    """Show how a node is doing; with --watch live, and how far it has caught up."""
+    if watch:
+        _watch(node_url, output)
+        return
+    with connect(node_url) as client:
+        result = client.node_status()
+    output.show_record(_describe(result), {"timeMs": format_time})
+
+
+def _describe(result: "NodeStatus") -> dict[str, Any]:
+    plain = to_plain(result)
+    if plain.get("waitingFor") is None:
+        plain.pop("waitingFor", None)
+    if plain.get("targetHeight") is None:
+        plain.pop("targetHeight", None)
+    return plain
+
+
+def _watch(node_url: str, output: Output) -> None:
+    """A line a second; on a terminal it takes the place of the one before."""
+    from rpc.client import NodeUnreachableError
+
+    is_live = sys.stdout.isatty() and not output.is_json
+    first_height: int | None = None
+    is_first = True
+    try:
+        while True:
+            try:
+                with connect(node_url) as client:
+                    result = client.node_status()
+            except NodeUnreachableError:
+                if is_first:
+                    raise
+                record: dict[str, Any] = {"reachable": False}
+                text = f"{node_url} does not answer"
+            else:
+                if result.syncing and first_height is None:
+                    first_height = result.height
+                if not result.syncing:
+                    first_height = None
+                record, text = _describe(result), format_status(result, first_height)
+            if is_live:
+                click.echo(f"\r\x1b[K{text}", nl=False)
+            else:
+                output.show_line(record, text)
+                sys.stdout.flush()
+            is_first = False
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def format_status(result: "NodeStatus", first_height: int | None = None) -> str:
+    """One line; while catching up, how much of the way from `first_height` is done."""
+    age_s = max(0, time.time_ns() // 1_000_000 - result.time_ms) // 1000
+    parts = [f"height {result.height}", f"{result.peers} peers", f"{result.pending} pending"]
+    if result.syncing and result.target_height is not None:
+        parts.insert(1, format_progress(first_height or 0, result.height, result.target_height))
+    else:
+        parts.insert(1, f"last block {age_s} s ago")
+    if result.waiting_for is not None:
+        parts.append(f"waiting: {result.waiting_for}")
+    return "  ".join(parts)
+
+
+def format_progress(first: int, height: int, target: int) -> str:
+    """catching up [######----] 60 % of 1000."""
+    share_percent = 100 if target <= first else max(0, min(100, 100 * (height - first) // (target - first)))
+    filled = BAR_CHARACTERS * share_percent // 100
+    return f"catching up [{'#' * filled}{'-' * (BAR_CHARACTERS - filled)}] {share_percent} % of {target}"

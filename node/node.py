@@ -1,0 +1,507 @@
+"""The composition root: opens what is on disk, builds every part, wires them, and runs them in one task group."""
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from consensus.committee import quorum
+from consensus.core import Core
+from consensus.effects import Effect
+from consensus.height import format_waiting
+from consensus.log import LogDamage, LogRecord, decode_records, encode_record
+from consensus.messages import RoundSummary
+from consensus.replay import replay
+from consensus.safety import NOTHING_SIGNED, SafetyState, decode_safety
+from genesis.build import compute_genesis_hash, initialise_chain
+from genesis.document import GenesisDocument, GenesisError, parse_genesis
+from identity.address import NetworkKind
+from identity.signing import compute_signing_domain
+from ledger.chain import Chain, UnknownFormatError, is_initialised
+from ledger.codec import DecodeError
+from ledger.mempool import Mempool, MempoolLimits
+from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.transaction import Transaction
+from node.backend import NodeBackend, NodeParts
+from node.block_assembly import BlockAssembly
+from node.block_sync import BlockSync
+from node.clock import Clock
+from node.config import NodeConfig
+from node.consensus_driver import ConsensusDriver, build_height_started
+from node.dev_control import ControlAddress, find_control_address, run_control_client
+from node.dev_methods import DevMethods
+from node.errors import ConfigurationError
+from node.execution import CommittedBlock, Execution, FinalityWaiters
+from node.history_indexer import HistoryIndexer
+from node.home import Home
+from node.intake import Intake
+from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, KeyFileError, load_ed25519_key_file
+from node.leveldb_store import LevelDbStore
+from node.logs import get_logger
+from node.mempool_journal import MempoolJournal
+from node.messages import Status
+from node.metrics import NodeMetrics
+from node.ops import build_ops_application
+from node.peer_exchange import PeerExchange
+from node.proposed_blocks import ProposedBlocks
+from node.safety_file import SafetyFile, SafetyFileError, initialise_safety_directory
+from node.signer import ConsensusSigner, LocalSigner
+from node.space import DiskSpace
+from node.state_views import StateViews
+from node.verifier import Verifier
+from node.watchdog import Watchdog
+from node.write_ahead_log import LogDamagedError, WriteAheadLog
+from p2p.addresses import PeerAddress, parse_peer_address
+from p2p.hello import HelloFacts, NodeRole
+from p2p.network import Network
+from p2p.settings import NetworkSettings
+from rpc.server import RpcServer
+from rpc.settings import RpcSettings
+from vm.native.network import get_nodes
+from vm.proposal import get_next_block_rules
+
+OPS_KEEPALIVE_S: Final = 15.0
+STATUS_INTERVAL_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    node_secret: bytes
+    signer: ConsensusSigner | None
+
+
+async def run_node(home: Home, config: NodeConfig, stop: asyncio.Event) -> None:
+    """Run one node until `stop` is set; raises ConfigurationError when it cannot start."""
+    async with AsyncExitStack() as stack:
+        node = await _open_node(home, config, stack)
+        await node.run(stop)
+
+
+class Node:
+    """Everything that runs, and how it is connected."""
+
+    _exchange: PeerExchange
+    _network: Network
+    _driver: ConsensusDriver
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        document: GenesisDocument,
+        home: Home,
+        keys: _Keys,
+        store: LevelDbStore,
+        log: WriteAheadLog[LogRecord],
+        safety_file: SafetyFile | None,
+        verifier: Verifier,
+        supervisor: ControlAddress | None,
+    ) -> None:
+        self._config = config
+        self._logger = get_logger("node")
+        self._supervisor = supervisor
+        self._clock = Clock()
+        self._store = store
+        self._log = log
+        self._keys = keys
+        self._genesis_hash = compute_genesis_hash(document)
+        self._domain = compute_signing_domain(document.chain_id, self._genesis_hash)
+        self._document = document
+        self._blocked: frozenset[NodeKey] = frozenset()
+
+        self._chain = Chain(store)
+        self._views = StateViews(self._chain)
+        limits = MempoolLimits(transactions_max=config.mempool_transactions_max, bytes_max=config.mempool_bytes_max)
+        self._mempool = Mempool(limits, self._chain.head.header.height)
+        self._journal = MempoolJournal(home.data.parent / "mempool" / "journal")
+        self._indexer = HistoryIndexer(self._chain, get_logger("history"))
+        self._space = DiskSpace(home.directory, config.storage_free_bytes_min, get_logger("disk"))
+        self._waiters = FinalityWaiters()
+        self._execution = Execution(self._chain, get_logger("execution"))
+        self._intake = Intake(
+            self._chain,
+            self._mempool,
+            self._journal,
+            verifier,
+            self._domain,
+            find_final=lambda transaction_id: self._indexer.find(transaction_id) is not None,
+            on_waiting=self._on_waiting,
+            on_admitted=lambda transactions: self._exchange.gossip(transactions),
+        )
+        self._assembly = BlockAssembly(
+            self._chain,
+            self._mempool,
+            self._intake,
+            ProposedBlocks(home.log / "blocks"),
+            lambda peer, names: self._exchange.request_transactions(peer, names),
+            get_logger("consensus"),
+        )
+        self._sync = BlockSync(
+            self._chain,
+            self._intake,
+            self._domain,
+            self._clock,
+            lambda peer, request: self._exchange.request_blocks(peer, request),
+            lambda peer, points, reason: self._network.penalise(peer, points, reason),
+            lambda certified, block: self._driver.commit_synced(certified, block),
+            get_logger("sync"),
+        )
+        self._exchange = PeerExchange(
+            self._intake,
+            self._assembly,
+            self._sync,
+            self._clock,
+            post_consensus=lambda event: self._driver.post(event),
+            get_status=self._get_status,
+            get_summary=self._get_summary,
+            logger=get_logger("p2p"),
+        )
+        self._core = Core(
+            self._domain, None if keys.signer is None else keys.signer.public_key, _load_safety(safety_file)
+        )
+        self._driver = ConsensusDriver(
+            self._core,
+            self._chain,
+            self._execution,
+            self._assembly,
+            self._mempool,
+            log,
+            safety_file,
+            keys.signer,
+            self._exchange,
+            self._space,
+            self._reopen_store,
+            self._clock,
+            get_logger("consensus"),
+        )
+        self._network = self._build_network()
+        self._exchange.attach(self._network)
+        self._watchdog = Watchdog(
+            self._driver.has_work, self._explain_waiting, config.ops_ready_silence_ms, self._clock, self._logger
+        )
+        self._backend, self._dev = self._build_backend()
+        self._metrics = NodeMetrics(
+            document.chain_id,
+            self._genesis_hash.hex(),
+            self._chain,
+            self._core,
+            self._driver,
+            self._mempool,
+            self._network,
+            self._space,
+            self._watchdog,
+            get_target_height=lambda: self._sync.target_height,
+            peers_needed=self._count_peers_needed,
+        )
+        for listener in (
+            self._on_block,
+            self._sync.on_block,
+            self._watchdog.on_block,
+            self._metrics.on_block,
+            self._waiters.on_block,
+            self._backend.on_block,
+        ):
+            self._execution.add_listener(listener)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until told to stop; a part that fails ends them all."""
+        effects = self._recover()
+        await self._load_journal()
+        async with AsyncExitStack() as stack:
+            await self._start_servers(stack)
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self._network.run()),
+                    tasks.create_task(self._driver.run(effects)),
+                    tasks.create_task(self._sync.run()),
+                    tasks.create_task(self._indexer.run()),
+                    tasks.create_task(self._watchdog.run()),
+                    tasks.create_task(self._repeat_status()),
+                ]
+                if self._supervisor is not None:
+                    running.append(tasks.create_task(self._follow_supervisor(self._supervisor)))
+                self._logger.info("running", height=self._chain.head.header.height, node=self._network.key.hex())
+                tasks.create_task(_cancel_when(stop, running))
+        self._views.close()
+        self._journal.close()
+        self._logger.info("stopped", height=self._chain.head.header.height)
+
+    # Starting
+
+    def _recover(self) -> list[Effect]:
+        """Tell the core where it stands and let it hear its log again."""
+        rules = get_next_block_rules(self._chain.head, self._chain.open_state())
+        started = build_height_started(rules)
+        records = self._log.records if self._log.height == started.height else ()
+        self._log.begin_height(started.height)
+        effects = self._core.handle(started)
+        if not records:
+            return effects
+        self._log.sync()
+        return replay(self._core, records)
+
+    async def _load_journal(self) -> None:
+        raws = self._journal.load()
+        if raws:
+            for start in range(0, len(raws), 1_000):
+                await self._intake.restore_many(raws[start : start + 1_000])
+            self._logger.info("transactions from before the restart", waiting=len(self._mempool), journaled=len(raws))
+            self._journal.rewrite(transaction.raw for transaction in self._mempool)
+
+    async def _start_servers(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        settings = RpcSettings(
+            host=config.rpc_host,
+            port=config.rpc_port,
+            host_names=config.rpc_allowed_hosts,
+            cors_origins=config.rpc_allowed_origins,
+            connections_max=config.rpc_connections_max,
+            connections_per_address_max=config.rpc_connections_per_address_max,
+            body_bytes_max=config.rpc_body_bytes_max,
+            batch_calls_max=config.rpc_batch_calls_max,
+        )
+        server = RpcServer(self._backend, settings)
+        runner = web.AppRunner(
+            build_ops_application(self._metrics),
+            access_log=None,
+            keepalive_timeout=OPS_KEEPALIVE_S,
+            shutdown_timeout=1.0,
+        )
+        try:
+            await server.start()
+            stack.push_async_callback(server.stop)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, config.ops_host, config.ops_port).start()
+            await self._network.listen()
+        except OSError as error:
+            raise ConfigurationError(f"a port cannot be opened ({error}): stop what uses it, or change it") from None
+
+    def _build_network(self) -> Network:
+        config = self._config
+        signer = self._keys.signer
+        network = Network(
+            NetworkSettings(
+                listen=PeerAddress(config.p2p_host, config.p2p_port), inbound_peers_max=config.p2p_inbound_max
+            ),
+            self._keys.node_secret,
+            self._get_hello_facts,
+            self._exchange,
+            self._clock.get_monotonic_s,
+            random.Random(),  # noqa: S311  # spreads retries, keeps no secret
+            get_logger("p2p"),
+            sign_hello=None if signer is None else signer.sign,
+        )
+        self._apply_registry(network)
+        return network
+
+    def _build_backend(self) -> tuple[NodeBackend, DevMethods | None]:
+        dev = None
+        if self._config.dev_enabled:
+            dev = DevMethods(self._domain, self._supervisor, self._driver.mine)
+        parts = NodeParts(
+            self._config,
+            self._document,
+            self._genesis_hash,
+            self._chain,
+            self._views,
+            self._mempool,
+            self._intake,
+            self._waiters,
+            self._indexer,
+            self._network,
+            None if self._keys.signer is None else self._keys.signer.public_key,
+            get_target_height=lambda: self._sync.target_height,
+            get_peer_height=self._sync.get_peer_height,
+            explain_waiting=self._watchdog.explain_waiting,
+        )
+        backend = NodeBackend(parts, dev)
+        if dev is not None:
+            dev.attach(backend)
+        return backend, dev
+
+    # What happens while running
+
+    def _on_block(self, committed: CommittedBlock) -> None:
+        """First of the listeners: mempool, views, index, peers."""
+        header = committed.certified.block.header
+        self._mempool.remove_included(header.height, committed.transactions, self._intake)
+        self._journal.rewrite_when_long(self._mempool.total_bytes, (transaction.raw for transaction in self._mempool))
+        self._views.add_head()
+        self._indexer.add_block(header.height, committed.transactions, committed.receipts)
+        self._exchange.broadcast_status()
+
+    def _on_waiting(self, transactions: list[Transaction]) -> None:
+        self._assembly.on_transactions(transactions)
+        self._driver.on_work()
+        self._backend.on_waiting(transactions)
+
+    def _reopen_store(self) -> None:
+        """After a failed write: nothing in memory is believed any more."""
+        self._views.close()
+        self._store.reopen()
+        self._chain.reload()
+        self._views.restart()
+
+    def _apply_registry(self, network: Network) -> None:
+        """The allow-list and the addresses to dial follow the chain's registry, plus what the operator configured."""
+        with self._views.open(None) as view:
+            nodes = get_nodes(view)
+        allowed = {node.key: Signature(node.certificate_signature) for node in nodes if node.key not in self._blocked}
+        network.set_allowed(allowed)
+        addresses: dict[NodeKey, list[PeerAddress]] = {
+            node.key: [parse_peer_address(text) for text in node.addresses] for node in nodes
+        }
+        for key, address in _parse_peers(self._config.p2p_peers).items():
+            addresses[key] = [address, *addresses.get(key, [])]
+        network.set_addresses({key: tuple(dict.fromkeys(places)) for key, places in addresses.items()})
+
+    async def _repeat_status(self) -> None:
+        """A lost status must not leave a peer believing that we are behind."""
+        while True:
+            await asyncio.sleep(STATUS_INTERVAL_S)
+            self._exchange.broadcast_status()
+
+    async def _follow_supervisor(self, supervisor: ControlAddress) -> None:
+        async def obey(command: Mapping[str, Any]) -> None:
+            if "partition" in command:
+                self._blocked = frozenset(NodeKey(bytes.fromhex(key)) for key in command["partition"])
+                self._apply_registry(self._network)
+            if "clock_offset_ms" in command:
+                self._clock.offset_ms = int(command["clock_offset_ms"])
+
+        await run_control_client(supervisor.socket_path, supervisor.index, obey)
+
+    # What others ask
+
+    def _get_status(self) -> Status:
+        return Status(self._chain.head.header.height, Height(0))
+
+    def _get_summary(self) -> RoundSummary | None:
+        return self._core.get_summary()
+
+    def _get_hello_facts(self) -> HelloFacts:
+        signer = self._keys.signer
+        return HelloFacts(
+            chain_id=self._chain.head.header.chain_id,
+            genesis_hash=self._genesis_hash,
+            role=NodeRole.OBSERVER if signer is None else NodeRole.SUPER_NODE,
+            head_height=self._chain.head.header.height,
+            listen_address="",
+            consensus_key=None if signer is None else signer.public_key,
+        )
+
+    def _explain_waiting(self) -> str | None:
+        waiting = self._core.explain_waiting()
+        return None if waiting is None else format_waiting(waiting)
+
+    def _count_peers_needed(self) -> int:
+        """Members besides this node that a quorum takes."""
+        committee = self._chain.get_committee(self._chain.head.header.next_committee_hash)
+        assert committee is not None, "the next committee is stored"
+        is_member = self._keys.signer is not None and committee.find(self._keys.signer.public_key) is not None
+        return quorum(len(committee.members)) - is_member if is_member else 1
+
+
+async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack) -> Node:
+    """Open what is on disk, each refused with one sentence when it cannot be used."""
+    document = _load_genesis(home)
+    if config.dev_enabled and document.network_kind is not NetworkKind.DEVNET:
+        raise ConfigurationError(f"dev_enabled is for devnets; this chain is a {document.network}: switch it off")
+    keys = _load_keys(home)
+    safety_file = None
+    if keys.signer is not None:
+        safety_file = _open_safety(home)
+        stack.callback(safety_file.close)
+    store = LevelDbStore(home.data)
+    stack.callback(store.close)
+    _check_store(store, document)
+    try:
+        log = WriteAheadLog(home.log, encode_record, decode_records, LogDamage.TORN_TAIL)
+    except LogDamagedError as error:
+        raise ConfigurationError(str(error)) from None
+    stack.callback(log.close)
+    if log.warning is not None:
+        get_logger("node").warning("the consensus log was repaired", detail=log.warning)
+    processes = None if config.verify_processes < 0 else config.verify_processes
+    verifier = Verifier(processes, report=lambda line: get_logger("verify").warning(line))
+    await stack.enter_async_context(verifier)
+    supervisor = find_control_address(os.environ) if config.dev_enabled else None
+    return Node(config, document, home, keys, store, log, safety_file, verifier, supervisor)
+
+
+def _load_genesis(home: Home) -> GenesisDocument:
+    try:
+        return parse_genesis(home.genesis_file.read_bytes())
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{home.genesis_file} is missing: copy the network's genesis file there, or make one with carlive genesis"
+        ) from None
+    except GenesisError as error:
+        raise ConfigurationError(f"{home.genesis_file}: {error}") from None
+
+
+def _load_keys(home: Home) -> _Keys:
+    try:
+        node_key = load_ed25519_key_file(home.keys / NODE_KEY_FILE)
+        consensus_path = home.keys / CONSENSUS_KEY_FILE
+        signer = LocalSigner(load_ed25519_key_file(consensus_path)) if consensus_path.exists() else None
+    except KeyFileError as error:
+        raise ConfigurationError(str(error)) from None
+    return _Keys(node_key.secret, signer)
+
+
+def _open_safety(home: Home) -> SafetyFile:
+    try:
+        initialise_safety_directory(home.safety)
+        return SafetyFile(home.safety)
+    except SafetyFileError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _check_store(store: LevelDbStore, document: GenesisDocument) -> None:
+    """Fill an empty store from genesis; refuse one of another chain or format."""
+    if not is_initialised(store):
+        initialise_chain(store, document)
+    try:
+        certified = Chain(store).get_block(0)
+    except UnknownFormatError as error:
+        raise ConfigurationError(f"data/: {error}: install that version, or move data/ away and sync again") from None
+    assert certified is not None, "block 0 is stored with the first state"
+    if certified.block.header.hash != compute_genesis_hash(document):
+        raise ConfigurationError(
+            "data/ belongs to another chain than genesis.json: restore the right genesis file, or move data/ away"
+        )
+
+
+def _load_safety(safety_file: SafetyFile | None) -> SafetyState:
+    encoded = None if safety_file is None else safety_file.load()
+    if not encoded:
+        return NOTHING_SIGNED
+    try:
+        return decode_safety(encoded)
+    except DecodeError as error:
+        raise ConfigurationError(f"safety/: {error}; see 'The safety directory' in docs/keys.md") from None
+
+
+def _parse_peers(peers: tuple[str, ...]) -> dict[NodeKey, PeerAddress]:
+    parsed = {}
+    for text in peers:
+        key, separator, address = text.partition("@")
+        try:
+            if not separator or len(bytes.fromhex(key)) != HASH_BYTES:
+                raise ValueError("the part before @ is the peer's node key, 64 hexadecimal digits")
+            parsed[NodeKey(bytes.fromhex(key))] = parse_peer_address(address)
+        except ValueError as error:
+            raise ConfigurationError(f"p2p_peers: {text!r} is not NODEKEY@host:port ({error})") from None
+    return parsed
+
+
+async def _cancel_when(stop: asyncio.Event, running: list[asyncio.Task[None]]) -> None:
+    await stop.wait()
+    for task in running:
+        task.cancel()

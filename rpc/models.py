@@ -1,0 +1,840 @@
+"""Parameters and results of every method, written once: server, client, OpenRPC document and reference read these."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX
+from ledger.transaction import TRANSACTION_BYTES_MAX
+from rpc.cursors import CURSOR_CHARACTERS_MAX
+from rpc.json_codec import format_hex, parse_grains, parse_hex
+from rpc.settings import LIST_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX
+
+KEY_BYTES_MAX = 256  # longest state key anybody may ask a proof of
+NAME_CHARACTERS_MAX = 64
+VIEW_ARGUMENTS_MAX = 32
+DEV_NODES_MAX = 64
+DEV_BLOCKS_MAX = 1_000
+
+
+class Params(BaseModel):
+    """Parameters of a method: exact types, nothing unknown."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, frozen=True)
+
+
+class Result(BaseModel):
+    """A result; a later version may add fields, so a client ignores those it does not know."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+def _read_bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("bytes are written 0x and lower-case hexadecimal digits")
+    return parse_hex(value)
+
+
+def _read_grains(value: object) -> int:
+    """Results are built from integers on the node and from text in a client."""
+    if isinstance(value, str):
+        return parse_grains(value)
+    if type(value) is not int or not 0 <= value <= INTEGER_MAX:
+        raise ValueError("an amount is a decimal string of grains")
+    return value
+
+
+def _read_grains_text(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("an amount is a decimal string of grains")
+    return parse_grains(value)
+
+
+def _hex_schema(pattern: str, doc: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "description": doc})
+
+
+_GRAINS_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]{0,18})$", "description": "Grains."})
+
+Bytes = Annotated[
+    bytes,
+    BeforeValidator(_read_bytes),
+    PlainSerializer(format_hex, return_type=str),
+    _hex_schema("^0x([0-9a-f]{2})*$", "Bytes."),
+]
+Hash = Annotated[
+    bytes,
+    BeforeValidator(_read_bytes),
+    Field(min_length=32, max_length=32),
+    PlainSerializer(format_hex, return_type=str),
+    _hex_schema("^0x[0-9a-f]{64}$", "32 bytes."),
+]
+Raw = Annotated[
+    bytes,
+    BeforeValidator(_read_bytes),
+    Field(max_length=TRANSACTION_BYTES_MAX),
+    PlainSerializer(format_hex, return_type=str),
+    _hex_schema("^0x([0-9a-f]{2})*$", f"A signed transaction, at most {TRANSACTION_BYTES_MAX} bytes."),
+]
+StateKey = Annotated[
+    bytes,
+    BeforeValidator(_read_bytes),
+    Field(min_length=1, max_length=KEY_BYTES_MAX),
+    PlainSerializer(format_hex, return_type=str),
+    _hex_schema("^0x([0-9a-f]{2})+$", "A raw state key."),
+]
+Grains = Annotated[
+    int, BeforeValidator(_read_grains), PlainSerializer(lambda grains: str(grains), return_type=str), _GRAINS_SCHEMA
+]
+GrainsParam = Annotated[
+    int,
+    BeforeValidator(_read_grains_text),
+    PlainSerializer(lambda grains: str(grains), return_type=str),
+    _GRAINS_SCHEMA,
+]
+Integer = Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+AddressText = Annotated[str, Field(min_length=1, max_length=90, description="Bech32m address of this network.")]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+CursorText = Annotated[str, Field(max_length=CURSOR_CHARACTERS_MAX, description="Opaque; from an earlier answer.")]
+Limit = Annotated[int, Field(ge=1, le=LIST_ITEMS_MAX, description="Entries at most.")]
+WaitMs = Annotated[int, Field(ge=0, le=WAIT_MS_MAX, description="How long to wait for finality.")]
+
+
+class AtHeight(Params):
+    """The state after one block."""
+
+    height: Integer
+
+
+At = Annotated[Literal["final"] | AtHeight, Field(description='"final", or {"height": n}.')]
+
+
+class ReadResult(Result):
+    """What was read, and the final block after which it was so."""
+
+    height: Integer
+    block_hash: Hash
+
+
+# rpc, node
+
+
+class NoParams(Params):
+    """Takes no parameters."""
+
+
+class NodeInfo(Result):
+    """Who this node is."""
+
+    version: str
+    network: Literal["mainnet", "testnet", "devnet"]
+    chain_id: str
+    genesis_hash: Hash
+    name: str
+    node_key: Hash
+    super_node: bool
+    """Whether it sits in the committee of the next block."""
+    consensus_key: Hash | None = None
+    operator: AddressText | None = None
+
+
+class NodeStatus(Result):
+    """How this node is doing."""
+
+    height: Integer
+    block_hash: Hash
+    time_ms: Integer
+    syncing: bool
+    target_height: Integer | None = None
+    """Highest final height a peer claims, while catching up."""
+    earliest_height: Integer
+    peers: Integer
+    version: str
+    super_node: bool
+    pending: Integer
+    """Transactions waiting for a block."""
+    waiting_for: str | None = None
+    """What the node waits for, when no block came for a while."""
+
+
+class Peer(Result):
+    """A connected node."""
+
+    node_key: Hash
+    name: str
+    address: str
+    is_inbound: bool
+    super_node: bool
+    height: Integer
+    score: int = 0
+
+
+class Peers(Result):
+    """All connected nodes."""
+
+    peers: list[Peer]
+
+
+# chain
+
+
+class ChainIdentity(Result):
+    """What signatures of this chain are bound to."""
+
+    chain_id: str
+    genesis_hash: Hash
+    network: Literal["mainnet", "testnet", "devnet"]
+
+
+class Head(ReadResult):
+    """The last final block."""
+
+    time_ms: Integer
+
+
+class Genesis(Result):
+    """The genesis document as the node read it."""
+
+    genesis_hash: Hash
+    document: dict[str, Any]
+
+
+class AtParams(Params):
+    """When to read."""
+
+    at: At = "final"
+
+
+class ChainParameters(ReadResult):
+    """The chain's parameters; amounts are decimal strings."""
+
+    params: dict[str, int | str]
+
+
+class GetBlockParams(Params):
+    """Which block; by exactly one of height and hash."""
+
+    height: Integer | None = None
+    hash: Hash | None = None
+    full: bool = False
+    """Whether transactions come decoded instead of by id only."""
+
+
+class HeaderView(Result):
+    """A block header."""
+
+    version: int
+    chain_id: str
+    height: Integer
+    round: Integer
+    time_ms: Integer
+    previous_hash: Hash
+    proposer: Hash
+    transactions_root: Hash
+    evidence_root: Hash
+    state_root: Hash
+    """After the previous block."""
+    receipts_root: Hash
+    """Of the previous block."""
+    committee_hash: Hash
+    next_committee_hash: Hash
+    parameters_hash: Hash
+
+
+class CallView(Result):
+    """One call of a transaction."""
+
+    module: str
+    call: str
+    arguments: dict[str, Any] | list[Any]
+    """By name when the module is known, else the bare list."""
+
+
+class AuthorisationView(Result):
+    """A signature."""
+
+    role: Literal["sender", "feePayer"]
+    key_type: str
+    key: Bytes
+    signature: Bytes
+
+
+class TransactionView(Result):
+    """A decoded transaction."""
+
+    id: Hash
+    sender: AddressText
+    sequence: Integer | None = None
+    """Null for an unordered transaction."""
+    salt: Bytes | None = None
+    """Null for an ordered transaction."""
+    valid_until: Integer
+    gas_limit: Integer
+    fee_max: Grains
+    fee_payer: AddressText | None = None
+    calls: list[CallView]
+    memo: str
+    authorisations: list[AuthorisationView]
+    size_bytes: Integer
+
+
+class BlockView(ReadResult):
+    """A final block."""
+
+    header: HeaderView
+    transaction_ids: list[Hash]
+    transactions: list[TransactionView] | None = None
+    """Decoded, when asked for in full."""
+    evidence: list[Bytes]
+
+
+class BlockSummary(ReadResult):
+    """A block in a list."""
+
+    time_ms: Integer
+    round: Integer
+    proposer: Hash
+    transaction_count: Integer
+
+
+class GetBlocksParams(Params):
+    """A range of heights, both ends included."""
+
+    from_height: Annotated[Integer, Field(alias="from")]
+    to_height: Annotated[Integer | None, Field(alias="to")] = None
+    """The head when left out."""
+
+
+class Blocks(Result):
+    """Blocks in rising order."""
+
+    blocks: list[BlockSummary]
+    next_height: Integer | None = None
+    """Where to go on when the range was longer than a page."""
+
+
+class HeightParams(Params):
+    """A final block's height."""
+
+    height: Integer
+
+
+class EventView(Result):
+    """Something a module announced."""
+
+    module: str
+    name: str
+    fields: dict[str, Any] | list[Any]
+
+
+class ReceiptView(Result):
+    """What became of a transaction."""
+
+    transaction_id: Hash
+    status: Literal["succeeded", "failed", "skipped"]
+    reason: str | None = None
+    gas_used: Integer
+    fee: Grains
+    events: list[EventView]
+
+
+class BlockResults(ReadResult):
+    """Receipts in the block's order."""
+
+    receipts: list[ReceiptView]
+
+
+class CertificateSignature(Result):
+    """A member's precommit."""
+
+    member: Integer
+    signature: Bytes
+
+
+class CertificateView(Result):
+    """More than two thirds of the committee's precommits."""
+
+    height: Integer
+    round: Integer
+    block_hash: Hash
+    signatures: list[CertificateSignature]
+
+
+class Commit(ReadResult):
+    """Header and certificate, readable and as the bytes that signatures and hashes cover."""
+
+    header: HeaderView
+    certificate: CertificateView
+    header_bytes: Bytes
+    certificate_bytes: Bytes
+
+
+class CommitteeMember(Result):
+    """A seat."""
+
+    operator: AddressText
+    consensus_key: Hash
+
+
+class CommitteeView(Result):
+    """Who finalises the block of this height, in the order that numbers them."""
+
+    height: Integer
+    committee_hash: Hash
+    members: list[CommitteeMember]
+    committee_bytes: Bytes
+
+
+class TransactionIdParams(Params):
+    """A transaction's id: the hash of its body."""
+
+    id: Hash
+
+
+class TransactionResult(Result):
+    """A transaction and where it stands."""
+
+    id: Hash
+    status: Literal["pending", "final", "failed"]
+    transaction: TransactionView
+    raw: Bytes
+    receipt: ReceiptView | None = None
+    height: Integer | None = None
+    block_hash: Hash | None = None
+    index: Integer | None = None
+
+
+class GetProofParams(Params):
+    """A raw state key, as the protocol's table of keys defines it."""
+
+    key: StateKey
+    at: At = "final"
+
+
+class ProofResult(ReadResult):
+    """A value with everything needed to check it against a committee one trusts.
+
+    Height is the block after which the value held; the header that certifies its state root is the next one.
+    """
+
+    key: Bytes
+    value: Bytes | None
+    proof: Bytes
+    header: Bytes
+    certificate: Bytes
+    committee: Bytes
+
+
+# tx
+
+
+class SendParams(Params):
+    """A signed transaction."""
+
+    raw: Raw
+    wait: Literal["admitted", "final"] = "admitted"
+    timeout_ms: WaitMs = WAIT_MS_DEFAULT
+
+
+class SendResult(Result):
+    """An admitted transaction; with wait "final", also what became of it within the time."""
+
+    id: Hash
+    known: bool
+    status: Literal["pending", "final", "failed", "dropped", "unknown"]
+    height: Integer | None = None
+    reason: str | None = None
+    gas_used: Integer | None = None
+    fee: Grains | None = None
+
+
+class SimulateParams(Params):
+    """A transaction; its signatures are not checked."""
+
+    raw: Raw
+    at: At = "final"
+
+
+class SimulateResult(ReadResult):
+    """What the transaction would have done."""
+
+    receipt: ReceiptView
+
+
+class RawParams(Params):
+    """A transaction's bytes."""
+
+    raw: Raw
+
+
+class Estimate(Result):
+    """A gas limit that suffices at the head, and the least fee for it."""
+
+    gas_limit: Integer
+    fee_max: Grains
+
+
+class StatusResult(Result):
+    """Where a transaction stands."""
+
+    id: Hash
+    status: Literal["pending", "final", "failed", "dropped", "unknown"]
+    height: Integer | None = None
+    index: Integer | None = None
+    reason: str | None = None
+    """Why it failed or was dropped."""
+    detail: str | None = None
+    """For people: what a pending transaction waits for."""
+    receipt: ReceiptView | None = None
+
+
+class PendingParams(Params):
+    """Whose waiting transactions; everybody's when left out."""
+
+    sender: AddressText | None = None
+    limit: Limit = LIST_ITEMS_MAX
+    cursor: CursorText | None = None
+
+
+class PendingView(Result):
+    """A waiting transaction."""
+
+    id: Hash
+    sender: AddressText
+    sequence: Integer | None = None
+    valid_until: Integer
+    gas_limit: Integer
+    fee_max: Grains
+    size_bytes: Integer
+
+
+class PendingResult(Result):
+    """A page of waiting transactions."""
+
+    transactions: list[PendingView]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+# account, iov
+
+
+class AddressAtParams(Params):
+    """An account, and when to read."""
+
+    address: AddressText
+    at: At = "final"
+
+
+class PolicyKey(Result):
+    """A key that may sign for an account."""
+
+    key_type: str
+    key: Bytes
+    weight: Integer
+
+
+class PolicyView(Result):
+    """Signatures that together weigh the threshold rule the account."""
+
+    threshold: Integer
+    keys: list[PolicyKey]
+
+
+class AccountResult(ReadResult):
+    """An account; one that was never used has sequence 0 and no balance."""
+
+    address: AddressText
+    sequence: Integer
+    """Number of its next ordered transaction."""
+    balance: Grains
+    locked: Grains
+    """Part of what it owns that cannot be moved now."""
+    policy: PolicyView | None = None
+    """Null while the single key rules whose hash the address is."""
+    did: str | None = None
+
+
+class HistoryParams(Params):
+    """Whose history, newest first."""
+
+    address: AddressText
+    limit: Limit = 50
+    cursor: CursorText | None = None
+
+
+class HistoryEntry(Result):
+    """A transaction that touched the account."""
+
+    id: Hash
+    height: Integer
+    index: Integer
+
+
+class HistoryResult(Result):
+    """A page of history."""
+
+    entries: list[HistoryEntry]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+class SupplyResult(ReadResult):
+    """All the IOV there is."""
+
+    supply: Grains
+
+
+class BalanceResult(ReadResult):
+    """What an account holds."""
+
+    address: AddressText
+    balance: Grains
+
+
+# module
+
+
+class ModuleSummary(Result):
+    """A module in the list."""
+
+    name: str
+    summary: str
+
+
+class Modules(Result):
+    """All native modules."""
+
+    modules: list[ModuleSummary]
+
+
+class ModuleParams(Params):
+    """A module's name."""
+
+    module: Name
+
+
+class FieldView(Result):
+    """A field and its type."""
+
+    name: str
+    type: str
+    """address, grains, integer, bytes, text, boolean, list, struct, tuple or any."""
+    optional: bool = False
+    items: list["FieldView"] = []
+    """The item of a list, or the items of a tuple."""
+    fields: list["FieldView"] = []
+    """The fields of a struct."""
+
+
+class CallDescription(Result):
+    """A call that transactions may hold."""
+
+    name: str
+    doc: str
+    arguments: list[FieldView]
+
+
+class EventDescription(Result):
+    """An event that calls announce."""
+
+    name: str
+    doc: str
+    fields: list[FieldView]
+
+
+class ViewDescription(Result):
+    """A question that changes nothing."""
+
+    name: str
+    arguments: list[FieldView]
+
+
+class ModuleDescription(Result):
+    """Everything a wallet needs to show and build a module's calls; gas comes from tx_estimate."""
+
+    name: str
+    summary: str
+    calls: list[CallDescription]
+    events: list[EventDescription]
+    views: list[ViewDescription]
+
+
+class ViewParams(Params):
+    """A module's view with its arguments by name or position."""
+
+    module: Name
+    name: Name
+    args: Annotated[
+        dict[str, Any] | list[Any], Field(max_length=VIEW_ARGUMENTS_MAX, description="By name or by position.")
+    ] = []
+    at: At = "final"
+
+
+class ViewResult(ReadResult):
+    """The view's answer."""
+
+    value: Any
+
+
+# sub
+
+Topic = Literal["blocks", "transactions", "events", "pending", "committee"]
+
+
+class SubscriptionFilter(Params):
+    """Only messages that match every field given."""
+
+    sender: AddressText | None = None
+    """For transactions, events and pending: who sent the transaction."""
+    module: Name | None = None
+    """For transactions and pending: any call's module; for events: the event's module."""
+    name: Name | None = None
+    """For transactions and pending: any call's name; for events: the event's name."""
+
+
+class FromCursor(Params):
+    """Right after a message already received."""
+
+    cursor: CursorText
+
+
+class SubscribeParams(Params):
+    """What to follow, and from where; from the next final block on when `from` is left out."""
+
+    topic: Topic
+    filter: SubscriptionFilter = SubscriptionFilter()
+    from_position: Annotated[
+        Integer | CursorText | AtHeight | FromCursor | None,
+        Field(alias="from", description="A height, or the cursor of the last message received."),
+    ] = None
+
+
+class SubscribeResult(Result):
+    """An open subscription; its messages are `sub_message` notifications, its end is `sub_closed`."""
+
+    subscription: str
+    cursor: CursorText
+    """Resumes at the very beginning of this subscription."""
+
+
+class UnsubscribeParams(Params):
+    """A subscription of this connection."""
+
+    id: Annotated[str, Field(max_length=NAME_CHARACTERS_MAX)]
+
+
+class Done(Result):
+    """It is done."""
+
+    done: Literal[True] = True
+
+
+class BlockMessage(BlockSummary):
+    """A block became final."""
+
+
+class TransactionMessage(ReadResult):
+    """A transaction became final."""
+
+    index: Integer
+    transaction: TransactionView
+    receipt: ReceiptView
+
+
+class EventMessage(ReadResult):
+    """An event became final."""
+
+    index: Integer
+    """Counts the block's events."""
+    transaction_id: Hash
+    event: EventView
+
+
+class CommitteeMessage(ReadResult):
+    """The committee that finalises this block; sent when it differs from the block before."""
+
+    committee: CommitteeView
+
+
+class SubscriptionMessage(Result):
+    """Parameters of a `sub_message` notification."""
+
+    subscription: str
+    topic: Topic
+    cursor: CursorText
+    result: dict[str, Any]
+
+
+# dev
+
+
+class DevAccount(Result):
+    """A funded account whose key is public: for development only."""
+
+    address: AddressText
+    key_type: str
+    public_key: Bytes
+    secret_key: Bytes
+
+
+class DevAccounts(Result):
+    """The devnet's accounts."""
+
+    accounts: list[DevAccount]
+
+
+class FundParams(Params):
+    """Who gets how much."""
+
+    address: AddressText
+    amount: GrainsParam
+
+
+class MineParams(Params):
+    """How many blocks to make now."""
+
+    blocks: Annotated[int, Field(ge=1, le=DEV_BLOCKS_MAX)] = 1
+
+
+class SetTimeParams(Params):
+    """Milliseconds since 1970."""
+
+    time_ms: Integer
+
+
+class DevNodeParams(Params):
+    """A node of the devnet, from 0."""
+
+    node: Annotated[int, Field(ge=0, lt=DEV_NODES_MAX)]
+
+
+class PartitionParams(Params):
+    """Groups of nodes that see only each other."""
+
+    groups: Annotated[
+        list[Annotated[list[Annotated[int, Field(ge=0, lt=DEV_NODES_MAX)]], Field(max_length=DEV_NODES_MAX)]],
+        Field(min_length=1, max_length=DEV_NODES_MAX),
+    ]
+
+
+class SnapshotResult(Result):
+    """A state to return to."""
+
+    snapshot: str
+
+
+class RevertParams(Params):
+    """A snapshot's name."""
+
+    snapshot: Name

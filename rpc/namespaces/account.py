@@ -1,0 +1,70 @@
+"""account_ and iov_: accounts, their history and their money."""
+
+from identity.address import format_address
+from ledger.primitives import SUPPLY_GRAINS
+from rpc.models import (
+    AccountResult,
+    AddressAtParams,
+    AtParams,
+    BalanceResult,
+    HistoryEntry,
+    HistoryParams,
+    HistoryResult,
+    SupplyResult,
+)
+from rpc.session import Session
+from rpc.views import build_policy_view
+from vm.native.accounts import get_account as get_native_account
+from vm.native.accounts import get_policy
+
+
+def get_account(session: Session, params: AddressAtParams) -> AccountResult:
+    """Sequence, key policy and balance of an account."""
+    address = session.parse_address(params.address)
+    with session.open_state(params.at) as state:
+        account = get_native_account(state, address)
+        return AccountResult(
+            height=state.height,
+            block_hash=state.block_hash,
+            address=format_address(address, session.backend.network),
+            sequence=account.sequence,
+            balance=account.balance_grains,
+            locked=0,
+            policy=build_policy_view(get_policy(state, address)),
+        )
+
+
+def get_history(session: Session, params: HistoryParams) -> HistoryResult:
+    """Transactions that touched an account, newest first, a page at a time."""
+    address = session.parse_address(params.address)
+    scope = f"history:{address.hex()}"
+    before = None
+    if params.cursor is not None:
+        height, index = session.decode_cursor(scope, params.cursor, (int, int))
+        assert isinstance(height, int)
+        assert isinstance(index, int)
+        before = (height, index)
+    found = session.backend.list_history(address, before, params.limit + 1)
+    entries = [HistoryEntry(height=height, index=index, id=identifier) for height, index, identifier in found]
+    page, has_more = entries[: params.limit], len(entries) > params.limit
+    cursor = session.encode_cursor(scope, [page[-1].height, page[-1].index]) if has_more else None
+    return HistoryResult(entries=page, cursor=cursor)
+
+
+def get_supply(session: Session, params: AtParams) -> SupplyResult:
+    """All the IOV there is: fixed since genesis."""
+    with session.open_state(params.at) as state:
+        return SupplyResult(height=state.height, block_hash=state.block_hash, supply=SUPPLY_GRAINS)
+
+
+def get_balance(session: Session, params: AddressAtParams) -> BalanceResult:
+    """What an account holds."""
+    address = session.parse_address(params.address)
+    with session.open_state(params.at) as state:
+        account = get_native_account(state, address)
+        return BalanceResult(
+            height=state.height,
+            block_hash=state.block_hash,
+            address=format_address(address, session.backend.network),
+            balance=account.balance_grains,
+        )

@@ -1,0 +1,120 @@
+"""tx_: sending transactions and following them."""
+
+from ledger.codec import DecodeError
+from ledger.primitives import TransactionId
+from ledger.reasons import Reason, Rejected
+from ledger.receipt import Status
+from ledger.transaction import decode_transaction
+from rpc.backend import Submitted, TransactionStatus
+from rpc.errors import execution_failed, get_reason_name, rejected
+from rpc.models import (
+    Estimate,
+    PendingParams,
+    PendingResult,
+    RawParams,
+    SendParams,
+    SendResult,
+    SimulateParams,
+    SimulateResult,
+    StatusResult,
+    TransactionIdParams,
+    TransactionView,
+)
+from rpc.session import Session, get_height
+from rpc.views import build_pending_view, build_receipt_view, build_transaction_view
+
+
+async def send(session: Session, params: SendParams) -> SendResult:
+    """Submit a signed transaction; sending a known one again succeeds."""
+    (outcome,) = await session.backend.submit_many([params.raw])
+    return await finish_send(session, params, outcome)
+
+
+async def finish_send(session: Session, params: SendParams, outcome: Submitted | Rejected) -> SendResult:
+    """The answer to one submitted transaction, after waiting for finality when asked to."""
+    if isinstance(outcome, Rejected):
+        raise rejected(outcome)
+    if params.wait == "admitted":
+        return SendResult(id=outcome.id, known=outcome.known, status="pending")
+    status = await session.backend.wait_final(outcome.id, params.timeout_ms)
+    receipt = status.receipt
+    return SendResult(
+        id=outcome.id,
+        known=outcome.known,
+        status=status.status,
+        height=status.height,
+        reason=_get_reason(status),
+        gas_used=None if receipt is None else receipt.gas_used,
+        fee=None if receipt is None else receipt.fee_grains,
+    )
+
+
+def simulate(session: Session, params: SimulateParams) -> SimulateResult:
+    """Execute a transaction without effect; a failure is error 3 with its reason and gas."""
+    try:
+        simulated = session.backend.simulate(params.raw, get_height(params.at))
+    except Rejected as refusal:
+        raise rejected(refusal) from None
+    receipt = simulated.receipt
+    if receipt.status is not Status.SUCCEEDED:
+        raise execution_failed(get_reason_name(receipt.reason), receipt.gas_used)
+    return SimulateResult(
+        height=simulated.height,
+        block_hash=simulated.block_hash,
+        receipt=build_receipt_view(receipt, session.backend.network),
+    )
+
+
+def estimate(session: Session, params: RawParams) -> Estimate:
+    """A gas limit that suffices at the head, and the least fee for it."""
+    try:
+        return session.backend.estimate(params.raw)
+    except Rejected as refusal:
+        raise rejected(refusal) from None
+
+
+def decode(session: Session, params: RawParams) -> TransactionView:
+    """What a transaction's bytes say; signatures are not checked."""
+    try:
+        transaction = decode_transaction(params.raw)
+    except DecodeError as error:
+        raise rejected(Rejected(Reason.DECODE, str(error))) from None
+    return build_transaction_view(transaction, session.backend.network)
+
+
+def get_status(session: Session, params: TransactionIdParams) -> StatusResult:
+    """Where a transaction stands."""
+    status = session.backend.get_transaction_status(TransactionId(params.id))
+    receipt = status.receipt
+    return StatusResult(
+        id=params.id,
+        status=status.status,
+        height=status.height,
+        index=status.index,
+        reason=_get_reason(status),
+        detail=status.detail,
+        receipt=None if receipt is None else build_receipt_view(receipt, session.backend.network),
+    )
+
+
+def get_pending(session: Session, params: PendingParams) -> PendingResult:
+    """Transactions waiting for a block, a page at a time."""
+    scope = f"pending:{params.sender or ''}"
+    sender = None if params.sender is None else session.parse_address(params.sender)
+    after = None
+    if params.cursor is not None:
+        (position,) = session.decode_cursor(scope, params.cursor, (bytes,))
+        assert isinstance(position, bytes)
+        after = position
+    page = session.backend.list_pending(sender, after, params.limit)
+    return PendingResult(
+        transactions=[build_pending_view(transaction, session.backend.network) for transaction in page.transactions],
+        cursor=None if page.after is None else session.encode_cursor(scope, [page.after]),
+    )
+
+
+def _get_reason(status: TransactionStatus) -> str | None:
+    if status.reason is not None:
+        return status.reason
+    receipt = status.receipt
+    return get_reason_name(receipt.reason) if receipt is not None and receipt.reason else None
