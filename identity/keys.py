@@ -26,6 +26,8 @@ SECRET_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 _KEYS_PARSED_MAX: Final = 4096  # parsed ECDSA points kept; parsing one costs as much as a verification
 
+_ED25519_KEYS_CHECKED_MAX: Final = 65_536  # checking a key's group costs half a verification
+
 _ED25519_PRIME: Final = 2**255 - 19
 
 
@@ -128,7 +130,8 @@ def check_public_key(public_key: PublicKey) -> None:
 def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) -> bool:
     """Whether this is the one accepted signature form of this key over this message. Never raises.
 
-    Ed25519 without cofactor: S·B = R + h·A holds exactly, S is below the group order, neither A nor R has small order.
+    Ed25519 without cofactor: S·B = R + h·A holds exactly, S is below the group order, A is canonical and of prime order,
+    R is not of small order.
     """
     if len(signature) != SIGNATURE_BYTES or len(public_key.key) != PUBLIC_KEY_BYTES[public_key.key_type]:
         return False
@@ -137,7 +140,7 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
             sodium.crypto_sign_open(signature + message, public_key.key)
         except BadSignatureError:
             return False
-        return True
+        return _is_in_prime_order_group(public_key.key)
     r = int.from_bytes(signature[:32], "big")
     s = int.from_bytes(signature[32:], "big")
     if not 0 < s <= _GROUP_ORDERS[public_key.key_type] // 2:
@@ -147,6 +150,12 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=_ED25519_KEYS_CHECKED_MAX)
+def _is_in_prime_order_group(key: bytes) -> bool:
+    """A key with a torsion part could be judged differently by verifiers that use the cofactor: it signs nothing."""
+    return sodium.crypto_core_ed25519_is_valid_point(key)
 
 
 @lru_cache(maxsize=_KEYS_PARSED_MAX)

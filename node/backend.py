@@ -28,7 +28,6 @@ from node.execution import CommittedBlock, Finalised, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.intake import Admitted, Intake
 from node.state_views import StateViews
-from p2p.hello import NodeRole
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenState, Simulated, TransactionStatus
@@ -36,7 +35,7 @@ from rpc.errors import bad_cursor, node_behind, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from vm.context import BlockContext
 from vm.native.accounts import get_account
-from vm.native.network import get_nodes
+from vm.native.network import NodeRole, get_nodes
 from vm.parameters import get_parameters
 from vm.transition import apply_transaction, check_stateless, compute_ordering_gas
 

@@ -221,7 +221,9 @@ class ConsensusDriver:
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case AppendLog(record, sync):
-                await self._persist(lambda: self._append(record, sync))
+                await self._persist(lambda: self._log.append(record))
+                if sync:
+                    await self._persist(self._log.sync)
             case SaveSafety(state):
                 assert self._safety_file is not None, "only members sign"
                 safety_file, encoded = self._safety_file, encode_safety(state)
@@ -253,11 +255,6 @@ class ConsensusDriver:
                 assert_never(effect)
 
     # Effects
-
-    def _append(self, record: LogRecord, sync: bool) -> None:
-        self._log.append(record)
-        if sync:
-            self._log.sync()
 
     async def _persist(self, action: Callable[[], T]) -> T:
         """Write to disk; while it is full, wait here: nothing behind this effect happens, so nothing is signed."""

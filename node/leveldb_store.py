@@ -161,8 +161,15 @@ def _get(path: Path, source: Any, key: bytes) -> bytes | None:
 
 def _iterate(path: Path, source: Any, start: bytes, stop: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
     try:
-        with source.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True) as pairs:
-            yield from pairs
+        if not reverse:
+            with source.iterator(start=start, stop=stop, verify_checksums=True) as pairs:
+                yield from pairs
+            return
+        with source.iterator(stop=stop, reverse=True, verify_checksums=True) as pairs:
+            for key, value in pairs:  # plyvel 1.5, given a start, leaves out a lone pair whose key is the start
+                if key < start:
+                    return
+                yield key, value
     except plyvel.Error as error:
         raise _describe_damage(path, error) from error
     except RuntimeError as error:

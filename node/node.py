@@ -21,6 +21,7 @@ from consensus.safety import NOTHING_SIGNED, SafetyState, decode_safety
 from genesis.build import compute_genesis_hash, initialise_chain
 from genesis.document import GenesisDocument, GenesisError, parse_genesis
 from identity.address import NetworkKind
+from identity.library_check import UnsuitableLibraryError, check_signature_libraries
 from identity.signing import compute_signing_domain
 from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
@@ -57,12 +58,12 @@ from node.verifier import Verifier
 from node.watchdog import Watchdog
 from node.write_ahead_log import LogDamagedError, WriteAheadLog
 from p2p.addresses import PeerAddress, parse_peer_address
-from p2p.hello import HelloFacts, NodeRole
+from p2p.hello import HelloFacts
 from p2p.network import Network
 from p2p.settings import NetworkSettings
 from rpc.server import RpcServer
 from rpc.settings import RpcSettings
-from vm.native.network import get_nodes
+from vm.native.network import NodeRole, get_nodes
 from vm.proposal import get_next_block_rules
 
 OPS_KEEPALIVE_S: Final = 15.0
@@ -409,6 +410,10 @@ class Node:
 
 async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack) -> Node:
     """Open what is on disk, each refused with one sentence when it cannot be used."""
+    try:
+        check_signature_libraries()
+    except UnsuitableLibraryError as error:
+        raise ConfigurationError(str(error)) from None
     document = _load_genesis(home)
     if config.dev_enabled and document.network_kind is not NetworkKind.DEVNET:
         raise ConfigurationError(f"dev_enabled is for devnets; this chain is a {document.network}: switch it off")
@@ -417,6 +422,8 @@ async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack) -> N
     if keys.signer is not None:
         safety_file = _open_safety(home)
         stack.callback(safety_file.close)
+        if safety_file.warning is not None:
+            get_logger("node").warning("the safety state was repaired", detail=safety_file.warning)
     store = LevelDbStore(home.data)
     stack.callback(store.close)
     _check_store(store, document)

@@ -25,9 +25,9 @@ from node.messages import (
     TransactionsRequest,
 )
 from p2p.frames import Channel, PeerProtocolError
-from p2p.hello import NodeRole
 from p2p.network import Network
 from p2p.peer import PeerInfo
+from vm.native.network import NodeRole
 
 GOSSIP_DELAY_S: Final = 0.01  # transactions are collected this long into one frame
 STATUS_DELAY_S: Final = 0.1

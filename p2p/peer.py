@@ -19,7 +19,6 @@ from p2p.hello import (
     Hello,
     HelloFacts,
     HelloRefusedError,
-    NodeRole,
     SessionCertificates,
     check_hello,
     decode_hello,
@@ -27,6 +26,7 @@ from p2p.hello import (
     name_reason,
 )
 from p2p.settings import NetworkSettings
+from vm.native.network import NodeRole
 
 PROTOCOL_ERROR_POINTS: Final = 100.0  # no honest node breaks the protocol: one ban's worth
 

@@ -21,9 +21,10 @@ from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get
 
 from pydantic.alias_generators import to_camel
 
-from identity.address import ADDRESS_BYTES, Address, InvalidAddressError, NetworkKind, format_address, parse_address
+from identity.address import ADDRESS_BYTES, Address, InvalidAddressError, NetworkKind
 from ledger.codec import DEPTH_MAX, to_plain
 from ledger.primitives import JSON_INTEGER_MAX, Grains
+from rpc.addresses import format_address, parse_address
 from rpc.json_codec import format_hex, parse_grains, parse_hex
 from vm.native.registry import list_fields
 

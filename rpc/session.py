@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from identity.address import Address, InvalidAddressError, parse_address
+from identity.address import Address, InvalidAddressError
+from rpc.addresses import parse_address
 from rpc.backend import Backend, DevControl, StateAt
 from rpc.cursors import decode_cursor, encode_cursor
 from rpc.errors import build_error, method_disabled

@@ -17,10 +17,11 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from identity.address import NetworkKind, format_address
+from identity.address import NetworkKind
 from ledger.block import CertifiedBlock
 from ledger.receipt import Receipt
 from ledger.transaction import Transaction, decode_transaction
+from rpc.addresses import format_address
 from rpc.backend import Backend
 from rpc.errors import RpcError, build_error, invalid_params, limit_exceeded, node_behind, not_found, pruned
 from rpc.models import (

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from identity.address import NetworkKind, format_address
+from identity.address import NetworkKind
 from identity.policy import KeyPolicy
 from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.codec import encode
 from ledger.committee import Committee
 from ledger.receipt import Event, Receipt, Status
 from ledger.transaction import SENDER, Transaction, TransactionBody, decode_transaction
+from rpc.addresses import format_address
 from rpc.arguments import ArgumentType, arguments_to_json, describe_fields, describe_type
 from rpc.errors import get_reason_name
 from rpc.models import (

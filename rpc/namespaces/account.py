@@ -1,6 +1,5 @@
 """account_ and iov_: accounts, their history and their money."""
 
-from identity.address import format_address
 from ledger.primitives import SUPPLY_GRAINS
 from rpc.models import (
     AccountResult,
@@ -26,7 +25,7 @@ def get_account(session: Session, params: AddressAtParams) -> AccountResult:
         return AccountResult(
             height=state.height,
             block_hash=state.block_hash,
-            address=format_address(address, session.backend.network),
+            address=params.address.lower(),
             sequence=account.sequence,
             balance=account.balance_grains,
             locked=0,
@@ -65,6 +64,6 @@ def get_balance(session: Session, params: AddressAtParams) -> BalanceResult:
         return BalanceResult(
             height=state.height,
             block_hash=state.block_hash,
-            address=format_address(address, session.backend.network),
+            address=params.address.lower(),
             balance=account.balance_grains,
         )

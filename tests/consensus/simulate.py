@@ -12,7 +12,8 @@ def format_outcome(outcome: Outcome) -> str:
     return (
         f"seed {outcome.seed}: {outcome.size} members, {outcome.liars} of them lie; {outcome.steps} steps, "
         f"height {outcome.height}, highest round {outcome.rounds_max}, {outcome.crashes} crashes, "
-        f"{outcome.proposed_again} proposals again, {outcome.equivocations} equivocations and {outcome.blames} bad messages noticed; digest {outcome.digest}"
+        f"{outcome.proposed_again} proposals again, {outcome.equivocations} equivocations and {outcome.blames} "
+        f"bad messages noticed; digest {outcome.digest}"
     )
 
 

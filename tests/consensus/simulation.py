@@ -19,7 +19,7 @@ from consensus.certificate import (
     check_certificate,
     check_header_link,
 )
-from consensus.committee import fault_limit, proposer_index
+from consensus.committee import fault_limit, proposer_index, quorum
 from consensus.core import Core
 from consensus.effects import (
     AppendLog,
@@ -256,6 +256,8 @@ class Simulation:
         self.blames = 0
         self.proposed_again = 0
         self.decided: dict[int, BlockHash] = {}
+        self.prevoted: dict[tuple[int, int, BlockHash], set[int]] = {}
+        self.locks: dict[tuple[ConsensusKey, int], tuple[int, BlockHash]] = {}
         self.signed: dict[tuple[ConsensusKey, int, int, int], bytes] = {}
         self.known_hashes: list[BlockHash] = []
         self.known_proposals: list[Proposal] = []
@@ -495,6 +497,8 @@ class Simulation:
             if vote.kind is VoteKind.PRECOMMIT and vote.block_hash is not None:
                 lock = (vote.height, vote.round, vote.block_hash)
                 require(lock in node.disk.locks_synced, "a lock is on disk before its precommit is signed")
+            self._check_lock(node.key, vote)
+        self._note_prevote(vote)
         signed = VoteSigned(replace(vote, signature=sign(node.key, message)))
         self._give_later(node, self._get_signing_ms(), signed)
 
@@ -506,6 +510,25 @@ class Simulation:
         self.proposed_again += proposal.valid_round >= 0
         signed = ProposalSigned(replace(proposal, signature=sign(node.key, message)))
         self._give_later(node, self._get_signing_ms(), signed)
+
+    def _note_prevote(self, vote: Vote) -> None:
+        if vote.kind is VoteKind.PREVOTE and vote.block_hash is not None:
+            self.prevoted.setdefault((vote.height, vote.round, vote.block_hash), set()).add(vote.member_index)
+
+    def _check_lock(self, key: ConsensusKey, vote: Vote) -> None:
+        """Who has precommitted a block prevotes another one only if two thirds prevoted that since."""
+        if vote.block_hash is None:
+            return
+        if vote.kind is VoteKind.PRECOMMIT:
+            self.locks[key, vote.height] = (vote.round, vote.block_hash)
+            return
+        locked_round, locked_hash = self.locks.get((key, vote.height), (-1, vote.block_hash))
+        polkas = (
+            self.prevoted.get((vote.height, round_number, vote.block_hash), ())
+            for round_number in range(max(locked_round, 0), vote.round)
+        )
+        is_released = any(len(members) >= quorum(self.size) for members in polkas)
+        require(locked_hash == vote.block_hash or is_released, "a lock is kept until two thirds go on")
 
     def _get_signing_ms(self) -> int:
         return 3000 if self._is_lucky(self.faults.late_signature) else self.random.randint(0, 2)
@@ -717,6 +740,7 @@ class Simulation:
         block_hash = self.random.choice((None, known, BlockHash(self.random.randbytes(32))))
         kind = self.random.choice((VoteKind.PREVOTE, VoteKind.PRECOMMIT))
         vote = Vote(kind, height, round_number, block_hash, index, UNSIGNED)
+        self._note_prevote(vote)
         return replace(vote, signature=sign(liar.key, get_vote_message(DOMAIN, vote)))
 
     def _forge_proposal(self, liar: SimulatedNode) -> Proposal | None:

@@ -42,7 +42,7 @@ export function isSignatureGood(keyType, publicKey, message, signature) {
   }
 }
 
-// Without cofactor, as the protocol asks: S·B - k·A must encode to the very bytes of R.
+// Without cofactor, as the protocol asks: S·B - k·A must encode to the very bytes of R, and the key has prime order.
 function isEd25519Good(publicKey, message, signature) {
   const encodedR = signature.subarray(0, 32);
   const s = readLittleEndian(signature.subarray(32));
@@ -50,7 +50,8 @@ function isEd25519Good(publicKey, message, signature) {
   const a = ed25519.Point.fromBytes(publicKey);
   const k = readLittleEndian(sha512(concat(encodedR, publicKey, message))) % ED25519_ORDER;
   const r = ed25519.Point.BASE.multiplyUnsafe(s).subtract(a.multiplyUnsafe(k));
-  return !a.isSmallOrder() && !r.isSmallOrder() && areEqual(r.toBytes(), encodedR);
+  const isKeyGood = !a.isSmallOrder() && a.isTorsionFree();
+  return isKeyGood && !r.isSmallOrder() && areEqual(r.toBytes(), encodedR);
 }
 
 /** Whether a key may be registered: canonical, on its curve, of prime order. */

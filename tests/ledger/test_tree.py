@@ -173,9 +173,9 @@ def test_writing_the_same_values_writes_no_node() -> None:
 def test_small_nodes_live_in_their_parent_and_move_out_when_they_grow() -> None:
     keys = find_keys_sharing(1, 12)
     stored = StoredTree()
-    stored.apply({key: b"v" for key in keys[:2]})
+    stored.apply(dict.fromkeys(keys[:2], b"v"))
     assert list(stored.records) == [NODE_KEY_PREFIX]
-    stored.apply({key: b"v" for key in keys})
+    stored.apply(dict.fromkeys(keys, b"v"))
     child_key = NODE_KEY_PREFIX + compute_path(keys[0])[:1]
     assert len(stored.records[child_key]) > INLINE_BYTES_MAX
     stored.apply(dict.fromkeys(keys[2:]))

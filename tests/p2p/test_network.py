@@ -13,7 +13,7 @@ from ledger.primitives import BlockHash, ChainId, NodeKey
 from p2p.addresses import PeerAddress
 from p2p.certificate import InvalidCertificateError, build_certificate
 from p2p.frames import Channel, PeerProtocolError, encode_message
-from p2p.hello import ControlKind, GoodbyeReason, NodeRole, SigningUnavailableError
+from p2p.hello import ControlKind, GoodbyeReason, SigningUnavailableError
 from p2p.settings import CHANNEL_LIMITS
 from p2p.tls import NODES_ALLOWED_MAX, build_contexts
 from tests.p2p.nodes import (
@@ -32,6 +32,7 @@ from tests.p2p.nodes import (
     running,
     sign_with_seat,
 )
+from vm.native.network import NodeRole
 
 VOTE = 400
 

@@ -1,8 +1,11 @@
 """carlive_transactions.json: signed transactions with every byte on the way, and what is refused."""
 
+from hashlib import sha512
 from typing import Any, Final
 
-from identity.keys import PrivateKey
+import nacl.bindings as sodium
+
+from identity.keys import KeyType, PrivateKey, PublicKey
 from identity.signing import SigningDomain, SigningPurpose, compute_signing_domain, signing_bytes
 from ledger.codec import pack, to_plain, unpack
 from ledger.merkle import build_proof, compute_leaf_hash, compute_root
@@ -14,6 +17,10 @@ from tests.vectors.scene import ALICE, BOB, CAROL, ERIN, PAYER, Scene, build_sce
 from vm.transition import compute_ordering_gas
 
 _ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+_ED25519_PRIME: Final = 2**255 - 19
+_CLAMP_MASK: Final = 2**255 - 1 - 7 - 2**254  # RFC 8032 5.1.5: the lowest three bits and the highest are cleared
+_CLAMP_BIT: Final = 2**254
+_NONCES_MAX: Final = 64
 _SECP256K1_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 _VERSION, _MEMO, _CALLS = 0, 9, 8
 """Positions in the body."""
@@ -157,16 +164,35 @@ def _list_bad_signatures(scene: Scene) -> list[dict[str, Any]]:
         (BOB, bytes(64), "r and s are 0"),
         (CAROL, BOB.sign(message), "another key's signature"),
     ]
+    mixed_key, mixed_signature = _sign_with_torsion(ALICE, message)
+    refused = [(key.public_key, signature, why) for key, signature, why in cases]
+    refused.append((mixed_key, mixed_signature, "the equation holds, but the key is not of prime order"))
     return [
         {
-            "key_type": int(key.key_type),
-            "public_key": key.public_key.key.hex(),
+            "key_type": int(public_key.key_type),
+            "public_key": public_key.key.hex(),
             "message": message.hex(),
             "signature": signature.hex(),
             "why": why,
         }
-        for key, signature, why in cases
+        for public_key, signature, why in refused
     ]
+
+
+def _sign_with_torsion(key: PrivateKey, message: bytes) -> tuple[PublicKey, bytes]:
+    """An Ed25519 key with the point of order 2 added, and a signature that satisfies the equation under it."""
+    secret_scalar = int.from_bytes(sha512(key.secret).digest()[:32], "little") & _CLAMP_MASK | _CLAMP_BIT
+    encoded = int.from_bytes(key.public_key.key, "little")
+    y, sign_bit = encoded & (2**255 - 1), encoded >> 255
+    # adding (0, -1) turns (x, y) into (-x, -y)
+    mixed = (_ED25519_PRIME - y | (1 - sign_bit) << 255).to_bytes(32, "little")
+    for nonce in range(1, _NONCES_MAX):
+        r = sodium.crypto_scalarmult_ed25519_base_noclamp(nonce.to_bytes(32, "little"))
+        k = int.from_bytes(sha512(r + mixed + message).digest(), "little") % _ED25519_ORDER
+        if k % 2 == 0:  # k times the point of order 2 vanishes
+            s = (nonce + k * secret_scalar) % _ED25519_ORDER
+            return PublicKey(KeyType.ED25519, mixed), r + s.to_bytes(32, "little")
+    raise AssertionError("half of all nonces fit")
 
 
 def _describe_list(scene: Scene, size: int) -> dict[str, Any]:

@@ -1,0 +1,193 @@
+"""Scenarios `devnet-4`, `devnet-1` and `latency`: real processes, real TLS, transfers over JSON-RPC."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from statistics import quantiles
+from typing import Any
+
+from bench.floor import measure_floor
+from bench.network import CHAIN_ID, BenchNetwork, RpcConnection
+from bench.report import Result
+from bench.transfers import BenchAccount, list_pairs, sign_transfer
+
+Progress = Callable[[str], None]
+SENDERS = 500
+BATCH = 250
+DEVNET_4_TRANSFERS = 30_000
+DEVNET_1_TRANSFERS = 40_000
+LATENCY_SECONDS = 20.0
+WAIT_SECONDS_MAX = 300.0
+
+
+async def run_devnet_4(progress: Progress) -> list[Result]:
+    """Four super nodes on this machine; counted when final on all."""
+    return await asyncio.to_thread(_run_devnet, "devnet-4", 4, DEVNET_4_TRANSFERS, 0.08, progress)
+
+
+async def run_devnet_1(progress: Progress) -> list[Result]:
+    """One super node."""
+    return await asyncio.to_thread(_run_devnet, "devnet-1", 1, DEVNET_1_TRANSFERS, 0.2, progress)
+
+
+def _make_accounts() -> list[BenchAccount]:
+    return [BenchAccount(f"bench {index}") for index in range(SENDERS)]
+
+
+def _run_devnet(name: str, super_nodes: int, transfers: int, minimum: float, progress: Progress) -> list[Result]:
+    floor = measure_floor()
+    accounts = _make_accounts()
+    with BenchNetwork(super_nodes, accounts) as network:
+        progress(f"signing {transfers:,} transfers")
+        bodies = _build_batches(network, accounts, transfers)
+        before = network.get_heights()[0]
+        progress("sending")
+        started_s = time.perf_counter()
+        _send_all(network, bodies)
+        sent_s = time.perf_counter() - started_s
+        _wait_until_final(network, transfers, progress)
+        seconds = time.perf_counter() - started_s
+        blocks = network.get_heights()[0] - before
+        _check_balances(network, accounts, transfers)
+    details = {"transfers": transfers, "seconds": round(seconds, 2), "sending_s": round(sent_s, 2), "blocks": blocks}
+    rate = transfers / seconds
+    return [Result(name, rate, "transfers/s", floor, rate / floor, minimum, details=details)]
+
+
+def _build_batches(network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int) -> list[bytes]:
+    addresses = [account.address for account in accounts]
+    sequences = [0] * len(accounts)
+    calls: list[dict[str, Any]] = []
+    bodies = []
+    for number, recipient in list_pairs(accounts, addresses, transfers):
+        raw = sign_transfer(accounts[number], sequences[number], recipient, 5, CHAIN_ID, network.domain)
+        sequences[number] += 1
+        calls.append({"jsonrpc": "2.0", "id": len(calls), "method": "tx_send", "params": {"raw": "0x" + raw.hex()}})
+        if len(calls) == BATCH:
+            bodies.append(json.dumps(calls).encode())
+            calls = []
+    if calls:
+        bodies.append(json.dumps(calls).encode())
+    return bodies
+
+
+def _send_all(network: BenchNetwork, bodies: Sequence[bytes]) -> None:
+    """One connection per node; batches go round the nodes, so that every node is an entry."""
+    failures: list[Any] = []
+
+    def send(port: int, share: Sequence[bytes]) -> None:
+        connection = RpcConnection(port)
+        for body in share:
+            waiting = body
+            while True:
+                answers = connection.post_encoded(waiting)
+                refused = [answer for answer in answers if "error" in answer]
+                if not refused:
+                    break
+                if any(not answer["error"]["data"]["retryable"] for answer in refused):
+                    failures.append(refused[0])
+                    return
+                again = {answer["id"] for answer in refused}
+                waiting = json.dumps([call for call in json.loads(body) if call["id"] in again]).encode()
+                time.sleep(0.2)
+
+    count = len(network.rpc_ports)
+    threads = [
+        threading.Thread(target=send, args=(port, bodies[index::count])) for index, port in enumerate(network.rpc_ports)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise RuntimeError(f"a transfer was refused: {failures[0]}")
+
+
+def _wait_until_final(network: BenchNetwork, transfers: int, progress: Progress) -> None:
+    """Until every node's fee account shows that all are executed: read from /metrics, which is cheap."""
+    deadline_s = time.monotonic() + WAIT_SECONDS_MAX
+    while True:
+        final = [_read_metric(port, "carlive_transactions_final_total") for port in network.ops_ports]
+        progress(f"final on all: {min(final):,.0f} of {transfers:,}")
+        if min(final) >= transfers:
+            return
+        if time.monotonic() > deadline_s:
+            raise RuntimeError(f"only {final} of {transfers} became final")
+        time.sleep(0.1)
+
+
+def _read_metric(port: int, name: str) -> float:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " "))
+
+
+def _check_balances(network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int) -> None:
+    """All sequences together must count the transfers."""
+    from identity.address import NetworkKind, format_address
+
+    connection = RpcConnection(network.rpc_ports[-1])
+    total = 0
+    for account in accounts:
+        total += connection.call("account_get", address=format_address(account.address, NetworkKind.DEVNET))["sequence"]
+    assert total == transfers, f"{total} transfers took effect, {transfers} were sent"
+
+
+async def run_latency(progress: Progress) -> list[Result]:
+    """Four super nodes at about a tenth of their capacity: from sending to final."""
+    return await asyncio.to_thread(_run_latency, progress)
+
+
+def _run_latency(progress: Progress) -> list[Result]:
+    floor = measure_floor()
+    rate = max(20, int(floor * 0.008))
+    accounts = _make_accounts()
+    with BenchNetwork(4, accounts) as network:
+        interval_ms = RpcConnection(network.rpc_ports[0]).call("chain_params")["params"]["block_interval_ms"]
+        progress(f"sending {rate} transfers a second for {LATENCY_SECONDS:.0f} s")
+        latencies_ms = _measure_latencies(network, accounts, rate)
+    cuts = quantiles(latencies_ms, n=100)
+    details = {"transfers/s": rate, "interval_ms": interval_ms, "samples": len(latencies_ms)}
+    return [
+        Result("latency-p50", cuts[49], "ms", floor, None, 2 * interval_ms, at_most=True, details=details),
+        Result("latency-p99", cuts[98], "ms", floor, None, 4 * interval_ms, at_most=True, details=details),
+    ]
+
+
+def _measure_latencies(network: BenchNetwork, accounts: Sequence[BenchAccount], rate: int) -> list[float]:
+    workers = 16
+    latencies_ms: list[float] = []
+    stop_s = time.monotonic() + LATENCY_SECONDS
+
+    def work(worker: int) -> None:
+        """Each worker sends small batches at its own pace and waits for the first of each to be final."""
+        connection = RpcConnection(network.rpc_ports[worker % len(network.rpc_ports)])
+        own = accounts[worker::workers]
+        sequences = [0] * len(own)
+        turn = 0
+        pause_s = workers / rate
+        while time.monotonic() < stop_s:
+            number = turn % len(own)
+            raw = sign_transfer(
+                own[number], sequences[number], accounts[turn % len(accounts)].address, 5, CHAIN_ID, network.domain
+            )
+            sequences[number] += 1
+            turn += 1
+            started_s = time.perf_counter()
+            connection.call("tx_send", raw="0x" + raw.hex(), wait="final", timeoutMs=30_000)
+            latency_s = time.perf_counter() - started_s
+            latencies_ms.append(latency_s * 1000)
+            time.sleep(max(0.0, pause_s - latency_s))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return latencies_ms
