@@ -1,4 +1,4 @@
-"""Scenarios `apply` and `growth`: verify, execute, hash and persist blocks of transfers on one node, without network."""
+"""Scenarios `apply` and `growth`: verify, execute, hash and persist blocks of transfers on one node, no network."""
 
 import asyncio
 import tempfile
@@ -11,25 +11,25 @@ from bench.floor import measure_floor
 from bench.report import Result
 from bench.transfers import BenchAccount, list_pairs, sign_transfer
 from genesis.build import initialise_chain
-from genesis.document import Allocation, GenesisDocument, GenesisNode
+from genesis.document import GenesisDocument, GenesisNode
 from genesis.presets import build_preset
 from identity.address import Address, NetworkKind, format_address
 from identity.keys import KeyType, PrivateKey
-from identity.signing import SigningPurpose, compute_signing_domain, signing_bytes
+from identity.signing import SigningDomain, SigningPurpose, compute_signing_domain, signing_bytes
 from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.chain import Chain
 from ledger.primitives import ConsensusKey, Round, TimeMs
 from ledger.transaction import Transaction, decode_transaction
+from node.execution import Execution
 from node.leveldb_store import LevelDbStore
 from node.verifier import Verifier
-from vm.context import BlockContext
 from vm.native.accounts import put_account
-from vm.proposal import build_header, check_block, get_next_block_rules
-from vm.transition import apply_block
+from vm.proposal import build_header, get_next_block_rules
 
 BLOCK_TRANSFERS = 2_000
 TRANSFERS = 100_000
 SENDERS_MAX = 20_000
+BLOCKS_AHEAD = 2
 Progress = Callable[[str], None]
 
 
@@ -81,13 +81,9 @@ async def _measure(accounts: int, transfers: int, progress: Progress) -> tuple[f
             for number, recipient in list_pairs(senders, addresses, transfers):
                 raws.append(sign_transfer(senders[number], sequences[number], recipient, 5, "bench", domain))
                 sequences[number] += 1
-            verifier = Verifier(processes=1)
-            await verifier.start()
-            try:
+            async with Verifier(processes=1) as verifier:
                 progress("applying")
                 return await _apply_all(chain, verifier, raws, domain, progress)
-            finally:
-                await verifier.close()
         finally:
             store.close()
 
@@ -98,56 +94,55 @@ def _fund(chain: Chain, addresses: list[Address]) -> None:
         state = chain.open_state()
         for address in addresses[start : start + 50_000]:
             put_account(state, address, 0, 10**11)
-        _commit(chain, [], state.changes)
+        _commit_state(chain, state.changes)
 
 
-def _commit(chain: Chain, transactions: list[Transaction], changes: dict[bytes, bytes | None] | None = None) -> None:
+def _commit_state(chain: Chain, changes: dict[bytes, bytes | None]) -> None:
+    certified = _build_block(chain, [])
+    chain.commit(certified, [], changes)
+
+
+def _build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock:
     rules = get_next_block_rules(chain.head, chain.open_state())
     time_ms = TimeMs(chain.head.header.time_ms + 1)
-    header = build_header(
-        rules, Round(0), time_ms, ConsensusKey(bytes(32)), [transaction.envelope_hash for transaction in transactions]
-    )
+    names = [transaction.envelope_hash for transaction in transactions]
+    header = build_header(rules, Round(0), time_ms, ConsensusKey(bytes(32)), names)
     block = Block(header, tuple(transaction.raw for transaction in transactions), ())
-    certified = CertifiedBlock(block, CommitCertificate(header.height, Round(0), header.hash, ()))
-    if changes is not None:
-        chain.commit(certified, [], changes)
-        return
-    check_block(rules, header, transactions, ())
-    result = apply_block(
-        chain.open_state(), BlockContext(header.height, time_ms, header.proposer, rules.parameters), transactions
-    )
-    assert all(receipt.status == 0 for receipt in result.receipts), "every transfer of the benchmark succeeds"
-    chain.commit(certified, result.receipts, result.changes)
+    return CertifiedBlock(block, CommitCertificate(header.height, Round(0), header.hash, ()))
 
 
 async def _apply_all(
-    chain: Chain, verifier: Verifier, raws: list[bytes], domain: bytes, progress: Progress
+    chain: Chain, verifier: Verifier, raws: list[bytes], domain: SigningDomain, progress: Progress
 ) -> tuple[float, dict[str, object]]:
-    def start_block(start: int) -> tuple[list[Transaction], asyncio.Task[list[bool]]]:
+    """The signatures of the next blocks are checked while a block is executed, as in a node."""
+
+    async def prepare(start: int) -> list[Transaction]:
         transactions = [decode_transaction(raw) for raw in raws[start : start + BLOCK_TRANSFERS]]
         checks = [
             (
                 int(each.authorisations[0].key_type),
                 each.authorisations[0].key,
-                signing_bytes(SigningPurpose.TRANSACTION, domain, each.body_bytes),  # type: ignore[arg-type]
+                signing_bytes(SigningPurpose.TRANSACTION, domain, each.body_bytes),
                 each.authorisations[0].signature,
             )
             for each in transactions
         ]
-        return transactions, asyncio.create_task(verifier.verify_many(checks))
+        assert all(await verifier.verify_many(checks)), "every transfer of the benchmark is signed"
+        return transactions
 
-    started = time.perf_counter()
-    busy = 0.0
-    upcoming = start_block(0)
-    for start in range(0, len(raws), BLOCK_TRANSFERS):
-        transactions, verification = upcoming
-        if start + BLOCK_TRANSFERS < len(raws):
-            upcoming = start_block(start + BLOCK_TRANSFERS)
-        assert all(await verification)
-        block_started = time.perf_counter()
-        _commit(chain, transactions)
-        busy += time.perf_counter() - block_started
+    execution = Execution(chain, None)
+    started_s = time.perf_counter()
+    busy_ms = 0.0
+    starts = range(0, len(raws), BLOCK_TRANSFERS)
+    upcoming = [asyncio.create_task(prepare(start)) for start in starts[:BLOCKS_AHEAD]]
+    for number, start in enumerate(starts):
+        transactions = await upcoming.pop(0)
+        if number + BLOCKS_AHEAD < len(starts):
+            upcoming.append(asyncio.create_task(prepare(starts[number + BLOCKS_AHEAD])))
+        committed = await execution.execute(_build_block(chain, transactions), transactions)
+        assert all(receipt.status == 0 for receipt in committed.receipts), "every transfer of the benchmark succeeds"
+        busy_ms += committed.executed_ms
         progress(f"applied {start + len(transactions):,} of {len(raws):,}")
-    seconds = time.perf_counter() - started
-    details = {"seconds": round(seconds, 2), "execute+commit µs/transfer": round(busy / len(raws) * 1e6, 1)}
+    seconds = time.perf_counter() - started_s
+    details = {"seconds": round(seconds, 2), "execute and commit, us a transfer": round(busy_ms * 1e3 / len(raws), 1)}
     return len(raws) / seconds, details

@@ -41,13 +41,13 @@ def _run_devnet(name: str, super_nodes: int, transfers: int, minimum: float, pro
     accounts = _make_accounts()
     with BenchNetwork(super_nodes, accounts) as network:
         progress(f"signing {transfers:,} transfers")
-        bodies = _build_batches(network, accounts, transfers)
+        bodies = build_batches(network, accounts, transfers, [0] * len(accounts))
         before = network.get_heights()[0]
         progress("sending")
         started_s = time.perf_counter()
-        _send_all(network, bodies)
+        send_all(network, bodies)
         sent_s = time.perf_counter() - started_s
-        _wait_until_final(network, transfers, progress)
+        wait_until_final(network, transfers, progress)
         seconds = time.perf_counter() - started_s
         blocks = network.get_heights()[0] - before
         _check_balances(network, accounts, transfers)
@@ -56,9 +56,11 @@ def _run_devnet(name: str, super_nodes: int, transfers: int, minimum: float, pro
     return [Result(name, rate, "transfers/s", floor, rate / floor, minimum, details=details)]
 
 
-def _build_batches(network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int) -> list[bytes]:
+def build_batches(
+    network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int, sequences: list[int]
+) -> list[bytes]:
+    """Encoded JSON-RPC batches; counts the sequences on."""
     addresses = [account.address for account in accounts]
-    sequences = [0] * len(accounts)
     calls: list[dict[str, Any]] = []
     bodies = []
     for number, recipient in list_pairs(accounts, addresses, transfers):
@@ -73,7 +75,7 @@ def _build_batches(network: BenchNetwork, accounts: Sequence[BenchAccount], tran
     return bodies
 
 
-def _send_all(network: BenchNetwork, bodies: Sequence[bytes]) -> None:
+def send_all(network: BenchNetwork, bodies: Sequence[bytes]) -> None:
     """One connection per node; batches go round the nodes, so that every node is an entry."""
     failures: list[Any] = []
 
@@ -105,7 +107,7 @@ def _send_all(network: BenchNetwork, bodies: Sequence[bytes]) -> None:
         raise RuntimeError(f"a transfer was refused: {failures[0]}")
 
 
-def _wait_until_final(network: BenchNetwork, transfers: int, progress: Progress) -> None:
+def wait_until_final(network: BenchNetwork, transfers: int, progress: Progress) -> None:
     """Until every node's fee account shows that all are executed: read from /metrics, which is cheap."""
     deadline_s = time.monotonic() + WAIT_SECONDS_MAX
     while True:

@@ -42,7 +42,9 @@ def sign_transfer(
     return pack([body, [[0, int(KeyType.ED25519), sender.public_key, signature]]])
 
 
-def list_pairs(senders: Sequence[BenchAccount], recipients: Sequence[Address], count: int) -> Iterator[tuple[int, Address]]:
+def list_pairs(
+    senders: Sequence[BenchAccount], recipients: Sequence[Address], count: int
+) -> Iterator[tuple[int, Address]]:
     """Sender number and recipient of each transfer: senders in turn, recipients spread over all accounts."""
     for index in range(count):
         yield index % len(senders), recipients[(index * 7919 + 13) % len(recipients)]

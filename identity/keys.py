@@ -130,8 +130,8 @@ def check_public_key(public_key: PublicKey) -> None:
 def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) -> bool:
     """Whether this is the one accepted signature form of this key over this message. Never raises.
 
-    Ed25519 without cofactor: S·B = R + h·A holds exactly, S is below the group order, A is canonical and of prime order,
-    R is not of small order.
+    Ed25519 without cofactor: S·B = R + h·A holds exactly, S is below the group order, A is canonical and of prime
+    order, R is not of small order.
     """
     if len(signature) != SIGNATURE_BYTES or len(public_key.key) != PUBLIC_KEY_BYTES[public_key.key_type]:
         return False

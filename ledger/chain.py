@@ -45,7 +45,7 @@ class Head:
     receipts_root: RootHash
     """Root of this block's receipts."""
     is_sealed: bool
-    """Whether the header itself already states the root of the current state: nothing is left to certify."""
+    """Whether nothing is left to certify: this block changed nothing, so its header states the root of the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Chain:
         encoded_receipts = [encode(receipt) for receipt in receipts]
         update = self._tree.compute_update(changes)
         receipts_root = compute_root([compute_leaf_hash(encoded) for encoded in encoded_receipts])
-        is_sealed = update.root == header.state_root and receipts_root == header.receipts_root
+        is_sealed = update.root == header.state_root and not encoded_receipts
         head = Head(header, update.root, receipts_root, is_sealed)
         writes = _list_block_writes(certified, encoded_receipts, head)
         writes.extend(_list_state_writes(changes))

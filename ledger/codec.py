@@ -82,13 +82,26 @@ def _field_names(kind: type) -> tuple[str, ...]:
 
 @cache
 def _get_writer(kind: type) -> Callable[[Any], list[Any]]:
-    """The function that lists a dataclass's fields; fields that are plain already are not looked into again."""
+    """The function that lists a dataclass's fields; fields whose type is plain already are not looked into."""
     names = _field_names(kind)
     hints = get_type_hints(kind, include_extras=True)
-    if len(names) > 1 and all(_plain_type(hints[name]) in (int, str, bytes, bool) for name in names):
-        get_fields = attrgetter(*names)
-        return lambda value: list(get_fields(value))
-    return lambda value: [to_plain(getattr(value, name)) for name in names]
+    nested = [index for index, name in enumerate(names) if not _is_plain(hints[name])]
+    get_fields: Callable[[Any], tuple[Any, ...]] = (
+        attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    )
+
+    def write(value: Any) -> list[Any]:
+        plain = list(get_fields(value))
+        for index in nested:
+            plain[index] = to_plain(plain[index])
+        return plain
+
+    return write
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether values of this type are packed as they are; untyped arguments are plain by definition."""
+    return hint == Arguments or _plain_type(hint) in (int, str, bytes, bool)
 
 
 @cache

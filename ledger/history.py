@@ -22,21 +22,18 @@ from ledger.transaction import TransactionBody
 
 
 def compute_history_changes(
-    store: Store, height: Height, bodies: Sequence[TransactionBody], receipts: Sequence[Receipt]
+    height: Height, bodies: Sequence[TransactionBody], receipts: Sequence[Receipt]
 ) -> list[Change]:
     """Index entries of one block: every transaction, and every account that signed, paid or stands in an event.
 
-    A skipped transaction never hides the block in which the same one took effect.
+    A skipped transaction is not final: it has no entry, so it never hides the block in which it took effect.
     """
     changes: list[Change] = []
     for index, (body, receipt) in enumerate(zip(bodies, receipts, strict=True)):
         transaction_id = receipt.transaction_id
-        key = transaction_store_key(transaction_id)
         if receipt.status is Status.SKIPPED:
-            if store.get(key) is None:
-                changes.append((key, pack([height, index])))
             continue
-        changes.append((key, pack([height, index])))
+        changes.append((transaction_store_key(transaction_id), pack([height, index])))
         addresses = {body.sender} if body.fee_payer is None else {body.sender, body.fee_payer}
         for event in receipt.events:
             addresses.update(
@@ -54,7 +51,7 @@ def get_indexed_height(store: Store | ReadView) -> int:
 
 
 def find_transaction(store: Store | ReadView, transaction_id: TransactionId) -> tuple[int, int] | None:
-    """Height and index of a transaction, a skipped one included."""
+    """Height and index of a final transaction."""
     encoded = store.get(transaction_store_key(transaction_id))
     if encoded is None:
         return None

@@ -5,7 +5,6 @@ and is what blocks commit to and peers name on the wire.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Final, NewType
@@ -13,7 +12,7 @@ from typing import Annotated, Final, NewType
 from annotated_types import Interval, Len
 
 from identity.address import Address
-from identity.keys import KeyType
+from identity.keys import KeyType, PublicKey
 from ledger.codec import Arguments, DecodeError, decode, encode, get_reader, pack, unpack
 from ledger.primitives import ChainId, EnvelopeHash, Gas, Grains, Height, Sequence, Signature, TransactionId
 
@@ -79,8 +78,13 @@ class Authorisation:
     key: Annotated[bytes, Len(32, 33)]
     signature: Signature
 
+    @property
+    def public_key(self) -> PublicKey:
+        """The signing key."""
+        return PublicKey(self.key_type, self.key)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Transaction:
     """A decoded transaction that keeps the bytes it came in."""
 
@@ -88,16 +92,10 @@ class Transaction:
     body_bytes: bytes
     body: TransactionBody
     authorisations: tuple[Authorisation, ...]
-
-    @cached_property
-    def id(self) -> TransactionId:
-        """SHA-256 of the body's bytes."""
-        return TransactionId(sha256(self.body_bytes).digest())
-
-    @cached_property
-    def envelope_hash(self) -> EnvelopeHash:
-        """SHA-256(0x00 ‖ whole transaction), an RFC 6962 leaf."""
-        return compute_envelope_hash(self.raw)
+    id: TransactionId
+    """SHA-256 of the body's bytes."""
+    envelope_hash: EnvelopeHash
+    """SHA-256(0x00 ‖ whole transaction), an RFC 6962 leaf."""
 
 
 def compute_envelope_hash(raw: bytes) -> EnvelopeHash:
@@ -143,7 +141,8 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise DecodeError("the sender's signature is missing")
     if (authorisations[-1].role == FEE_PAYER) != (body.fee_payer is not None):
         raise DecodeError("the fee payer signs exactly when one is named")
-    return Transaction(raw, body_bytes, body, authorisations)
+    transaction_id = TransactionId(sha256(body_bytes).digest())
+    return Transaction(raw, body_bytes, body, authorisations, transaction_id, compute_envelope_hash(raw))
 
 
 _read_authorisation = get_reader(Authorisation)

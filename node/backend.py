@@ -27,7 +27,7 @@ from node.config import NodeConfig
 from node.execution import CommittedBlock, Finalised, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.intake import Admitted, Intake
-from node.state_views import StateViews
+from node.state_views import StateViews, StoreClosedError
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenState, Simulated, TransactionStatus
@@ -209,7 +209,7 @@ class NodeBackend:
             body = replace(transaction.body, gas_limit=limit, fee_max_grains=Grains(0))
             if not body.is_unordered:  # others of the same sender may still wait before it
                 body = replace(body, ordering=SequenceNumber(get_account(view, body.sender).sequence))
-            rich = Transaction(transaction.raw, transaction.body_bytes, body, transaction.authorisations)
+            rich = replace(transaction, body=body)
             receipt = self._execute(view, rich, is_free=True)
             if receipt.status is Status.FAILED:
                 raise Rejected(Reason(receipt.reason), "the transaction would fail", gas_used=receipt.gas_used)
@@ -323,6 +323,8 @@ class NodeBackend:
             view = opened.__enter__()
         except KeyError:
             raise pruned(self._parts.views.earliest_height) from None
+        except StoreClosedError:
+            raise not_ready("the store is being reopened; try again in a moment") from None
         try:
             yield view
         finally:

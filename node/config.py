@@ -1,5 +1,6 @@
 """A node's settings: one table for config.toml, environment variables and flags, in rising order of precedence."""
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,29 @@ from node.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "CARLIVE_"
 _LOG_STYLES: Final = ("auto", "pretty", "json")
+NODE_NAME_CHARACTERS_MAX: Final = 64
+PORT_MAX: Final = 65_535
+COUNT_MAX: Final = 1_000_000  # of calls, connections or transactions: more is a typing error
+BYTES_MAX: Final = 2**40
+MEMPOOL_BYTES_MIN: Final = 2**20  # the largest transaction fits many times
+PROCESSES_MAX: Final = 16
+
+_BOUNDS: Final = {
+    "p2p_port": (0, PORT_MAX),
+    "p2p_inbound_max": (0, COUNT_MAX),
+    "rpc_port": (0, PORT_MAX),
+    "rpc_body_bytes_max": (1, 2**30),
+    "rpc_batch_calls_max": (1, COUNT_MAX),
+    "rpc_connections_max": (1, COUNT_MAX),
+    "rpc_connections_per_address_max": (1, COUNT_MAX),
+    "ops_port": (0, PORT_MAX),
+    "ops_ready_silence_ms": (1, 24 * 3_600_000),
+    "mempool_transactions_max": (1, COUNT_MAX),
+    "mempool_bytes_max": (MEMPOOL_BYTES_MIN, BYTES_MAX),
+    "verify_processes": (-1, PROCESSES_MAX),
+    "storage_free_bytes_min": (0, BYTES_MAX),
+}
+"""Lowest and highest value of every number among the settings."""
 
 
 def _setting(section: str, default: Any, explanation: str) -> Any:
@@ -81,7 +105,9 @@ def read_process_environment() -> Mapping[str, str]:
 
 def format_config(config: NodeConfig) -> str:
     """A config.toml with every key, its explanation and its value."""
-    lines = ["# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)"]
+    lines = [
+        "# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)"
+    ]
     section = ""
     for each in fields(NodeConfig):
         if each.metadata["section"] != section:
@@ -99,6 +125,8 @@ def list_settings() -> list[tuple[str, str, Any]]:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}): check what it is and its owner") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
     known = {(each.metadata["section"], _key_of(each)): each for each in fields(NodeConfig)}
@@ -152,16 +180,18 @@ def _format_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_format_value(item) for item in value) + "]"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's escapes, but for DEL
     return str(value)
 
 
 def _check_bounds(config: NodeConfig) -> None:
-    for name in ("p2p_port", "rpc_port", "ops_port"):
-        if not 0 <= getattr(config, name) <= 65_535:
-            raise ConfigurationError(f"{name} is a port from 0 to 65535, not {getattr(config, name)}")
-    for name in ("rpc_body_bytes_max", "rpc_batch_calls_max", "rpc_connections_max", "mempool_transactions_max"):
-        if getattr(config, name) < 1:
-            raise ConfigurationError(f"{name} is at least 1, not {getattr(config, name)}")
+    for name, (lowest, highest) in _BOUNDS.items():
+        value = getattr(config, name)
+        if not lowest <= value <= highest:
+            raise ConfigurationError(f"{name} is from {lowest} to {highest}, not {value}")
+    if not 1 <= len(config.node_name) <= NODE_NAME_CHARACTERS_MAX or not config.node_name.isprintable():
+        raise ConfigurationError(
+            f"node_name is 1 to {NODE_NAME_CHARACTERS_MAX} printable characters, not {config.node_name!r}"
+        )
     if config.node_log_style not in _LOG_STYLES:
         raise ConfigurationError(f"node_log_style is one of {', '.join(_LOG_STYLES)}, not {config.node_log_style!r}")

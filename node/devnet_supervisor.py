@@ -203,7 +203,7 @@ class Supervisor:
         await ready
         self._is_starting = False
         self._reporter.show_ready(self._devnet)
-        self._spawn(follow_blocks([node.rpc_url for node in self._devnet.nodes], self._reporter.show_block))
+        self._spawn(follow_blocks([node.websocket_url for node in self._devnet.nodes], self._reporter.show_block))
         self._spawn(self._limit_logs())
         await _wait_for_first(stop, self._failed)
         if self._failed.is_set() and not stop.is_set():

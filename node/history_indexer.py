@@ -8,7 +8,7 @@ from typing import Any, Final
 from ledger.chain import Chain
 from ledger.history import compute_history_changes, find_transaction, get_indexed_height
 from ledger.primitives import Height, TransactionId
-from ledger.receipt import Receipt
+from ledger.receipt import Receipt, Status
 from ledger.transaction import Transaction, TransactionBody, decode_transaction
 from node.errors import StoreWriteError
 
@@ -30,8 +30,9 @@ class HistoryIndexer:
     def add_block(self, height: Height, transactions: Sequence[Transaction], receipts: Sequence[Receipt]) -> None:
         """A block was committed."""
         self._waiting[height] = (transactions, receipts)
-        for index, transaction in enumerate(transactions):
-            self._recent[transaction.id] = (height, index)
+        for index, receipt in enumerate(receipts):
+            if receipt.status is not Status.SKIPPED:
+                self._recent[receipt.transaction_id] = (height, index)
         while len(self._waiting) > _BLOCKS_WAITING_MAX:
             self._waiting.popitem(last=False)
         self._wake.set()
@@ -65,7 +66,7 @@ class HistoryIndexer:
             bodies = [transaction.body for transaction in transactions]
         else:
             bodies, receipts = self._load(height)
-        self._chain.store.write(compute_history_changes(self._chain.store, height, bodies, receipts), sync=False)
+        self._chain.store.write(compute_history_changes(height, bodies, receipts), sync=False)
         self._waiting.pop(height, None)
         for receipt in receipts:
             if self._recent.get(receipt.transaction_id, (0, 0))[0] == height:

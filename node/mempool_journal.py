@@ -12,6 +12,7 @@ from typing import Final
 
 from ledger.transaction import TRANSACTION_BYTES_MAX
 from node.atomic_file import replace_file
+from node.disk_full import DiskFullError
 
 REWRITE_BYTES: Final = 32 * 2**20  # the journal is rewritten once it has grown this much beyond what still waits
 _FRAME: Final = struct.Struct(">II")  # length, CRC-32
@@ -26,17 +27,23 @@ class MempoolJournal:
         self._file = path.open("ab", buffering=0)
 
     def load(self) -> list[bytes]:
-        """What was appended, up to the first damaged frame: a torn tail is what a crash leaves."""
+        """What was appended, up to the first damaged frame: a torn tail is what a crash leaves.
+
+        The tail is cut off, or it would hide what is appended after it.
+        """
         content = self._path.read_bytes()
         transactions = []
         position = 0
         while position + _FRAME.size <= len(content):
             length, checksum = _FRAME.unpack_from(content, position)
             raw = content[position + _FRAME.size : position + _FRAME.size + length]
-            if length > TRANSACTION_BYTES_MAX or len(raw) < length or zlib.crc32(raw) != checksum:
+            is_whole = 0 < length <= TRANSACTION_BYTES_MAX and len(raw) == length
+            if not is_whole or zlib.crc32(raw) != checksum:
                 break
             transactions.append(raw)
             position += _FRAME.size + length
+        if position < len(content):
+            self._cut(position)
         return transactions
 
     def append(self, raws: Sequence[bytes]) -> None:
@@ -48,8 +55,7 @@ class MempoolJournal:
         except OSError:
             written = 0
         if written != len(frames):  # half a frame would hide the ones after it
-            self._file.truncate(size_before)
-            self._file.seek(size_before)
+            self._cut(size_before)
 
     def rewrite_when_long(self, waiting_bytes: int, waiting: Iterable[bytes]) -> None:
         """Keep only what still waits, once the file has outgrown it."""
@@ -58,14 +64,21 @@ class MempoolJournal:
         self.rewrite(waiting)
 
     def rewrite(self, waiting: Iterable[bytes]) -> None:
-        """Replace the journal by these transactions."""
+        """Replace the journal by these transactions; on a full disk the longer one stays, which does no harm."""
+        try:
+            replace_file(self._path, _encode_frames(waiting))
+        except DiskFullError:
+            return
         self._file.close()
-        replace_file(self._path, _encode_frames(waiting))
         self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _cut(self, size_bytes: int) -> None:
+        self._file.truncate(size_bytes)
+        self._file.seek(size_bytes)
 
 
 def _encode_frames(raws: Iterable[bytes]) -> bytes:

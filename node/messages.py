@@ -9,6 +9,7 @@ from annotated_types import Interval, Len
 from ledger.block import BLOCK_TRANSACTIONS_MAX
 from ledger.primitives import EnvelopeHash, Height
 from ledger.transaction import TRANSACTION_BYTES_MAX
+from p2p.frames import Channel
 
 GOSSIP_TRANSACTIONS_MAX: Final = 2_000  # in one frame
 GOSSIP_BYTES_MAX: Final = 512 * 1024
@@ -17,6 +18,8 @@ BLOCKS_ANSWER_BYTES_MAX: Final = 8 * 2**20 + 2**19  # one block of the largest s
 HASHES_REQUEST_MAX: Final = BLOCK_TRANSACTIONS_MAX
 
 EncodedBlock = Annotated[bytes, Len(1, BLOCKS_ANSWER_BYTES_MAX)]
+EncodedCertificate = Annotated[bytes, Len(1, 4_096)]
+"""21 signatures of 64 bytes and what is around them."""
 
 
 @unique
@@ -37,6 +40,18 @@ class MessageKind(IntEnum):
     """BlocksRequest"""
     BLOCKS_ANSWER = 501
     """BlocksAnswer"""
+
+
+CHANNELS: Final[dict[int, Channel]] = {
+    MessageKind.STATUS: Channel.CONTROL,
+    MessageKind.TRANSACTIONS: Channel.TRANSACTIONS,
+    MessageKind.TRANSACTIONS_REQUEST: Channel.TRANSACTIONS,
+    MessageKind.TRANSACTIONS_ANSWER: Channel.TRANSACTIONS,
+    MessageKind.CONSENSUS: Channel.CONSENSUS,
+    MessageKind.BLOCKS_REQUEST: Channel.SYNC,
+    MessageKind.BLOCKS_ANSWER: Channel.SYNC,
+}
+"""Each kind has one channel, whose limits are its limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +91,4 @@ class BlocksAnswer:
     """Consecutive blocks from `first_height` on, each encoded with its certificate; empty when there are none."""
 
     first_height: Height
-    blocks: Annotated[tuple[tuple[EncodedBlock, bytes], ...], Len(0, BLOCKS_ANSWER_MAX)]
+    blocks: Annotated[tuple[tuple[EncodedBlock, EncodedCertificate], ...], Len(0, BLOCKS_ANSWER_MAX)]

@@ -243,7 +243,8 @@ class Node:
         if not records:
             return effects
         self._log.sync()
-        return replay(self._core, records)
+        resumed = replay(self._core, records)
+        return [effect for effect in effects if self._core.is_due(effect)] + resumed
 
     async def _load_journal(self) -> None:
         raws = self._journal.load()

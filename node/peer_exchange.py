@@ -14,6 +14,7 @@ from node.block_sync import BlockSync
 from node.clock import Clock
 from node.intake import Intake
 from node.messages import (
+    CHANNELS,
     GOSSIP_BYTES_MAX,
     GOSSIP_TRANSACTIONS_MAX,
     HASHES_REQUEST_MAX,
@@ -132,6 +133,8 @@ class PeerExchange:
 
     def received(self, peer: NodeKey, channel: Channel, kind: int, payload: bytes) -> None:
         """One message; bytes that do not decode cost the peer its connection."""
+        if CHANNELS.get(kind) is not channel:
+            raise PeerProtocolError(f"there is no message of kind {kind} on {channel.name}")
         match kind:
             case MessageKind.CONSENSUS:
                 self._take_consensus(peer, decode_message(payload))
@@ -149,8 +152,6 @@ class PeerExchange:
                 self._get_network().send(peer, Channel.SYNC, MessageKind.BLOCKS_ANSWER, encode(answer))
             case MessageKind.BLOCKS_ANSWER:
                 self._sync.take_answer(peer, decode(BlocksAnswer, payload))
-            case _:
-                raise PeerProtocolError(f"there is no message of kind {kind} on {channel.name}")
 
     # What peers say
 
@@ -178,7 +179,8 @@ class PeerExchange:
             self._get_network().penalise(peer, UNWANTED_POINTS, "sent transactions that nobody asked for")
 
     def _answer_transactions(self, peer: NodeKey, request: TransactionsRequest) -> None:
-        found = [self._assembly.find_transaction(envelope_hash) for envelope_hash in request.envelope_hashes]
+        wanted = dict.fromkeys(request.envelope_hashes)  # each once, however often the peer names it
+        found = [self._assembly.find_transaction(envelope_hash) for envelope_hash in wanted]
         for raws in _cut_into_batches([each.raw for each in found if each is not None]):
             batch = encode(TransactionBatch(tuple(raws)))
             if not self._get_network().send(peer, Channel.TRANSACTIONS, MessageKind.TRANSACTIONS_ANSWER, batch):

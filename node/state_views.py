@@ -11,6 +11,10 @@ from ledger.chain import Chain, StateView
 VIEWS_MAX: Final = 64  # each keeps old versions on disk until it is closed
 
 
+class StoreClosedError(Exception):
+    """No state can be read at this moment: the store is being reopened, or the node stops."""
+
+
 class _SharedView:
     """A view that closes when the collection and the last reader have let go of it."""
 
@@ -30,8 +34,9 @@ class StateViews:
 
     @property
     def earliest_height(self) -> int:
-        """The lowest height whose state can be read."""
-        return next(iter(self._views))
+        """The lowest height whose state can be read; the head's while none can."""
+        with self._lock:
+            return next(iter(self._views), self._chain.head.header.height)
 
     def add_head(self) -> None:
         """A block was committed. Called on the event loop."""
@@ -44,8 +49,10 @@ class StateViews:
 
     @contextmanager
     def open(self, height: int | None) -> Iterator[StateView]:
-        """The state after a block, the head by default; raises KeyError when it is not kept."""
+        """The state after a block, the head by default; raises KeyError when it is not kept, or StoreClosedError."""
         with self._lock:
+            if not self._views:
+                raise StoreClosedError
             shared = next(reversed(self._views.values())) if height is None else self._views[height]
             shared.holders += 1
         try:

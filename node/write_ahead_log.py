@@ -76,11 +76,12 @@ class WriteAheadLog(Generic[Record]):
     def begin_height(self, height: int) -> None:
         """Start an empty log for this height and drop the older ones: the block before it is persisted.
 
-        Does nothing for the height that is open, so that a restart keeps its records. Raises DiskFullError.
+        Does nothing for the height that is open, so that a restart keeps its records. A log of a later height, as it is
+        left when the store was moved away, goes too: the safety state holds all that binds this node there.
+        Raises DiskFullError.
         """
         if height == self.height:
             return
-        assert self.height is None or height > self.height, f"the log is at height {self.height}, not before {height}"
         self._check_usable()
         path = get_log_path(self._directory, height)
         with naming_full_disk(path):

@@ -169,13 +169,13 @@ class GuardedConnection(RequestHandler):
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self._on_timeout)
 
-    def abort_soon(self) -> None:
-        """Tear the connection down even if the client never reads what is left to send."""
+    def abort_soon(self, seconds: float = ABORT_SECONDS) -> None:
+        """Close, and tear the connection down should the client not read in time what is left to send."""
         transport = self._guarded_transport
         self.force_close()
         if transport is not None:
             transport.close()
-            self._loop.call_later(ABORT_SECONDS, transport.abort)
+            self._loop.call_later(seconds, transport.abort)
 
     def _get_seconds(self, phase: Phase) -> float | None:
         match phase:

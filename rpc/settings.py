@@ -60,4 +60,4 @@ class RpcSettings:
     heartbeat_seconds: float = 60.0
     """Time between pings on a WebSocket; half of it to answer, so keep it above twice `send_seconds_max`."""
     close_seconds_max: float = 5.0
-    """How long a WebSocket may take to end after the server closed it."""
+    """How long a client may take to read the rest once its WebSocket is closing."""

@@ -208,10 +208,12 @@ class ConnectionSubscriptions:
             await asyncio.wait([ended.task])
         return True
 
-    async def close(self) -> None:
-        """End all of them."""
-        for subscription in list(self._subscriptions):
-            await self.unsubscribe(subscription)
+    def close(self) -> None:
+        """End all of them; waits for nothing, because whoever closes may itself be cancelled any moment."""
+        for subscription in list(self._subscriptions.values()):
+            self._forget(subscription)
+            if subscription.task is not None:
+                subscription.task.cancel()
 
     def build_closings(self, reason: str) -> list[bytes]:
         """The last message of every subscription, with the cursor to resume from."""

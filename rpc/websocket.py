@@ -88,9 +88,10 @@ class WebSocketSession:
                 self._calls.add(call)
                 call.add_done_callback(self._on_answered)
         finally:
-            await self._end()
-            if self._closing is not None:
-                connection.abort_soon()
+            self._end()
+            connection.abort_soon(self._session.settings.close_seconds_max)
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
         return self._socket
 
     def close(self, reason: str = "NOT_READY", code: WSCloseCode = WSCloseCode.GOING_AWAY) -> asyncio.Task[None]:
@@ -118,11 +119,7 @@ class WebSocketSession:
         self._calls.discard(call)
         self._places.release()
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
         for call in self._calls:
             call.cancel()
-        await self._subscriptions.close()
-        if self._calls:
-            await asyncio.wait(self._calls)
-        if self._closing is not None:
-            await asyncio.wait([self._closing])
+        self._subscriptions.close()

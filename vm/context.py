@@ -31,5 +31,5 @@ class Context:
     events: list[Event] = field(default_factory=list)
 
     def emit(self, module: str, name: str, *fields: object) -> None:
-        """Announce an event; it disappears with the rest if the transaction fails."""
+        """Announce an event, its fields in plain values; it disappears with the rest if the transaction fails."""
         self.events.append(Event(module, name, list(fields)))

@@ -1,6 +1,7 @@
 """The chain's parameters: one record in the state, the same on every node, each with its bounds."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated
 
@@ -48,6 +49,12 @@ def get_parameters(state: StateReader) -> Parameters:
     """The parameters in force; genesis always sets them."""
     encoded = state.get(PARAMETERS_KEY)
     assert encoded is not None, "genesis sets the parameters"
+    return _decode(encoded)
+
+
+@lru_cache(maxsize=4)
+def _decode(encoded: bytes) -> Parameters:
+    """Asked for with every transaction, changed once in a while."""
     return decode(Parameters, encoded)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ledger.block import HEADER_VERSION, Header, compute_transactions_root
 from ledger.chain import Head
@@ -40,7 +41,13 @@ def get_next_block_rules(head: Head, state: StateReader) -> NextBlockRules:
     committee, next_committee = state.get(COMMITTEE_KEY), state.get(NEXT_COMMITTEE_KEY)
     assert committee is not None, "genesis sets the committee"
     assert next_committee is not None, "genesis sets the next committee"
-    return NextBlockRules(head, get_parameters(state), decode(Committee, committee), decode(Committee, next_committee))
+    return NextBlockRules(head, get_parameters(state), _decode_committee(committee), _decode_committee(next_committee))
+
+
+@lru_cache(maxsize=4)
+def _decode_committee(encoded: bytes) -> Committee:
+    """Asked for with every block, changed once an epoch."""
+    return decode(Committee, encoded)
 
 
 def build_header(

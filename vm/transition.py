@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 from identity.address import compute_module_address
 from ledger.codec import DecodeError
-from ledger.primitives import Height, TransactionId
+from ledger.primitives import Gas, Grains, Height
 from ledger.reasons import Reason, Rejected
-from ledger.receipt import Event, Receipt, Status
+from ledger.receipt import Receipt, Status
 from ledger.state import State, StateReader
 from ledger.state_keys import unordered_key, unordered_prefix
 from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transaction, TransactionBody
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
-from vm.native.accounts import get_account, is_authorised, put_account
+from vm.native.accounts import Account, get_account, is_authorised, put_account
 from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.parameters import Parameters
@@ -66,11 +66,11 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     """Execute one transaction whose signatures are known to be valid."""
     body = transaction.body
     try:
-        check_includable(state, transaction, block.height, block.parameters)
+        sender = check_includable(state, transaction, block.height, block.parameters)
     except Rejected as refusal:
-        return Receipt(transaction.id, Status.SKIPPED, refusal.reason, 0, 0, ())  # type: ignore[arg-type]
+        return Receipt(transaction.id, Status.SKIPPED, refusal.reason, Gas(0), Grains(0), ())
     price_grains = body.price_grains
-    _take_fee_and_order(state, body, transaction.id, price_grains * body.gas_limit)
+    _take_fee_and_order(state, transaction, sender, price_grains * body.gas_limit)
     payer = body.sender if body.fee_payer is None else body.fee_payer
     gas = GasMeter(body.gas_limit, compute_ordering_gas(transaction))
     context = Context(block, body.sender, payer, transaction.id, gas)
@@ -85,8 +85,7 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     fee_grains = price_grains * gas.used
     if gas.used < body.gas_limit:
         credit(state, payer, price_grains * (body.gas_limit - gas.used))
-    events: tuple[Event, ...] = tuple(context.events)
-    return Receipt(transaction.id, status, reason, gas.used, fee_grains, events)  # type: ignore[arg-type]
+    return Receipt(transaction.id, status, reason, Gas(gas.used), Grains(fee_grains), tuple(context.events))
 
 
 def check_stateless(transaction: Transaction, chain_id: str, parameters: Parameters) -> None:
@@ -113,43 +112,45 @@ def check_expiry(body: TransactionBody, height: Height) -> None:
         )
 
 
-def check_admission(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
-    """Whether it may wait for a block of this height or later: all but the sequence's exact turn; raises Rejected."""
+def check_admission(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
+    """Whether it may wait for a block of this height or later: all but the sequence's exact turn; raises Rejected.
+
+    Returns the sender's account.
+    """
     body = transaction.body
     check_expiry(body, height)
-    if body.price_grains < parameters.price_floor_grains:
+    price_grains = body.price_grains
+    if price_grains < parameters.price_floor_grains:
         minimum = parameters.price_floor_grains * body.gas_limit
         raise Rejected(Reason.FEE_TOO_LOW, f"offer at least {minimum} grains for this gas limit", minimum=minimum)
     if not is_authorised(state, body.sender, transaction, SENDER):
         raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the sender's account")
     if body.fee_payer is not None and not is_authorised(state, body.fee_payer, transaction, FEE_PAYER):
         raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the fee payer's account")
-    payer = body.sender if body.fee_payer is None else body.fee_payer
-    account = get_account(state, payer)
-    if account.balance_grains < body.price_grains * body.gas_limit:
+    sender = get_account(state, body.sender)
+    payer = sender if body.fee_payer is None else get_account(state, body.fee_payer)
+    if payer.balance_grains < price_grains * body.gas_limit:
         raise Rejected(
             Reason.INSUFFICIENT_FUNDS,
             "the fee payer cannot cover the fee offered",
-            held=account.balance_grains,
-            needed=body.price_grains * body.gas_limit,
+            held=payer.balance_grains,
+            needed=price_grains * body.gas_limit,
         )
     if isinstance(body.ordering, bytes):
         if state.get(unordered_key(body.valid_until, transaction.id)) is not None:
             raise Rejected(Reason.DUPLICATE, "this transaction is in the chain already")
-    else:
-        sequence = account.sequence if payer == body.sender else get_account(state, body.sender).sequence
-        if body.ordering < sequence:
-            raise Rejected(Reason.SEQUENCE_TOO_LOW, f"the next sequence is {sequence}", expected=sequence)
+    elif body.ordering < sender.sequence:
+        raise Rejected(Reason.SEQUENCE_TOO_LOW, f"the next sequence is {sender.sequence}", expected=sender.sequence)
+    return sender
 
 
-def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
-    """Whether a block of this height can execute it right now; raises Rejected."""
-    check_admission(state, transaction, height, parameters)
-    body = transaction.body
-    if not isinstance(body.ordering, bytes):
-        sequence = get_account(state, body.sender).sequence
-        if body.ordering > sequence:
-            raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sequence}", expected=sequence)
+def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
+    """Whether a block of this height can execute it right now; raises Rejected. Returns the sender's account."""
+    sender = check_admission(state, transaction, height, parameters)
+    ordering = transaction.body.ordering
+    if not isinstance(ordering, bytes) and ordering > sender.sequence:
+        raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sender.sequence}", expected=sender.sequence)
+    return sender
 
 
 def compute_ordering_gas(transaction: Transaction) -> int:
@@ -158,9 +159,9 @@ def compute_ordering_gas(transaction: Transaction) -> int:
     return compute_intrinsic_gas(transaction) + remembered
 
 
-def _take_fee_and_order(state: State, body: TransactionBody, transaction_id: TransactionId, fee_grains: int) -> None:
+def _take_fee_and_order(state: State, transaction: Transaction, sender: Account, fee_grains: int) -> None:
     """Take the whole fee offered, use up the sequence or remember the id; what is not used is given back after."""
-    sender = get_account(state, body.sender)
+    body = transaction.body
     ordered = not isinstance(body.ordering, bytes)
     if body.fee_payer is None:
         put_account(state, body.sender, sender.sequence + ordered, sender.balance_grains - fee_grains)
@@ -170,7 +171,7 @@ def _take_fee_and_order(state: State, body: TransactionBody, transaction_id: Tra
         payer = get_account(state, body.fee_payer)
         put_account(state, body.fee_payer, payer.sequence, payer.balance_grains - fee_grains)
     if not ordered:
-        state.put(unordered_key(body.valid_until, transaction_id), b"")
+        state.put(unordered_key(body.valid_until, transaction.id), b"")
 
 
 def _apply_calls(state: State, context: Context, body: TransactionBody) -> None:

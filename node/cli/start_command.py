@@ -11,7 +11,7 @@ import click
 
 from node.cli.failures import ExitCode
 from node.config import list_settings, load_config, read_process_environment
-from node.errors import ConfigurationError, StoreDamagedError
+from node.errors import ConfigurationError, StoreDamagedError, StoreWriteError
 from node.home import Home
 
 if TYPE_CHECKING:
@@ -64,11 +64,22 @@ def start(home: Path, stop_when_stdin_closes: bool, **flags: str | None) -> None
 
     try:
         run_until_signalled(work, stop_when_stdin_closes=stop_when_stdin_closes)
-    except StoreDamagedError as error:
-        raise ConfigurationError(str(error)) from None
-    except ConfigurationError as error:
-        logger.error("cannot start", reason=str(error))
+    except Exception as error:  # whatever ends a node stands in its log, with all that helps to find the cause
+        cause = find_cause(error)
+        if isinstance(cause, ConfigurationError | StoreDamagedError | StoreWriteError):
+            logger.error("the node cannot run", reason=str(cause))
+            raise ConfigurationError(str(cause)) from None
+        logger.error("the node has failed", exc_info=error)
         raise
+
+
+def find_cause(error: BaseException) -> BaseException:
+    """The operator's mistake or the damage inside what a task group collected, else the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        causes = [find_cause(each) for each in error.exceptions]
+        known = [each for each in causes if isinstance(each, ConfigurationError | StoreDamagedError | StoreWriteError)]
+        return (known or causes)[0]
+    return error
 
 
 def parse_log_levels(entries: tuple[str, ...]) -> dict[str, str]:

@@ -16,12 +16,11 @@ Rules
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgpack
-from identity.policy import InvalidPolicyError, KeyPolicy, check_policy, is_satisfied, policy_to_bytes
+from msgpack import unpackb
 
 from identity.address import Address, compute_key_address, compute_policy_address
-from identity.keys import PublicKey
-from ledger.codec import decode, encode, pack
+from identity.policy import InvalidPolicyError, KeyPolicy, check_policy, is_satisfied, policy_to_bytes
+from ledger.codec import decode, encode, pack, to_plain
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import account_key, policy_key
@@ -70,8 +69,7 @@ def get_account(state: StateReader, address: Address) -> Account:
     encoded = state.get(account_key(address))
     if encoded is None:
         return EMPTY_ACCOUNT
-    sequence, balance_grains = msgpack.unpackb(encoded)
-    return Account(sequence, balance_grains)
+    return Account._make(unpackb(encoded))
 
 
 def put_account(state: State, address: Address, sequence: int, balance_grains: int) -> None:
@@ -87,7 +85,7 @@ def get_policy(state: StateReader, address: Address) -> KeyPolicy | None:
 
 def is_authorised(state: StateReader, address: Address, transaction: Transaction, role: int) -> bool:
     """Rule A3: whether the keys that signed in this role rule the account."""
-    signers = [PublicKey(each.key_type, each.key) for each in transaction.authorisations if each.role == role]
+    signers = [each.public_key for each in transaction.authorisations if each.role == role]
     policy = get_policy(state, address)
     if policy is None:
         return len(signers) == 1 and compute_key_address(signers[0]) == address
@@ -116,7 +114,7 @@ def compute_policy_gas(call: SetPolicy | RegisterPolicy) -> int:
 def _put_policy(state: State, context: Context, address: Address, policy: KeyPolicy) -> None:
     _check_policy(policy)
     state.put(policy_key(address), encode(policy))
-    context.emit(MODULE.name, PolicySet.__name__, address, policy)
+    context.emit(MODULE.name, PolicySet.__name__, address, to_plain(policy))
 
 
 def _check_policy(policy: KeyPolicy) -> None:
