@@ -9,7 +9,7 @@ from ledger.block import Block, Header
 from ledger.chain import Chain
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool
-from ledger.primitives import BlockHash, EnvelopeHash, NodeKey
+from ledger.primitives import BlockHash, EnvelopeHash, Height, NodeKey
 from ledger.transaction import Transaction, decode_transaction
 from node.intake import Intake
 from node.proposed_blocks import ProposedBlocks
@@ -52,6 +52,7 @@ class BlockAssembly:
         self._fetched: dict[EnvelopeHash, Transaction] = {}
         self._fetched_bytes = 0
         self._wanted: set[EnvelopeHash] = set()
+        self._wanted_before: set[EnvelopeHash] = set()
         self._arrived = asyncio.Event()
         for block in proposed.load():
             self._keep([decode_transaction(raw) for raw in block.transactions])
@@ -78,7 +79,8 @@ class BlockAssembly:
         self._assembled.clear()
         self._fetched.clear()
         self._fetched_bytes = 0
-        self._wanted.clear()
+        self._wanted_before, self._wanted = self._wanted, set()
+        self._arrived.set()
         self._proposed.clear()
 
     def on_transactions(self, transactions: Iterable[Transaction]) -> None:
@@ -87,33 +89,40 @@ class BlockAssembly:
             self._arrived.set()
 
     async def take_answer(self, raws: Sequence[bytes]) -> int:
-        """Keep what a proposal waits for; the rest is dropped. Returns how many were not wanted or not valid."""
+        """Keep what a proposal waits for; the rest is dropped. Returns how many were never wanted or not valid.
+
+        Several peers are asked in turn, so a slow one may answer when another has, or when the height is over.
+        """
         candidates = []
+        late = 0
         for raw in raws:
             try:
                 transaction = decode_transaction(raw)
             except DecodeError:
                 continue
-            if transaction.envelope_hash in self._wanted and transaction.envelope_hash not in self._fetched:
+            name = transaction.envelope_hash
+            if name in self._wanted and name not in self._fetched:
                 candidates.append(transaction)
+            elif name in self._wanted or name in self._wanted_before:
+                late += 1
         valid = await self._intake.verify_many(candidates)
         kept = [transaction for transaction, is_valid in zip(candidates, valid, strict=True) if is_valid]
         self._keep(kept)
         self._arrived.set()
-        return len(raws) - len(kept)
+        return len(raws) - len(kept) - late
 
     async def assemble(
         self,
         header: Header,
         envelope_hashes: Sequence[EnvelopeHash],
         evidence: Sequence[bytes],
-        peers: Sequence[NodeKey],
+        list_peers: Callable[[], Sequence[NodeKey]],
     ) -> bool:
         """Whether the block is valid; fetches what is missing from the peers in turn until it is here."""
         if header.hash in self._assembled:
             return True
-        transactions = await self._gather(envelope_hashes, peers)
-        if header.height != self._chain.head.header.height + 1:
+        transactions = await self._gather(header.height, envelope_hashes, list_peers)
+        if transactions is None or header.height != self._chain.head.header.height + 1:
             return False
         rules = get_next_block_rules(self._chain.head, self._chain.open_state())
         try:
@@ -125,9 +134,12 @@ class BlockAssembly:
         self._assembled[header.hash] = AssembledBlock(block, transactions)
         return True
 
-    async def _gather(self, envelope_hashes: Sequence[EnvelopeHash], peers: Sequence[NodeKey]) -> list[Transaction]:
+    async def _gather(
+        self, height: Height, envelope_hashes: Sequence[EnvelopeHash], list_peers: Callable[[], Sequence[NodeKey]]
+    ) -> list[Transaction] | None:
+        """All of them, or None once the height is decided without them: a proposer may name what does not exist."""
         attempt = 0
-        while True:
+        while height == self._chain.head.header.height + 1:
             found = [self.find_transaction(envelope_hash) for envelope_hash in envelope_hashes]
             missing = [name for name, transaction in zip(envelope_hashes, found, strict=True) if transaction is None]
             if not missing:
@@ -136,6 +148,7 @@ class BlockAssembly:
                 return transactions
             self._wanted.update(missing)
             self._arrived.clear()
+            peers = list_peers()  # anew each time: right after a start there are none yet
             if peers:
                 self._send_request(peers[attempt % len(peers)], missing)
             attempt += 1
@@ -143,6 +156,7 @@ class BlockAssembly:
                 await asyncio.wait_for(self._arrived.wait(), FETCH_RETRY_S)
             except TimeoutError:
                 self._logger.debug("still missing transactions of a proposal", missing=len(missing), attempt=attempt)
+        return None
 
     def _keep(self, transactions: Iterable[Transaction]) -> None:
         """Hold on to transactions of this height's proposals: peers may ask, and the mempool may let go of them."""

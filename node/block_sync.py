@@ -22,7 +22,6 @@ from node.block_assembly import AssembledBlock
 from node.clock import Clock
 from node.intake import Intake
 from node.messages import BLOCKS_ANSWER_BYTES_MAX, BlocksAnswer, BlocksRequest
-from vm.proposal import InvalidBlockError
 
 PLAN_INTERVAL_S: Final = 0.2
 NEXT_BLOCK_GRACE_S: Final = 1.0  # a single missing block usually comes by consensus
@@ -31,10 +30,6 @@ PROGRESS_INTERVAL_S: Final = 5.0
 
 Commit = Callable[[CertifiedBlock, AssembledBlock], Awaitable[None]]
 SendRequest = Callable[[NodeKey, BlocksRequest], bool]
-
-
-class DivergedError(Exception):
-    """A block that the committee has finalised contradicts this node's own state: it must not go on."""
 
 
 class _BadBlockError(Exception):
@@ -98,6 +93,7 @@ class BlockSync:
         self._planner.set_head(height)
         for outdated in [each for each in self._received if each <= height]:
             del self._received[outdated]
+        self._arrived.set()  # the block after may be here already
 
     def take_answer(self, peer: NodeKey, answer: BlocksAnswer) -> None:
         """A peer's blocks; what was not asked for is dropped."""
@@ -174,13 +170,7 @@ class BlockSync:
                 self._planner.reject_blocks(received.peer, Height(height), 1, self._now_ms())
                 self._penalise(received.peer, LIE_POINTS, f"block {height}: {error}")
                 continue
-            try:
-                await self._commit(certified, block)
-            except InvalidBlockError as error:
-                raise DivergedError(
-                    f"block {height}, final on the network, does not follow from this node's state ({error}): "
-                    "its data is damaged; move data/ away and let the node sync again, keep keys/ and safety/"
-                ) from error
+            await self._commit(certified, block)
             self._received.pop(height, None)
 
     async def _check(self, received: _Received, height: int) -> tuple[CertifiedBlock, AssembledBlock]:

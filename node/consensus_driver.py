@@ -28,12 +28,13 @@ from consensus.events import (
     Event,
     HeightStarted,
     ProposalSigned,
+    SummaryReceived,
     TimedOut,
     VoteSigned,
     WorkArrived,
 )
 from consensus.log import LogRecord
-from consensus.messages import Message, Proposal, Step, Vote
+from consensus.messages import Message, Proposal, RoundSummary, Step, Vote
 from consensus.safety import encode_safety
 from consensus.timeouts import Timeouts
 from ledger.block import Block, CertifiedBlock, CommitCertificate
@@ -215,6 +216,8 @@ class ConsensusDriver:
             return
         if isinstance(event, WorkArrived):
             self._last_start_s = self._clock.get_monotonic_s()
+        if isinstance(event, SummaryReceived) and self._is_slept_through(event.summary):
+            self._say_summary()
         for effect in self._core.handle(event):
             await self._perform(effect)
 
@@ -287,7 +290,7 @@ class ConsensusDriver:
 
     async def _check_block(self, proposal: Proposal) -> None:
         is_valid = await self._assembly.assemble(
-            proposal.header, proposal.envelope_hashes, proposal.evidence, self._voice.list_peers()
+            proposal.header, proposal.envelope_hashes, proposal.evidence, self._voice.list_peers
         )
         assembled = self._assembly.get(proposal.block_hash)
         if is_valid and assembled is not None:
@@ -325,7 +328,7 @@ class ConsensusDriver:
 
     async def _fetch_and_commit(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         is_valid = await self._assembly.assemble(
-            proposal.header, proposal.envelope_hashes, proposal.evidence, self._voice.list_peers()
+            proposal.header, proposal.envelope_hashes, proposal.evidence, self._voice.list_peers
         )
         block = self._assembly.get(proposal.block_hash)
         if is_valid and block is not None:
@@ -409,6 +412,11 @@ class ConsensusDriver:
             await asyncio.sleep(SUMMARY_INTERVAL_S)
             if self._core.step not in (Step.NEW_HEIGHT, Step.DECIDED):
                 self._say_summary()
+
+    def _is_slept_through(self, summary: RoundSummary) -> bool:
+        """Whether peers are at work on the height for which this node idles: it has missed what would have woken it."""
+        is_idle = self._core.step is Step.NEW_HEIGHT
+        return is_idle and summary.height == self._core.height and summary.step is not Step.NEW_HEIGHT
 
     def _say_summary(self) -> None:
         """What this node has heard shows peers what it lacks."""

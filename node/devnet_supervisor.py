@@ -15,7 +15,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from node.atomic_file import make_private_directory, replace_file
 from node.config import ENVIRONMENT_PREFIX
@@ -28,7 +28,6 @@ from node.dev_control import (
     compute_partition,
 )
 from node.devnet import HOST, Devnet, DevnetNode, check_ports_free
-from node.devnet_blocks import BlockSeen, follow_blocks
 
 READY_SECONDS_MAX: Final = 60.0
 PROBE_SECONDS: Final = 0.1
@@ -55,6 +54,10 @@ _OWN_SETTINGS: Final = tuple(
 """Variables that would set the same port or name for all nodes at once."""
 
 
+if TYPE_CHECKING:
+    from node.devnet_blocks import BlockSeen
+
+
 class DevnetFailedError(Exception):
     """The devnet cannot go on; one sentence."""
 
@@ -79,7 +82,7 @@ class Reporter(Protocol):
         """All nodes are ready."""
         ...
 
-    def show_block(self, block: BlockSeen) -> None:
+    def show_block(self, block: "BlockSeen") -> None:
         """A block became final."""
         ...
 
@@ -203,7 +206,9 @@ class Supervisor:
         await ready
         self._is_starting = False
         self._reporter.show_ready(self._devnet)
-        self._spawn(follow_blocks([node.websocket_url for node in self._devnet.nodes], self._reporter.show_block))
+        from node.devnet_blocks import follow_blocks  # late: the nodes are starting meanwhile
+
+        self._spawn(follow_blocks([node.rpc_url for node in self._devnet.nodes], self._reporter.show_block))
         self._spawn(self._limit_logs())
         await _wait_for_first(stop, self._failed)
         if self._failed.is_set() and not stop.is_set():

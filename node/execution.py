@@ -11,11 +11,16 @@ from ledger.chain import Chain, Head
 from ledger.primitives import TransactionId
 from ledger.receipt import Receipt, Status
 from ledger.transaction import Transaction
+from node.errors import StoreDamagedError
 from vm.context import BlockContext
-from vm.proposal import check_block, get_next_block_rules
+from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block_in_slices
 
 SLICE_TRANSACTIONS: Final = 200  # about 6 ms between turns of the event loop
+
+
+class DivergedError(StoreDamagedError):
+    """A block that the committee has finalised contradicts this node's own state: it must not go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,19 @@ class Execution:
     async def execute(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
         """Check, execute and persist the block after the head; one at a time. Other tasks run between slices.
 
-        The caller has verified the certificate and the transactions' signatures. Raises InvalidBlockError when the
-        block does not follow from this node's own state, which for a certified block means that the node is damaged.
+        The caller has verified the certificate and the transactions' signatures. Raises DivergedError when the block
+        does not follow from this node's own state all the same.
         """
         started_s = time.perf_counter()
         header = certified.block.header
         rules = get_next_block_rules(self._chain.head, self._chain.open_state())
-        check_block(rules, header, transactions, certified.block.evidence)
+        try:
+            check_block(rules, header, transactions, certified.block.evidence)
+        except InvalidBlockError as error:
+            raise DivergedError(
+                f"block {header.height}, final on the network, does not follow from this node's state ({error}): "
+                "its data is damaged; move data/ away and let the node sync again, keep keys/ and safety/"
+            ) from error
         state = self._chain.open_state()
         context = BlockContext(header.height, header.time_ms, header.proposer, rules.parameters)
         result: BlockResult | None = None

@@ -27,6 +27,7 @@ from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool, MempoolLimits
 from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.receipt import Status as ReceiptStatus
 from ledger.transaction import Transaction
 from node.backend import NodeBackend, NodeParts
 from node.block_assembly import BlockAssembly
@@ -331,7 +332,8 @@ class Node:
     def _on_block(self, committed: CommittedBlock) -> None:
         """First of the listeners: mempool, views, index, peers."""
         header = committed.certified.block.header
-        self._mempool.remove_included(header.height, committed.transactions, self._intake)
+        skipped = {each.transaction_id for each in committed.receipts if each.status is ReceiptStatus.SKIPPED}
+        self._mempool.remove_included(header.height, committed.transactions, self._intake, skipped)
         self._journal.rewrite_when_long(self._mempool.total_bytes, (transaction.raw for transaction in self._mempool))
         self._views.add_head()
         self._indexer.add_block(header.height, committed.transactions, committed.receipts)
@@ -344,7 +346,6 @@ class Node:
 
     def _reopen_store(self) -> None:
         """After a failed write: nothing in memory is believed any more."""
-        self._views.close()
         self._store.reopen()
         self._chain.reload()
         self._views.restart()

@@ -1,6 +1,7 @@
 """Parameters and results of every method, written once: server, client, OpenRPC document and reference read these."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -767,13 +768,23 @@ class CommitteeMessage(ReadResult):
     committee: CommitteeView
 
 
+TOPIC_MESSAGES: Final[Mapping[Topic, type[Result]]] = {
+    "blocks": BlockMessage,
+    "transactions": TransactionMessage,
+    "events": EventMessage,
+    "pending": PendingView,
+    "committee": CommitteeMessage,
+}
+
+
 class SubscriptionMessage(Result):
     """Parameters of a `sub_message` notification."""
 
     subscription: str
     topic: Topic
     cursor: CursorText
-    result: dict[str, Any]
+    result: Any
+    """What the topic's messages are; see TOPIC_MESSAGES."""
 
 
 # dev

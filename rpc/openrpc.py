@@ -8,18 +8,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from rpc.errors import ERROR_KINDS, MESSAGES, ErrorKind
 from rpc.method import Method
-from rpc.models import BlockMessage, CommitteeMessage, EventMessage, PendingView, TransactionMessage
+from rpc.models import TOPIC_MESSAGES
 
 OPENRPC_VERSION: Final = "1.3.2"
 API_VERSION: Final = "1.0.0"
 COMMON_REASONS: Final = ("INVALID_PARAMS", "INTERNAL_ERROR", "LIMIT_EXCEEDED")
-TOPIC_MESSAGES: Final[Mapping[str, type[BaseModel]]] = {
-    "blocks": BlockMessage,
-    "transactions": TransactionMessage,
-    "events": EventMessage,
-    "pending": PendingView,
-    "committee": CommitteeMessage,
-}
 _REF: Final = "#/components/schemas/{model}"
 
 

@@ -1,16 +1,16 @@
 """The node a command talks to."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    from rpc.client import Client
+from node.cli.failures import CommandFailedError
 
+if TYPE_CHECKING:
     from node.cli.signing import ChainFacts
+    from rpc.client import Client
 
 NODE_URL_DEFAULT: Final = "http://127.0.0.1:8645"
 NODE_URL_VARIABLE: Final = "CARLIVE_NODE"
@@ -34,7 +34,11 @@ def connect(node_url: str) -> Iterator["Client"]:
     """A client of this node; raises what the client raises."""
     from rpc.client import Client
 
-    with Client(node_url) as client:
+    try:
+        client = Client(node_url)
+    except ValueError as error:
+        raise CommandFailedError(f"--node: {error}") from None
+    with client:
         yield client
 
 
@@ -43,12 +47,8 @@ def read_chain_facts(client: "Client") -> "ChainFacts":
     from identity.address import NetworkKind
     from identity.signing import compute_signing_domain
     from node.cli.signing import ChainFacts
+    from rpc import calls
 
-    identity = client.chain_id()
+    identity = client.run(calls.chain_id())
     domain = compute_signing_domain(identity.chain_id, identity.genesis_hash)
     return ChainFacts(NetworkKind[identity.network.upper()], identity.chain_id, domain)
-
-
-def make_salt(size: int) -> bytes:
-    """Fresh random bytes."""
-    return os.urandom(size)

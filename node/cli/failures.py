@@ -43,19 +43,18 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
     if isinstance(error, CommandFailedError):
         return error
     # Imported here: `carlive --help` must not wait for any of it.
-    from rpc.client import NodeUnreachableError
-
     from genesis.document import GenesisError
     from identity.address import InvalidAddressError
     from identity.keystore import KeystoreError
     from node.errors import ConfigurationError
     from node.key_files import KeyFileError
+    from rpc.client import BadResponseError, NodeUnreachableError
     from rpc.errors import ErrorCode, RpcError
 
     match error:
         case ConfigurationError() | GenesisError() | InvalidAddressError() | KeystoreError() | KeyFileError():
             return CommandFailedError(str(error))
-        case NodeUnreachableError():
+        case NodeUnreachableError() | BadResponseError():
             return CommandFailedError(str(error), ExitCode.UNREACHABLE)
         case RpcError():
             code = ExitCode.FAILED if error.code is ErrorCode.NOT_FOUND else ExitCode.REFUSED

@@ -11,6 +11,7 @@ from node.cli.connection import connect, node_option, read_chain_facts
 from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
+from rpc import calls
 
 
 @click.group(cls=SuggestingGroup)
@@ -30,7 +31,7 @@ def account(address: str, keys_dir: Path, password_file: Path | None, node_url: 
     with connect(node_url) as client:
         network = read_chain_facts(client).network
         found = open_keyring(keys_dir, password_file).find_address(address, network)
-        result = client.account_get(format_address(found, network))
+        result = client.run(calls.account_get(format_address(found, network)))
     output.show_record(to_plain(result), {"balance": format_grains, "locked": format_grains})
 
 
@@ -41,7 +42,7 @@ def account(address: str, keys_dir: Path, password_file: Path | None, node_url: 
 def transaction(transaction_id: str, node_url: str, output: Output) -> None:
     """Show the transaction of this ID and what became of it."""
     with connect(node_url) as client:
-        result = to_plain(client.chain_get_transaction(parse_id(transaction_id)))
+        result = to_plain(client.run(calls.chain_get_transaction(parse_id(transaction_id))))
     if output.is_json:
         output.show_record(result)
         return
@@ -75,7 +76,7 @@ def transaction(transaction_id: str, node_url: str, output: Output) -> None:
 def block(height: int, full: bool, node_url: str, output: Output) -> None:
     """Show the final block at HEIGHT."""
     with connect(node_url) as client:
-        result = to_plain(client.chain_get_block(height=height, full=full))
+        result = to_plain(client.run(calls.chain_get_block(height=height, full=full)))
     if output.is_json:
         output.show_record(result)
         return
@@ -94,8 +95,8 @@ def block(height: int, full: bool, node_url: str, output: Output) -> None:
         record[f"transaction {index + 1}"] = transaction_id
     if full:
         for index, each in enumerate(result["transactions"] or []):
-            calls = "; ".join(f"{call['module']}.{call['call']} {call['arguments']}" for call in each["calls"])
-            record[f"transaction {index + 1}"] = f"{each['id']} from {each['sender']}: {calls}"
+            done = "; ".join(f"{call['module']}.{call['call']} {call['arguments']}" for call in each["calls"])
+            record[f"transaction {index + 1}"] = f"{each['id']} from {each['sender']}: {done}"
     output.show_record(record)
 
 
@@ -105,7 +106,7 @@ def block(height: int, full: bool, node_url: str, output: Output) -> None:
 def supply(node_url: str, output: Output) -> None:
     """Show how much IOV there is."""
     with connect(node_url) as client:
-        output.show_record(to_plain(client.iov_supply()), {"supply": format_grains})
+        output.show_record(to_plain(client.run(calls.iov_supply())), {"supply": format_grains})
 
 
 @query.command()
@@ -114,7 +115,7 @@ def supply(node_url: str, output: Output) -> None:
 def committee(node_url: str, output: Output) -> None:
     """Show the super nodes that finalise the next block."""
     with connect(node_url) as client:
-        result = to_plain(client.chain_get_committee())
+        result = to_plain(client.run(calls.chain_get_committee()))
     if output.is_json:
         output.show_record(result)
     else:
@@ -128,7 +129,7 @@ def committee(node_url: str, output: Output) -> None:
 def params(node_url: str, output: Output) -> None:
     """Show the chain's parameters."""
     with connect(node_url) as client:
-        result = to_plain(client.chain_params())
+        result = to_plain(client.run(calls.chain_params()))
     output.show_record(result if output.is_json else result["params"])
 
 

@@ -9,6 +9,7 @@ import click
 from node.cli.connection import connect, node_option
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_time, to_plain
+from rpc import calls
 
 if TYPE_CHECKING:
     from rpc.models import NodeStatus
@@ -27,7 +28,7 @@ def status(watch: bool, node_url: str, output: Output) -> None:
         _watch(node_url, output)
         return
     with connect(node_url) as client:
-        result = client.node_status()
+        result = client.run(calls.node_status())
     output.show_record(_describe(result), {"timeMs": format_time})
 
 
@@ -51,7 +52,7 @@ def _watch(node_url: str, output: Output) -> None:
         while True:
             try:
                 with connect(node_url) as client:
-                    result = client.node_status()
+                    result = client.run(calls.node_status())
             except NodeUnreachableError:
                 if is_first:
                     raise

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -15,15 +15,17 @@ from node.cli.connection import connect, node_option, read_chain_facts
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, format_record, output_option
+from rpc import calls
 
 if TYPE_CHECKING:
-    from rpc.client import Client
-
     from identity.address import Address, NetworkKind
     from ledger.transaction import Call, Transaction
     from node.cli.accounts import Keyring
     from node.cli.signing import ChainFacts, Signers
+    from rpc.client import Client
     from rpc.models import SendResult
+
+Wait = Literal["admitted", "final"]
 
 VALID_BLOCKS: Final = 300  # how long a transaction of this command may wait; an unordered one at most 600
 WAIT_MS: Final = 30_000
@@ -49,7 +51,7 @@ class SendOptions:
     memo: str
     gas_limit: int | None
     price_grains: int | None
-    wait: str
+    wait: Wait
     is_confirmed: bool
 
 
@@ -222,7 +224,7 @@ def sign(
 )
 @node_option
 @output_option
-def send(raw: str, wait: str, node_url: str, output: Output) -> None:
+def send(raw: str, wait: Wait, node_url: str, output: Output) -> None:
     """Send a signed transaction: RAW is its hexadecimal text, or - to read that from standard input."""
     text = (sys.stdin.read(RAW_CHARACTERS_MAX) if raw == "-" else raw).strip()
     try:
@@ -338,16 +340,16 @@ def _prepare(
     from ledger.transaction import SALT_BYTES
     from node.cli.signing import build_draft, put_price
 
-    height = client.chain_head().height
+    height = client.run(calls.chain_head()).height
     ordering: int | bytes
     ordering = os.urandom(SALT_BYTES) if options.is_unordered else _find_sequence(client, facts, signers.sender)
     draft = build_draft(facts, signers, ordering, height + VALID_BLOCKS, intent.calls, options.memo)
     gas_limit = options.gas_limit
     if gas_limit is None:
-        gas_limit = client.tx_estimate(_sign(draft, facts, signers).raw).gas_limit
+        gas_limit = client.run(calls.tx_estimate(_sign(draft, facts, signers).raw)).gas_limit
     price_grains = options.price_grains
     if price_grains is None:
-        price_grains = int(client.chain_params().params["price_floor_grains"])
+        price_grains = int(client.run(calls.chain_params()).params["price_floor_grains"])
     return _sign(put_price(draft, gas_limit, price_grains), facts, signers)
 
 
@@ -356,11 +358,11 @@ def _find_sequence(client: "Client", facts: "ChainFacts", sender: "Address") -> 
     from identity.address import format_address
 
     address = format_address(sender, facts.network)
-    sequence = client.account_get(address).sequence
+    sequence = client.run(calls.account_get(address)).sequence
     waiting: set[int] = set()
     cursor = None
     for _ in range(PENDING_PAGES_MAX):
-        page = client.tx_pending(address, cursor=cursor)
+        page = client.run(calls.tx_pending(address, cursor=cursor))
         waiting.update(each.sequence for each in page.transactions if each.sequence is not None)
         cursor = page.cursor
         if cursor is None:
@@ -389,12 +391,28 @@ def _confirm(shown: dict[str, Any], options: SendOptions, output: Output) -> Non
     click.confirm("Sign and send this?", abort=True, err=True)
 
 
-def _submit(client: "Client", raw: bytes, wait: str, output: Output) -> None:
-    result = client.tx_send(raw, wait=wait, timeout_ms=WAIT_MS)
+def _submit(client: "Client", raw: bytes, wait: Wait, output: Output) -> None:
+    from ledger.codec import DecodeError
+    from ledger.transaction import decode_transaction
+    from rpc.client import NodeUnreachableError
+
+    try:
+        transaction_id = "0x" + decode_transaction(raw).id.hex()
+    except DecodeError as error:
+        raise CommandFailedError(f"this is not a signed transaction: {error}") from None
+    try:
+        result = client.run(calls.tx_send(raw, wait=wait, timeout_ms=WAIT_MS))
+    except NodeUnreachableError as error:
+        raise CommandFailedError(
+            f"{error}; the transaction may have arrived all the same, so before sending another: "
+            f"carlive query tx {transaction_id}",
+            ExitCode.UNREACHABLE,
+            {"id": transaction_id},
+        ) from None
     show_sent(result, wait, output)
 
 
-def show_sent(result: "SendResult", wait: str, output: Output) -> None:
+def show_sent(result: "SendResult", wait: Wait, output: Output) -> None:
     """Print what became of a transaction; raises CommandFailedError unless it is what was waited for."""
     from node.cli.amounts import format_iov
 

@@ -1,0 +1,240 @@
+"""Calls as typed values: what the blocking and the asynchronous client run, alone or in batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from rpc import models
+from rpc.json_codec import format_hex
+from rpc.settings import LIST_ITEMS_MAX, WAIT_MS_DEFAULT
+
+T = TypeVar("T")
+At = int | None
+"""A height; None for the last final block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A method with its parameters and the type of its result."""
+
+    method: str
+    params: dict[str, Any]
+    result: type[T]
+    is_repeatable: bool = True
+    """Whether doing it twice is the same as doing it once."""
+
+
+def node_info() -> Call[models.NodeInfo]:
+    """Who the node is."""
+    return Call("node_info", {}, models.NodeInfo)
+
+
+def node_status() -> Call[models.NodeStatus]:
+    """How the node is doing."""
+    return Call("node_status", {}, models.NodeStatus)
+
+
+def node_peers() -> Call[models.Peers]:
+    """Its peers."""
+    return Call("node_peers", {}, models.Peers)
+
+
+def chain_id() -> Call[models.ChainIdentity]:
+    """What signatures of the chain are bound to."""
+    return Call("chain_id", {}, models.ChainIdentity)
+
+
+def chain_head() -> Call[models.Head]:
+    """The last final block."""
+    return Call("chain_head", {}, models.Head)
+
+
+def chain_genesis() -> Call[models.Genesis]:
+    """The genesis document."""
+    return Call("chain_genesis", {}, models.Genesis)
+
+
+def chain_params(at: At = None) -> Call[models.ChainParameters]:
+    """The chain's parameters."""
+    return Call("chain_params", _at(at), models.ChainParameters)
+
+
+def chain_get_block(
+    *, height: int | None = None, block_hash: bytes | None = None, full: bool = False
+) -> Call[models.BlockView]:
+    """A block by height or hash."""
+    named = {"height": height, "hash": None if block_hash is None else format_hex(block_hash)}
+    return Call("chain_getBlock", _given(named) | {"full": full}, models.BlockView)
+
+
+def chain_get_blocks(from_height: int, to_height: int | None = None) -> Call[models.Blocks]:
+    """Summaries of blocks, a page at a time."""
+    return Call("chain_getBlocks", _given({"from": from_height, "to": to_height}), models.Blocks)
+
+
+def chain_get_results(height: int) -> Call[models.BlockResults]:
+    """Receipts and events of a block."""
+    return Call("chain_getResults", {"height": height}, models.BlockResults)
+
+
+def chain_get_commit(height: int) -> Call[models.Commit]:
+    """Header and certificate of a block."""
+    return Call("chain_getCommit", {"height": height}, models.Commit)
+
+
+def chain_get_committee(at: At = None) -> Call[models.CommitteeView]:
+    """Who finalises the block of a height."""
+    return Call("chain_getCommittee", _at(at), models.CommitteeView)
+
+
+def chain_get_transaction(transaction_id: bytes) -> Call[models.TransactionResult]:
+    """A transaction with its receipt."""
+    return Call("chain_getTransaction", {"id": format_hex(transaction_id)}, models.TransactionResult)
+
+
+def chain_get_proof(key: bytes, at: At = None) -> Call[models.ProofResult]:
+    """Proof of a state value."""
+    return Call("chain_getProof", {"key": format_hex(key)} | _at(at), models.ProofResult)
+
+
+def tx_send(
+    raw: bytes, *, wait: Literal["admitted", "final"] = "admitted", timeout_ms: int = WAIT_MS_DEFAULT
+) -> Call[models.SendResult]:
+    """Submit a transaction. Its id makes sending it twice harmless."""
+    params = {"raw": format_hex(raw)}
+    return Call("tx_send", params if wait == "admitted" else params | _wait(timeout_ms), models.SendResult)
+
+
+def tx_simulate(raw: bytes, at: At = None) -> Call[models.SimulateResult]:
+    """Execute without effect."""
+    return Call("tx_simulate", {"raw": format_hex(raw)} | _at(at), models.SimulateResult)
+
+
+def tx_estimate(raw: bytes) -> Call[models.Estimate]:
+    """A sufficient gas limit and the least fee for it."""
+    return Call("tx_estimate", {"raw": format_hex(raw)}, models.Estimate)
+
+
+def tx_decode(raw: bytes) -> Call[models.TransactionView]:
+    """What a transaction's bytes say."""
+    return Call("tx_decode", {"raw": format_hex(raw)}, models.TransactionView)
+
+
+def tx_status(transaction_id: bytes) -> Call[models.StatusResult]:
+    """Where a transaction stands."""
+    return Call("tx_status", {"id": format_hex(transaction_id)}, models.StatusResult)
+
+
+def tx_pending(
+    sender: str | None = None, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None
+) -> Call[models.PendingResult]:
+    """Waiting transactions, a page at a time."""
+    return Call("tx_pending", _given({"sender": sender, "limit": limit, "cursor": cursor}), models.PendingResult)
+
+
+def account_get(address: str, at: At = None) -> Call[models.AccountResult]:
+    """Sequence, policy and balance of an account."""
+    return Call("account_get", {"address": address} | _at(at), models.AccountResult)
+
+
+def account_history(
+    address: str, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None
+) -> Call[models.HistoryResult]:
+    """Transactions that touched an account, newest first, a page at a time."""
+    return Call("account_history", _given({"address": address, "limit": limit, "cursor": cursor}), models.HistoryResult)
+
+
+def iov_supply(at: At = None) -> Call[models.SupplyResult]:
+    """All the IOV there is."""
+    return Call("iov_supply", _at(at), models.SupplyResult)
+
+
+def iov_balance(address: str, at: At = None) -> Call[models.BalanceResult]:
+    """What an account holds."""
+    return Call("iov_balance", {"address": address} | _at(at), models.BalanceResult)
+
+
+def module_list() -> Call[models.Modules]:
+    """All native modules."""
+    return Call("module_list", {}, models.Modules)
+
+
+def module_describe(module: str) -> Call[models.ModuleDescription]:
+    """A module's calls, events and views."""
+    return Call("module_describe", {"module": module}, models.ModuleDescription)
+
+
+def module_view(
+    module: str, name: str, args: dict[str, Any] | list[Any] | None = None, at: At = None
+) -> Call[models.ViewResult]:
+    """Ask a module a question."""
+    params = {"module": module, "name": name, "args": [] if args is None else args}
+    return Call("module_view", params | _at(at), models.ViewResult)
+
+
+def dev_accounts() -> Call[models.DevAccounts]:
+    """The devnet's funded accounts."""
+    return Call("dev_accounts", {}, models.DevAccounts)
+
+
+def dev_fund(address: str, amount_grains: int) -> Call[models.StatusResult]:
+    """Send development money to an account."""
+    params = {"address": address, "amount": str(amount_grains)}
+    return Call("dev_fund", params, models.StatusResult, is_repeatable=False)
+
+
+def dev_mine(blocks: int = 1) -> Call[models.Head]:
+    """Make blocks now."""
+    return Call("dev_mine", {"blocks": blocks}, models.Head, is_repeatable=False)
+
+
+def dev_set_time(time_ms: int) -> Call[models.Head]:
+    """Set the devnet's clock."""
+    return Call("dev_setTime", {"timeMs": time_ms}, models.Head, is_repeatable=False)
+
+
+def dev_advance_epoch() -> Call[models.Head]:
+    """Go on to the next epoch."""
+    return Call("dev_advanceEpoch", {}, models.Head, is_repeatable=False)
+
+
+def dev_crash(node: int) -> Call[models.Done]:
+    """Kill a node."""
+    return Call("dev_crash", {"node": node}, models.Done, is_repeatable=False)
+
+
+def dev_restart(node: int) -> Call[models.Done]:
+    """Start a killed node."""
+    return Call("dev_restart", {"node": node}, models.Done, is_repeatable=False)
+
+
+def dev_partition(groups: Sequence[Sequence[int]]) -> Call[models.Done]:
+    """Cut the network into groups."""
+    return Call("dev_partition", {"groups": [list(group) for group in groups]}, models.Done, is_repeatable=False)
+
+
+def dev_heal() -> Call[models.Done]:
+    """Join all groups again."""
+    return Call("dev_heal", {}, models.Done, is_repeatable=False)
+
+
+def dev_snapshot() -> Call[models.SnapshotResult]:
+    """Remember the state."""
+    return Call("dev_snapshot", {}, models.SnapshotResult, is_repeatable=False)
+
+
+def dev_revert(snapshot: str) -> Call[models.Head]:
+    """Return to a remembered state."""
+    return Call("dev_revert", {"snapshot": snapshot}, models.Head, is_repeatable=False)
+
+
+def _at(height: At) -> dict[str, Any]:
+    return {} if height is None else {"at": {"height": height}}
+
+
+def _wait(timeout_ms: int) -> dict[str, Any]:
+    return {"wait": "final", "timeoutMs": timeout_ms}
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
