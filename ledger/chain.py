@@ -28,7 +28,7 @@ from ledger.tree import StateTree
 
 STORE_FORMAT: Final = 1
 CACHED_VALUES_MAX: Final = 100_000  # state values kept decoded from the store, about 25 MB
-CACHED_NODES_MAX: Final = 40_000  # tree nodes kept decoded, about 50 MB
+CACHED_NODES_MAX: Final = 131_072  # tree node records kept, about 80 MB: all of them at 10^6 accounts
 
 
 class UnknownFormatError(Exception):

@@ -92,9 +92,11 @@ def build_state_proof(load: Load, key: bytes, value: bytes | None) -> StateProof
     return proof
 
 
-def check_state_proof(proof: StateProof, root: RootHash) -> bytes | None:
-    """The value proven, or None when absence is proven; raises InvalidProof."""
-    path = compute_path(proof.key)
+def check_state_proof(proof: StateProof, key: bytes, root: RootHash) -> bytes | None:
+    """The value proven for this key, or None when its absence is proven; raises InvalidProof."""
+    if proof.key != key:
+        raise InvalidProof("the proof is about another key")
+    path = compute_path(key)
     if not 1 <= len(proof.levels) <= PATH_NIBBLES:
         raise InvalidProof(f"a proof has 1 to {PATH_NIBBLES} levels")
     if proof.other_leaf is not None:

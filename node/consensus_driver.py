@@ -217,7 +217,7 @@ class ConsensusDriver:
         if isinstance(event, WorkArrived):
             self._last_start_s = self._clock.get_monotonic_s()
         if isinstance(event, SummaryReceived) and self._is_slept_through(event.summary):
-            self._say_summary()
+            self._answer_summary(event.peer)
         for effect in self._core.handle(event):
             await self._perform(effect)
 
@@ -417,6 +417,11 @@ class ConsensusDriver:
         """Whether peers are at work on the height for which this node idles: it has missed what would have woken it."""
         is_idle = self._core.step is Step.NEW_HEIGHT
         return is_idle and summary.height == self._core.height and summary.step is not Step.NEW_HEIGHT
+
+    def _answer_summary(self, peer: NodeKey) -> None:
+        summary = self._core.get_summary()
+        assert summary is not None, "a height is open, and this node idles in it"
+        self._voice.send_consensus(peer, summary)
 
     def _say_summary(self) -> None:
         """What this node has heard shows peers what it lacks."""

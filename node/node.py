@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from aiohttp import web
@@ -26,7 +27,7 @@ from identity.signing import compute_signing_domain
 from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.primitives import HASH_BYTES, EnvelopeHash, Height, NodeKey, Signature
 from ledger.receipt import Status as ReceiptStatus
 from ledger.transaction import Transaction
 from node.backend import NodeBackend, NodeParts
@@ -69,6 +70,8 @@ from vm.proposal import get_next_block_rules
 
 OPS_KEEPALIVE_S: Final = 15.0
 STATUS_INTERVAL_S: Final = 5.0
+GOSSIP_REPEAT_S: Final = 5.0
+GOSSIP_REPEAT_TRANSACTIONS_MAX: Final = 2_000  # the oldest; what peers know already costs them a hash each
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,7 @@ class Node:
                     tasks.create_task(self._indexer.run()),
                     tasks.create_task(self._watchdog.run()),
                     tasks.create_task(self._repeat_status()),
+                    tasks.create_task(self._repeat_gossip()),
                 ]
                 if self._supervisor is not None:
                     running.append(tasks.create_task(self._follow_supervisor(self._supervisor)))
@@ -368,6 +372,15 @@ class Node:
         while True:
             await asyncio.sleep(STATUS_INTERVAL_S)
             self._exchange.broadcast_status()
+
+    async def _repeat_gossip(self) -> None:
+        """What has waited for long may be known here alone: no peer was there, or no room, when it was sent."""
+        seen: set[EnvelopeHash] = set()
+        while True:
+            await asyncio.sleep(GOSSIP_REPEAT_S)
+            oldest = list(islice(self._mempool, GOSSIP_REPEAT_TRANSACTIONS_MAX))
+            self._exchange.gossip([transaction for transaction in oldest if transaction.envelope_hash in seen])
+            seen = {transaction.envelope_hash for transaction in oldest}
 
     async def _follow_supervisor(self, supervisor: ControlAddress) -> None:
         async def obey(command: Mapping[str, Any]) -> None:

@@ -368,7 +368,8 @@ def _decode_response(url: str, raw: bytes, batch: Sequence[Call[T]], first_id: i
         raise BadResponseError(url, "the answers do not belong to the calls")
     outcomes: list[T | RpcError] = []
     for position, call in enumerate(batch):
-        outcomes.append(_read_outcome(url, call, by_id[first_id + position]))
+        outcome = _read_outcome(url, call, by_id[first_id + position])
+        outcomes.append(outcome)
     return outcomes
 
 

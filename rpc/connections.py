@@ -24,6 +24,8 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from rpc.errors import RpcError, build_error, limit_exceeded
+from rpc.json_codec import encode_error
 from rpc.settings import RpcSettings
 
 HEADER_LINE_BYTES_MAX: Final = 8_190
@@ -32,20 +34,20 @@ ABORT_SECONDS: Final = 1.0  # for a last answer to leave before the connection i
 _LINGER_SECONDS: Final = 2.0  # for a refused body to arrive, so that the client gets to read why
 _IPV6_NETWORK_BITS: Final = 64
 
-_TIMED_OUT: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nContent-Length: 33\r\nConnection: close\r\n\r\n"
-    b"the request did not come in time\n"
-)
-_REFUSED: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n"
-    b"Retry-After: 5\r\nConnection: close\r\n\r\n"
-    b"too many connections, try it later\n"
-)
-
 _log = structlog.get_logger("rpc")
 _silent = logging.getLogger("rpc.http")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False  # what clients do wrong is no news; our own faults are logged below
+
+
+def _build_refusal(status: bytes, error: RpcError) -> bytes:
+    body = encode_error(None, error)
+    headers = b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close" % len(body)
+    return b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (status, headers, body)
+
+
+_TIMED_OUT: Final = _build_refusal(b"408 Request Timeout", build_error("REQUEST_TIMEOUT", "send it without pauses"))
+_REFUSED: Final = _build_refusal(b"503 Service Unavailable", limit_exceeded("too many connections, try again later"))
 
 
 @unique

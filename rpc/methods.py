@@ -15,6 +15,9 @@ _EXECUTIONS: Final = tuple(kind.reason for kind in EXECUTION_KINDS)
 _OFF: Final = ("METHOD_DISABLED",)
 
 
+models.build_models()
+
+
 def discover(_: Session, __: models.NoParams) -> dict[str, Any]:
     """This document: every method with its parameters, result and errors (OpenRPC)."""
     return build_openrpc(METHODS)

@@ -26,16 +26,34 @@ DEV_NODES_MAX = 64
 DEV_BLOCKS_MAX = 1_000
 
 
+_CONFIG: Final = ConfigDict(
+    alias_generator=to_camel,
+    populate_by_name=True,
+    frozen=True,
+    use_attribute_docstrings=True,
+    defer_build=True,  # a client uses a few of the models only; a server calls build_models
+)
+
+
 class Params(BaseModel):
     """Parameters of a method: exact types, nothing unknown."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(**_CONFIG, extra="forbid", strict=True)
 
 
 class Result(BaseModel):
     """A result; a later version may add fields, so a client ignores those it does not know."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(**_CONFIG, extra="ignore")
+
+
+def build_models() -> None:
+    """Build every model now: built on first use, threads would race for it."""
+    waiting: list[type[BaseModel]] = [Params, Result]
+    while waiting:
+        model = waiting.pop()
+        model.model_rebuild()
+        waiting.extend(model.__subclasses__())
 
 
 def _read_bytes(value: object) -> bytes:

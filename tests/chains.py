@@ -6,8 +6,6 @@ from typing import Any
 
 from consensus.messages import VoteKind, vote_signing_bytes
 from identity.address import Address
-from identity.keys import PrivateKey
-from identity.signing import SigningPurpose, signing_bytes
 from ledger.block import HEADER_VERSION, Block, CertifiedBlock, CommitCertificate, Header
 from ledger.chain import Chain, initialise_store
 from ledger.codec import encode
@@ -100,7 +98,6 @@ def sign_certificate(header: Header, members: Sequence[int] = (0, 1, 2), round_n
     message = vote_signing_bytes(DOMAIN, VoteKind.PRECOMMIT, header.height, Round(round_number), header.hash)
     signatures = tuple((index, Signature(MEMBER_KEYS[index].sign(message))) for index in members)
     return CommitCertificate(header.height, Round(round_number), header.hash, signatures)
-
 
 
 class SmallChain:

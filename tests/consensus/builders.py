@@ -185,14 +185,19 @@ class Seat:
         effects: list[Effect] = []
         queue = list(events)
         while queue:
-            for effect in self.core.handle(queue.pop(0)):
-                effects.append(effect)
-                if self.has_signer and self.index is not None:
-                    if isinstance(effect, SignVote):
-                        queue.append(VoteSigned(sign_vote(effect.vote, self.index)))
-                    elif isinstance(effect, SignProposal):
-                        queue.append(ProposalSigned(sign_proposal(effect.proposal, self.index)))
+            news = self.core.handle(queue.pop(0))
+            effects += news
+            if self.has_signer:
+                queue = [answer for effect in news for answer in self.answer(effect)] + queue
         return effects
+
+    def answer(self, effect: Effect) -> list[Event]:
+        """What the signer says to this effect."""
+        if isinstance(effect, SignVote) and self.index is not None:
+            return [VoteSigned(sign_vote(effect.vote, self.index))]
+        if isinstance(effect, SignProposal) and self.index is not None:
+            return [ProposalSigned(sign_proposal(effect.proposal, self.index))]
+        return []
 
     def feed_votes(
         self, kind: VoteKind, block_hash: BlockHash | None, members: tuple[int, ...], round_number: int = 0

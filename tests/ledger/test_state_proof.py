@@ -21,6 +21,10 @@ from ledger.tree import NODE_KEY_PREFIX, PATH_NIBBLES, StateTree, TreeDamagedErr
 STATE = {b"key %d" % number: b"value %d" % number for number in range(300)}
 
 
+def check(proof: StateProof, root: RootHash) -> bytes | None:
+    return check_state_proof(proof, proof.key, root)
+
+
 def store_state(state: dict[bytes, bytes]) -> tuple[dict[bytes, bytes], RootHash]:
     update = StateTree({}.get).compute_update(state)
     records = {store_key: record for store_key, record in update.node_changes if record is not None}
@@ -48,23 +52,23 @@ EXAMPLES = [b"key 0", b"key 17", find_absent(with_other_leaf=True), find_absent(
 
 def test_every_value_and_many_absences_are_proven() -> None:
     for key, value in STATE.items():
-        assert check_state_proof(prove(key), ROOT) == value
+        assert check(prove(key), ROOT) == value
     for number in range(300):
         proof = prove(b"absent %d" % number)
         assert proof.value is None
-        assert check_state_proof(decode(StateProof, encode(proof)), ROOT) is None
+        assert check(decode(StateProof, encode(proof)), ROOT) is None
 
 
 def test_an_empty_value_is_not_absence() -> None:
     records, root = store_state({b"a": b"", b"b": b"x"})
-    assert check_state_proof(build_state_proof(records.get, b"a", b""), root) == b""
+    assert check(build_state_proof(records.get, b"a", b""), root) == b""
     with pytest.raises(InvalidProof):
-        check_state_proof(replace(build_state_proof(records.get, b"a", b""), value=None), root)
+        check(replace(build_state_proof(records.get, b"a", b""), value=None), root)
 
 
 def test_everything_is_absent_from_the_empty_tree() -> None:
     root = StateTree({}.get).root
-    assert check_state_proof(build_state_proof({}.get, b"a", None), root) is None
+    assert check(build_state_proof({}.get, b"a", None), root) is None
 
 
 @pytest.mark.parametrize("key", EXAMPLES)
@@ -75,7 +79,7 @@ def test_every_flipped_bit_is_refused(key: bytes) -> None:
             flipped = bytearray(encoded)
             flipped[position] ^= 1 << bit
             with pytest.raises((DecodeError, InvalidProof)):
-                check_state_proof(decode(StateProof, bytes(flipped)), ROOT)
+                check(decode(StateProof, bytes(flipped)), ROOT)
 
 
 @pytest.mark.parametrize("key", EXAMPLES)
@@ -84,18 +88,18 @@ def test_every_flipped_bit_of_the_root_is_refused(key: bytes) -> None:
     for bit in range(256):
         root = (int.from_bytes(ROOT, "big") ^ 1 << bit).to_bytes(32, "big")
         with pytest.raises(InvalidProof, match="root"):
-            check_state_proof(proof, RootHash(root))
+            check(proof, RootHash(root))
 
 
 def test_a_present_key_cannot_be_proven_absent() -> None:
     proof = prove(b"key 5")
     own = OtherLeaf(sha256(b"key 5").digest(), sha256(b"value 5").digest())
     with pytest.raises(InvalidProof, match="own"):
-        check_state_proof(replace(proof, value=None, other_leaf=own), ROOT)
+        check(replace(proof, value=None, other_leaf=own), ROOT)
     with pytest.raises(InvalidProof):
-        check_state_proof(replace(proof, value=None), ROOT)
+        check(replace(proof, value=None), ROOT)
     with pytest.raises(InvalidProof, match="no other leaf"):
-        check_state_proof(replace(proof, other_leaf=own), ROOT)
+        check(replace(proof, other_leaf=own), ROOT)
 
 
 def test_a_leaf_on_another_path_proves_no_absence() -> None:
@@ -103,14 +107,14 @@ def test_a_leaf_on_another_path_proves_no_absence() -> None:
     proof = prove(b"key 5")
     other = OtherLeaf(sha256(b"key 5").digest(), sha256(b"value 5").digest())
     with pytest.raises(InvalidProof, match="another path"):
-        check_state_proof(replace(proof, key=b"key 6", value=None, other_leaf=other), ROOT)
+        check(replace(proof, key=b"key 6", value=None, other_leaf=other), ROOT)
 
 
 def test_shape_is_checked() -> None:
     proof = prove(b"key 5")
     for levels in ((), proof.levels[:-1], (*proof.levels, ProofLevel(0, ())), proof.levels * PATH_NIBBLES):
         with pytest.raises(InvalidProof):
-            check_state_proof(replace(proof, levels=levels), ROOT)
+            check(replace(proof, levels=levels), ROOT)
     first = proof.levels[0]
     for level in (
         ProofLevel(0xFFFF, first.siblings),
@@ -118,7 +122,7 @@ def test_shape_is_checked() -> None:
         ProofLevel(first.siblings_bitmap, (*first.siblings, bytes(32))),
     ):
         with pytest.raises(InvalidProof):
-            check_state_proof(replace(proof, levels=(level, *proof.levels[1:])), ROOT)
+            check(replace(proof, levels=(level, *proof.levels[1:])), ROOT)
 
 
 def test_a_store_that_contradicts_itself_gives_no_proof() -> None:
@@ -131,3 +135,9 @@ def test_a_store_that_contradicts_itself_gives_no_proof() -> None:
     nodes_only = {key: record for key, record in RECORDS.items() if key.startswith(NODE_KEY_PREFIX)}
     with pytest.raises(TreeDamagedError, match="missing"):
         build_state_proof(nodes_only.get, EXAMPLES[2], None)
+
+
+def test_a_proof_about_another_key_is_refused():
+    """A proof of absence can be honest about a key that nobody asked for."""
+    with pytest.raises(InvalidProof, match="another key"):
+        check_state_proof(build_state_proof({}.get, b"a", None), b"b", StateTree({}.get).root)
