@@ -22,7 +22,10 @@ _KINDS: Final = (VoteKind.PREVOTE, VoteKind.PRECOMMIT)
 
 
 def build_summary(state: HeightState) -> RoundSummary:
-    """What this member has heard of its height."""
+    """What this member has heard of its height.
+
+    A round whose proposal is here counts as unheard while two thirds want another block of it.
+    """
     votes = tuple(
         RoundVotes(
             round_number,
@@ -31,7 +34,8 @@ def build_summary(state: HeightState) -> RoundSummary:
         )
         for round_number in state.votes.get_rounds()
     )
-    proposal_rounds = tuple(sorted(state.proposals))
+    wanted_rounds = {number for number, block_hash in state.fetches if block_hash not in state.blocks}
+    proposal_rounds = tuple(number for number in sorted(state.proposals) if number not in wanted_rounds)
     return RoundSummary(
         state.height, state.round, state.step, votes[-SUMMARY_ROUNDS_MAX:], proposal_rounds[-SUMMARY_ROUNDS_MAX:]
     )
@@ -78,7 +82,7 @@ def _find_missing_of_decision(decision: Decision, summary: RoundSummary) -> list
     """All of the certificate, whatever the peer says it has: it may have an equivocator's other vote."""
     if summary.step is Step.DECIDED:
         return []
-    has_proposal = decision.proposal.round in summary.proposal_rounds
+    has_proposal = {decision.proposal.round, decision.certificate.round} <= set(summary.proposal_rounds)
     return [*([] if has_proposal else [decision.proposal]), *get_certificate_votes(decision.certificate)]
 
 
@@ -94,9 +98,8 @@ def _find_missing_proposal(state: HeightState, summary: RoundSummary) -> list[Pr
         for round_number in sorted(state.proposals, reverse=True)
         if round_number not in summary.proposal_rounds and _is_near(summary, round_number)
     ]
-    if summary.round in lacking:
-        return state.proposals[summary.round][:1]
-    return state.proposals[lacking[0]][:1] if lacking else []
+    chosen = summary.round if summary.round in lacking else next(iter(lacking), None)
+    return [] if chosen is None else state.proposals[chosen][-1:]  # the last is the one that two thirds voted for
 
 
 def _find_hidden_polka(state: HeightState, summary: RoundSummary) -> list[Vote]:

@@ -24,6 +24,7 @@ from ledger.receipt import Receipt, Status
 from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
 from node.config import NodeConfig
+from node.errors import StoreWriteError
 from node.execution import CommittedBlock, Finalised, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.intake import Admitted, Intake
@@ -327,6 +328,8 @@ class NodeBackend:
             raise not_ready("the store is being reopened; try again in a moment") from None
         try:
             yield view
+        except StoreWriteError:  # the store was reopened under the reader
+            raise not_ready("the store is being reopened; try again in a moment") from None
         finally:
             opened.__exit__(None, None, None)
 

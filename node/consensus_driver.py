@@ -214,12 +214,18 @@ class ConsensusDriver:
                 if not event.done.done():
                     event.done.set_result(None)
             return
-        if isinstance(event, WorkArrived):
-            self._last_start_s = self._clock.get_monotonic_s()
         if isinstance(event, SummaryReceived) and self._is_slept_through(event.summary):
             self._answer_summary(event.peer)
-        for effect in self._core.handle(event):
+        for effect in self._handle(event):
             await self._perform(effect)
+
+    def _handle(self, event: Event) -> list[Effect]:
+        """Give the core an event, and note when a height's work begins, whether here or because a peer has begun."""
+        is_waiting = isinstance(event, HeightStarted) or self._core.step is Step.NEW_HEIGHT
+        effects = self._core.handle(event)
+        if is_waiting and self._core.step is not Step.NEW_HEIGHT:
+            self._last_start_s = self._clock.get_monotonic_s()
+        return effects
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
@@ -378,7 +384,7 @@ class ConsensusDriver:
         if self._work_timer is not None:
             self._work_timer.cancel()
             self._work_timer = None
-        for effect in self._core.handle(event):
+        for effect in self._handle(event):
             await self._perform(effect)
         self.on_work()
 

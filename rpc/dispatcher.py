@@ -6,6 +6,7 @@ of transactions in a batch are submitted together. Whatever happens, the answer 
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -225,9 +226,9 @@ class _Batch:
     def __init__(self, session: Session, calls: int) -> None:
         self.session = session
         self.replies: list[bytes | None] = [None] * calls
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + session.settings.batch_seconds_max
-        self._turn_ends = self._loop.time() + LOOP_TURN_SECONDS
+        # not the loop's own clock: uvloop's stands still while a callback runs
+        self._deadline = time.monotonic() + session.settings.batch_seconds_max
+        self._turn_ends = time.monotonic() + LOOP_TURN_SECONDS
         self._bytes_left = session.settings.response_bytes_max
         self._jobs: list[tuple[int, Request, Callable[[], Awaitable[bytes]]]] = []
         self._waits: list[tuple[int, Request, Callable[[], Awaitable[bytes]]]] = []
@@ -245,14 +246,14 @@ class _Batch:
         """Whether one more call may start; raises RpcError."""
         if self._bytes_left <= 0:
             raise limit_exceeded("the answer is too large, ask for less")
-        if self._loop.time() > self._deadline:
+        if time.monotonic() > self._deadline:
             raise limit_exceeded("the batch takes too long, send fewer calls")
 
     async def take_turn(self) -> None:
         """Give the loop to others once this batch has had its share."""
-        if len(self.replies) > 1 and self._loop.time() > self._turn_ends:
+        if len(self.replies) > 1 and time.monotonic() > self._turn_ends:
             await yield_to_loop()
-            self._turn_ends = self._loop.time() + LOOP_TURN_SECONDS
+            self._turn_ends = time.monotonic() + LOOP_TURN_SECONDS
 
     def add_job(self, position: int, request: Request, start: Callable[[], Awaitable[bytes]]) -> None:
         """Work that takes a place among the batch's jobs."""

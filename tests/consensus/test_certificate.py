@@ -11,7 +11,7 @@ from consensus.certificate import (
 )
 from identity.signing import compute_signing_domain
 from ledger.block import CommitCertificate, Header
-from ledger.primitives import BlockHash, ChainId, Height, RootHash, Round, Signature
+from ledger.primitives import BlockHash, ChainId, Height, RootHash, Round, Signature, TimeMs
 from tests.consensus.builders import CHAIN_ID, DOMAIN, make_certificate, make_committee, make_header
 
 COMMITTEE = make_committee(4)
@@ -91,7 +91,7 @@ def test_no_signature_is_checked_when_there_are_too_few() -> None:
     assert checked == [signature for _, signature in CERTIFICATE.signatures]
 
 
-NEXT = replace(HEADER, height=Height(HEADER.height + 1), previous_hash=HEADER.hash, time_ms=HEADER.time_ms + 1)
+NEXT = replace(HEADER, height=Height(HEADER.height + 1), previous_hash=HEADER.hash, time_ms=TimeMs(HEADER.time_ms + 1))
 
 
 def test_the_next_header_follows() -> None:

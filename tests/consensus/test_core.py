@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.core import Core
-from consensus.early import EARLY_VOTES_PER_PEER_MAX
+from consensus.early import EARLY_VOTES_PER_PEER_MAX, EarlyEvent
 from consensus.effects import (
     AppendLog,
     BlameMessage,
@@ -38,6 +38,7 @@ from consensus.events import (
 from consensus.height import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, format_waiting
 from consensus.log import LockTaken
 from consensus.messages import NO_VALID_ROUND, UNSIGNED, Proposal, Step, VoteKind
+from ledger.block import Header
 from ledger.primitives import BlockHash, Height, NodeKey, RootHash, Round, Signature, TimeMs
 from tests.consensus.builders import (
     DOMAIN,
@@ -198,9 +199,15 @@ def test_l26_a_block_not_later_than_the_one_before_is_prevoted_nil_without_askin
     assert not find(effects, CheckBlock)
 
 
-@pytest.mark.parametrize("field", ["previous_hash", "committee_hash"])
-def test_l26_a_block_on_something_else_is_prevoted_nil_without_asking_the_node(field: str) -> None:
-    foreign = sign_proposal(replace(P, header=replace(P.header, **{field: RootHash(bytes(32))})), 0)
+@pytest.mark.parametrize(
+    "header",
+    [
+        replace(P.header, previous_hash=BlockHash(bytes(32))),
+        replace(P.header, committee_hash=RootHash(bytes(32))),
+    ],
+)
+def test_l26_a_block_on_something_else_is_prevoted_nil_without_asking_the_node(header: Header) -> None:
+    foreign = sign_proposal(replace(P, header=header), 0)
     effects = take_seat().feed(ProposalReceived(foreign, NOW_MS, PEER))
     assert sent_votes(effects) == [(PREVOTE, 0, None)]
     assert not find(effects, CheckBlock)
@@ -644,7 +651,9 @@ def test_before_the_first_height_everything_is_ignored() -> None:
     assert core.handle(VoteSigned(make_vote(1, PREVOTE, None))) == core.handle(ProposalSigned(P)) == []
     assert core.handle(RoundSkipped(HEIGHT, Round(3))) == []
     assert core.handle(build_for(BuildBlock(HEIGHT, Round(0)))) == []
-    assert core.get_summary() is core.explain_waiting() is core.height is None
+    assert core.get_summary() is None
+    assert core.explain_waiting() is None
+    assert core.height is None
     assert (core.round, core.step) == (0, Step.NEW_HEIGHT)
     assert core.find_proposal(HEIGHT, Round(0), BLOCK) is None
     summary = take_seat().core.get_summary()
@@ -747,7 +756,7 @@ def test_messages_of_the_next_height_wait_until_it_begins() -> None:
     next_height = Height(HEIGHT + 1)
     proposal = make_proposal(height=next_height)
     votes = [make_vote(index, PREVOTE, proposal.block_hash, height=next_height) for index in (0, 2)]
-    early = [ProposalReceived(proposal, NOW_MS, PEER), *[VoteReceived(vote, PEER) for vote in votes]]
+    early: list[EarlyEvent] = [ProposalReceived(proposal, NOW_MS, PEER), *[VoteReceived(vote, PEER) for vote in votes]]
     assert seat.feed(*early) == []
     effects = seat.feed(start_height(height=next_height))
     assert find(effects, CheckBlock) == [CheckBlock(proposal)]

@@ -131,6 +131,24 @@ def test_a_peer_that_missed_the_decision_gets_the_block_and_its_certificate() ->
         assert peer.core.step is Step.DECIDED
 
 
+def test_a_proposers_other_block_is_brought_by_summaries_too() -> None:
+    """The proposer sent the peer another block than the one two thirds voted for."""
+    other = make_proposal(tag=b"other")
+    for has_decided in (False, True):
+        seat, peer = take_seat(None), take_seat(None)
+        peer.feed(ProposalReceived(other, NOW_MS, PEER), BlockChecked(other.block_hash, True))
+        if has_decided:
+            decide(seat)
+        else:
+            seat.feed(ProposalReceived(P, NOW_MS, PEER), BlockChecked(BLOCK, True))
+            seat.feed_votes(PREVOTE, BLOCK, (0, 1, 3))
+        assert summary_of(peer).proposal_rounds == (0,)
+        pass_on(seat, peer)
+        assert summary_of(peer).proposal_rounds == ()
+        pass_on(seat, peer)
+        assert peer.core.find_proposal(HEIGHT, Round(0), BLOCK) == P
+
+
 def test_a_fetched_proposal_is_found_at_this_height_and_the_last() -> None:
     seat = take_seat(None)
     again = propose_again(P, 1, 0)

@@ -7,12 +7,19 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 
 from rpc.reads import ReadPool
 from rpc.server import RpcServer
 from rpc.session import Session
 from rpc.settings import RpcSettings
 from tests.rpc.fake_backend import FakeBackend
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """The loop that nodes run on; its sockets differ from asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
+
 
 SETTINGS = RpcSettings(port=0)
 

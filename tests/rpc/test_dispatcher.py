@@ -289,6 +289,18 @@ async def test_batch_that_takes_too_long_is_cut_off(session: Session) -> None:
     assert {each["error"]["data"]["reason"] for each in response} == {"LIMIT_EXCEEDED"}
 
 
+async def test_long_batch_lets_others_have_their_turn(backend: FakeBackend, session: Session) -> None:
+    backend.read_hook = lambda: time.sleep(0.001)
+    batch = [_request("account_get", [SENDER_TEXT], each) for each in range(100)]
+    answering = asyncio.create_task(_answer(session, batch))
+    turns = 0
+    while not answering.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(await answering) == 100
+    assert turns > 10
+
+
 async def test_sending_is_fast(session: Session) -> None:
     raw = "0x" + build_transfer(0).raw.hex()
     batch = orjson.dumps([_request("tx_send", [raw], each) for each in range(1_000)])

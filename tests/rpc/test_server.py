@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -370,7 +371,13 @@ async def test_explorer_page_is_served_with_a_strict_policy(server: RpcServer, h
             policy = response.headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
-            assert len(await response.read()) > 100
+            page = await response.text()
+        assert len(page) > 100
+        assert "innerHTML" not in page
+        assert "document.write" not in page
+        assert "https://" not in page
+        if path == "/":
+            assert not re.search(r"\son[a-z]+=|<script(?! src=)|<style|style=", page), "the policy forbids inline code"
 
 
 async def test_stop_closes_everything_quickly(backend: FakeBackend, http: aiohttp.ClientSession) -> None:

@@ -1,0 +1,25 @@
+"""Every golden file with the function that produces it. `python -m tests.golden` rewrites them; review the diff.
+
+A package adds its own list of (path, function) to GOLDEN_FILES and is compared by `tests/test_golden.py` from then on.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.consensus import golden_files as consensus_files
+
+GOLDEN_FILES: list[tuple[Path, Callable[[], str]]] = [*consensus_files.GOLDEN_FILES]
+
+
+def main() -> None:
+    """Rewrite the files that have changed."""
+    for path, produce in GOLDEN_FILES:
+        text = produce()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"rewritten: {path}")
+
+
+if __name__ == "__main__":
+    main()
