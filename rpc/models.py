@@ -662,6 +662,8 @@ class CallDescription(Result):
     name: str
     doc: str
     arguments: list[FieldView]
+    gas: str
+    """What it costs beyond the transaction itself, in words; tx_estimate gives a number."""
 
 
 class EventDescription(Result):

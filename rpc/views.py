@@ -203,7 +203,10 @@ def build_module_description(module: ModuleRule) -> ModuleDescription:
         summary=module.summary,
         calls=[
             CallDescription(
-                name=rule.name, doc=rule.arguments.__doc__ or "", arguments=_list_field_views(rule.arguments)
+                name=rule.name,
+                doc=rule.arguments.__doc__ or "",
+                arguments=_list_field_views(rule.arguments),
+                gas=rule.gas,
             )
             for rule in module.calls
         ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from consensus.core import Core
 from consensus.events import ProposalReceived, SummaryReceived, VoteReceived
 from consensus.messages import RoundSummary, VoteKind, encode_message
 from ledger.codec import DecodeError, decode, encode
@@ -36,7 +37,7 @@ from p2p.frames import Channel, PeerProtocolError
 from p2p.peer import PeerInfo
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.chains import FakeClock, RecordingLogger
-from tests.consensus.builders import make_proposal, make_vote
+from tests.consensus.builders import DOMAIN, make_proposal, make_vote, start_height
 from vm.native.network import NodeRole
 
 ALICE = make_key("alice")
@@ -163,9 +164,6 @@ def test_consensus_messages_become_events_with_sender_and_arrival(scene):
 
 
 def test_a_summary_goes_out_and_comes_back_as_an_event(scene):
-    from consensus.core import Core
-    from tests.consensus.builders import DOMAIN, start_height
-
     core = Core(DOMAIN, None)
     core.handle(start_height())
     scene.summary = core.get_summary()

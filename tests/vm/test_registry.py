@@ -11,6 +11,7 @@ def test_every_call_has_a_summary_and_typed_fields():
     for (module, name), ready in CALLS.items():
         assert ready.rule.arguments.__doc__, f"{module}.{name}"
         assert list_fields(ready.rule.arguments)
+        assert ready.rule.gas
 
 
 def test_names_are_stable():

@@ -124,12 +124,14 @@ def _check_policy(policy: KeyPolicy) -> None:
         raise Rejected(Reason.BAD_POLICY, str(error)) from None
 
 
+_POLICY_GAS = f"{GAS_STATE_WRITE} + {GAS_KEY_CHECK} for each key"
+
 MODULE = ModuleRule(
     name="accounts",
     summary="Who may sign for an address",
     calls=(
-        CallRule("set_policy", SetPolicy, apply_set_policy, compute_policy_gas),
-        CallRule("register_policy", RegisterPolicy, apply_register_policy, compute_policy_gas),
+        CallRule("set_policy", SetPolicy, apply_set_policy, compute_policy_gas, _POLICY_GAS),
+        CallRule("register_policy", RegisterPolicy, apply_register_policy, compute_policy_gas, _POLICY_GAS),
     ),
     events=(EventRule(PolicySet),),
     views=(

@@ -121,12 +121,13 @@ MODULE = ModuleRule(
     name="iov",
     summary="The IOV token: 10 billion, never more",
     calls=(
-        CallRule("transfer", Transfer, apply_transfer, lambda call: 2 * GAS_STATE_WRITE),
+        CallRule("transfer", Transfer, apply_transfer, lambda call: 2 * GAS_STATE_WRITE, str(2 * GAS_STATE_WRITE)),
         CallRule(
             "batch_transfer",
             BatchTransfer,
             apply_batch_transfer,
             lambda call: GAS_STATE_WRITE * (1 + len(call.payments)),
+            f"{GAS_STATE_WRITE} + {GAS_STATE_WRITE} for each payment",
         ),
     ),
     events=(EventRule(Transferred),),

@@ -10,12 +10,14 @@ from vm.context import Context
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """A call: its name in transactions, the dataclass of its arguments, what it does and what it costs."""
+    """A call: its name in transactions, the dataclass of its arguments, what it does and what it costs beyond itself."""
 
     name: str
     arguments: type
     apply: Callable[[State, Context, Any], None]
     compute_gas: Callable[[Any], int]
+    gas: str
+    """The same as `compute_gas`, in words for people."""
 
 
 @dataclass(frozen=True, slots=True)
