@@ -53,8 +53,10 @@ from node.write_ahead_log import WriteAheadLog
 from vm.parameters import Parameters
 from vm.proposal import NextBlockRules, build_header, get_next_block_rules
 
-EVENTS_WAITING_MAX: Final = 20_000  # messages of peers are dropped beyond; summaries bring them again
+PEER_EVENTS_WAITING_MAX: Final = 20_000  # dropped beyond; summaries bring them again
 SUMMARY_INTERVAL_S: Final = 0.5
+SIGNER_RETRY_S: Final = 0.5
+EQUIVOCATIONS_MAX: Final = 1_000
 BLAME_POINTS: Final = 20.0
 MINE_SECONDS_MAX: Final = 10.0
 
@@ -143,7 +145,7 @@ class ConsensusDriver:
         self._reopen_store = reopen_store
         self._clock = clock
         self._logger = logger
-        self._events: asyncio.Queue[Event | CertifiedBlockArrived] = asyncio.Queue(EVENTS_WAITING_MAX)
+        self._events: asyncio.Queue[Event | CertifiedBlockArrived] = asyncio.Queue()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._height_moved = asyncio.Event()
@@ -154,19 +156,18 @@ class ConsensusDriver:
 
     # What others tell the driver
 
-    def post(self, event: Event) -> bool:
-        """Queue an event; False when the queue is full and the event is lost."""
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
+    def post_from_peer(self, event: Event) -> bool:
+        """Queue a peer's message; False when too much waits and it is lost. Our own events always have room."""
+        if self._events.qsize() >= PEER_EVENTS_WAITING_MAX:
             self.dropped_events += 1
             return False
+        self._events.put_nowait(event)
         return True
 
     async def commit_synced(self, certified: CertifiedBlock, block: AssembledBlock) -> None:
         """Commit a verified block that came by block sync, unless this node was faster; waits until it is done."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._events.put(CertifiedBlockArrived(certified, block, done))
+        self._events.put_nowait(CertifiedBlockArrived(certified, block, done))
         await done
 
     def on_work(self) -> None:
@@ -179,7 +180,7 @@ class ConsensusDriver:
         """Make blocks now although nothing waits."""
         for _ in range(blocks):
             height = Height(self._chain.head.header.height + 1)
-            self.post(WorkArrived(height))
+            self._events.put_nowait(WorkArrived(height))
             async with asyncio.timeout(MINE_SECONDS_MAX):
                 await self._wait_for_height(height)
 
@@ -257,7 +258,8 @@ class ConsensusDriver:
                 await self._decide(proposal, certificate)
             case ReportEquivocation(first, second):
                 self._logger.warning("a member has signed two different messages", first=first, second=second)
-                self.equivocations.append((first, second))
+                if len(self.equivocations) < EQUIVOCATIONS_MAX:
+                    self.equivocations.append((first, second))
             case BlameMessage(peer, reason):
                 self._voice.penalise(peer, BLAME_POINTS, reason)
             case _:
@@ -274,24 +276,28 @@ class ConsensusDriver:
                 await self._space.wait_after_failure(error)
 
     async def _sign_vote(self, vote: Vote, message: bytes) -> None:
-        signature = await self._sign(message)
+        signature = await self._sign(vote.height, message)
         if signature is not None:
-            await self._events.put(VoteSigned(replace(vote, signature=signature)))
+            self._events.put_nowait(VoteSigned(replace(vote, signature=signature)))
 
     async def _sign_proposal(self, proposal: Proposal, message: bytes) -> None:
-        signature = await self._sign(message)
+        signature = await self._sign(proposal.height, message)
         if signature is not None:
-            await self._events.put(ProposalSigned(replace(proposal, signature=signature)))
+            self._events.put_nowait(ProposalSigned(replace(proposal, signature=signature)))
 
-    async def _sign(self, message: bytes) -> Signature | None:
+    async def _sign(self, height: Height, message: bytes) -> Signature | None:
+        """The signature, however long the keeper of the key takes: the core accepts late answers of this height."""
         assert self._signer is not None, "only members sign"
-        await self._space.wait_until_enough()
-        try:
-            return await self._signer.sign(message)
-        except SignerRefusedError as error:
-            self._logger.error("the signer refused: another message was signed for this step", reason=str(error))
-        except SignerUnavailableError as error:
-            self._logger.warning("the signer cannot be reached; this vote is not cast", reason=str(error))
+        while height == self._chain.head.header.height + 1:
+            await self._space.wait_until_enough()
+            try:
+                return await self._signer.sign(message)
+            except SignerRefusedError as error:
+                self._logger.error("the signer refused: another message was signed for this step", reason=str(error))
+                return None
+            except SignerUnavailableError as error:
+                self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
+                await asyncio.sleep(SIGNER_RETRY_S)
         return None
 
     async def _check_block(self, proposal: Proposal) -> None:
@@ -301,7 +307,7 @@ class ConsensusDriver:
         assembled = self._assembly.get(proposal.block_hash)
         if is_valid and assembled is not None:
             await self._persist(lambda: self._assembly.keep_on_disk(assembled))
-        await self._events.put(BlockChecked(proposal.block_hash, is_valid))
+        self._events.put_nowait(BlockChecked(proposal.block_hash, is_valid))
 
     async def _build_block(self, height: Height, round_number: Round) -> None:
         assert self._signer is not None, "only members propose"
@@ -323,7 +329,7 @@ class ConsensusDriver:
         own = AssembledBlock(block, transactions)
         self._assembly.add_own(own)
         await self._persist(lambda: self._assembly.keep_on_disk(own))
-        await self._events.put(BlockBuilt(height, round_number, header, tuple(names), ()))
+        self._events.put_nowait(BlockBuilt(height, round_number, header, tuple(names), ()))
 
     async def _decide(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         block = self._assembly.get(proposal.block_hash)
@@ -392,7 +398,7 @@ class ConsensusDriver:
 
     def _begin_work(self) -> None:
         self._work_timer = None
-        self.post(WorkArrived(Height(self._chain.head.header.height + 1)))
+        self._events.put_nowait(WorkArrived(Height(self._chain.head.header.height + 1)))
 
     def has_work(self) -> bool:
         """Whether something should go into a block: waiting transactions, or a state that no header states yet."""
@@ -407,7 +413,7 @@ class ConsensusDriver:
     def _schedule(self, delay_s: float, event: Event) -> None:
         def fire() -> None:
             self._timers.discard(timer)
-            self.post(event)
+            self._events.put_nowait(event)
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)

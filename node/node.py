@@ -162,7 +162,7 @@ class Node:
             self._assembly,
             self._sync,
             self._clock,
-            post_consensus=lambda event: self._driver.post(event),
+            post_consensus=lambda event: self._driver.post_from_peer(event),
             get_status=self._get_status,
             get_summary=self._get_summary,
             logger=get_logger("p2p"),

@@ -32,6 +32,7 @@ from vm.native.network import NodeRole
 
 GOSSIP_DELAY_S: Final = 0.01  # transactions are collected this long into one frame
 STATUS_DELAY_S: Final = 0.1
+SUMMARY_INTERVAL_S_MIN: Final = 0.1
 BATCHES_UNDER_WAY_MAX: Final = 64  # batches of peers whose signatures are being checked; more are dropped
 UNWANTED_POINTS: Final = 5.0
 INVALID_TRANSACTION_POINTS: Final = 2.0
@@ -63,6 +64,7 @@ class PeerExchange:
         self._logger = logger
         self._network: Network | None = None
         self._roles: dict[NodeKey, NodeRole] = {}
+        self._summaries_s: dict[NodeKey, float] = {}
         self._outgoing: list[Transaction] = []
         self._gossip_timer: asyncio.TimerHandle | None = None
         self._status_timer: asyncio.TimerHandle | None = None
@@ -129,6 +131,7 @@ class PeerExchange:
     def peer_left(self, key: NodeKey, reason: str) -> None:
         """Forget what the peer told."""
         self._roles.pop(key, None)
+        self._summaries_s.pop(key, None)
         self._sync.remove_peer(key)
 
     def received(self, peer: NodeKey, channel: Channel, kind: int, payload: bytes) -> None:
@@ -163,7 +166,14 @@ class PeerExchange:
             case Vote():
                 self._post_consensus(VoteReceived(message, peer))
             case RoundSummary():
-                self._post_consensus(SummaryReceived(peer, message))
+                self._take_summary(peer, message)
+
+    def _take_summary(self, peer: NodeKey, summary: RoundSummary) -> None:
+        """Answering one may take half a megabyte, so a peer gets an answer only so often."""
+        now_s = self._clock.get_monotonic_s()
+        if now_s - self._summaries_s.get(peer, 0.0) >= SUMMARY_INTERVAL_S_MIN:
+            self._summaries_s[peer] = now_s
+            self._post_consensus(SummaryReceived(peer, summary))
 
     async def _take_gossip(self, peer: NodeKey, batch: TransactionBatch) -> None:
         """Admit them; a super node has sent them to all super nodes itself, anybody else relies on us."""

@@ -12,7 +12,7 @@ from rpc.methods import METHODS
 from rpc.openrpc import build_openrpc, list_error_kinds
 from rpc.settings import LIST_ITEMS_MAX, PORT_DEFAULT, RpcSettings
 
-PATH_DEFAULT: Final = Path("docs/rpc.md")
+REFERENCE_FILE: Final = Path(__file__).resolve().parent.parent / "docs" / "rpc.md"
 _PLAIN_TYPES: Final = {"integer": "integer", "string": "string", "boolean": "boolean", "null": "null"}
 _REF: Final = "#/components/schemas/"
 
@@ -72,7 +72,7 @@ def build_reference(methods: Mapping[str, Method]) -> str:
 
 def main() -> int:
     """Write the page; the only argument is where to."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else PATH_DEFAULT
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else REFERENCE_FILE
     path.write_text(build_reference(METHODS), encoding="utf-8")
     return 0
 

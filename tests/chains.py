@@ -81,7 +81,7 @@ class FakeClock:
         return self.monotonic_s
 
 
-@dataclass(slots=True)
+@dataclass
 class DirectVerifier:
     """Checks signatures on the spot and counts them."""
 
@@ -108,12 +108,14 @@ class SmallChain:
         balances: dict[Address, int],
         store: Store | None = None,
         parameters: Parameters = PARAMETERS,
-        next_committee: Committee = COMMITTEE,
+        committee: Committee = COMMITTEE,
+        next_committee: Committee | None = None,
     ) -> None:
+        next_committee = next_committee or committee
         self.store: Store = MemoryStore() if store is None else store
         state = State(lambda key: None, lambda start, stop: iter(()))
         put_parameters(state, parameters)
-        state.put(COMMITTEE_KEY, encode(COMMITTEE))
+        state.put(COMMITTEE_KEY, encode(committee))
         state.put(NEXT_COMMITTEE_KEY, encode(next_committee))
         for address, grains in balances.items():
             put_account(state, address, 0, grains)
@@ -131,7 +133,7 @@ class SmallChain:
                 evidence_root=EMPTY_ROOT,
                 state_root=state_root,
                 receipts_root=EMPTY_ROOT,
-                committee_hash=COMMITTEE.hash,
+                committee_hash=committee.hash,
                 next_committee_hash=next_committee.hash,
                 parameters_hash=parameters.hash,
             )

@@ -6,9 +6,18 @@ A package adds its own list of (path, function) to GOLDEN_FILES and is compared 
 from collections.abc import Callable
 from pathlib import Path
 
+from node.cli import reference as commands
+from rpc import reference as methods
+from rpc.methods import METHODS
 from tests.consensus import golden_files as consensus_files
+from tests.vectors import generate as vectors
 
-GOLDEN_FILES: list[tuple[Path, Callable[[], str]]] = [*consensus_files.GOLDEN_FILES]
+GOLDEN_FILES: list[tuple[Path, Callable[[], str]]] = [
+    *consensus_files.GOLDEN_FILES,
+    *vectors.GOLDEN_FILES,
+    (methods.REFERENCE_FILE, lambda: methods.build_reference(METHODS)),
+    (commands.REFERENCE_FILE, commands.build_reference),
+]
 
 
 def main() -> None:

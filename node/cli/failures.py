@@ -57,7 +57,8 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
         case NodeUnreachableError() | BadResponseError():
             return CommandFailedError(str(error), ExitCode.UNREACHABLE)
         case RpcError():
-            code = ExitCode.FAILED if error.code is ErrorCode.NOT_FOUND else ExitCode.REFUSED
+            is_missing = error.code is ErrorCode.NOT_FOUND or error.reason == "NODE_BEHIND"
+            code = ExitCode.FAILED if is_missing else ExitCode.REFUSED
             facts = {"reason": error.reason, "retryable": error.is_retryable, **error.fields}
             advice = "; it may succeed later" if error.is_retryable else ""
             return CommandFailedError(f"{error.detail or error.reason} ({error.reason}){advice}", code, facts)

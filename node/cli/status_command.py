@@ -29,7 +29,10 @@ def status(watch: bool, node_url: str, output: Output) -> None:
         return
     with connect(node_url) as client:
         result = client.run(calls.node_status())
-    output.show_record(_describe(result), {"timeMs": format_time})
+    record = _describe(result)
+    if not output.is_json:
+        record = {"lastBlock" if name == "timeMs" else name: value for name, value in record.items()}
+    output.show_record(record, {"lastBlock": format_time})
 
 
 def _describe(result: "NodeStatus") -> dict[str, Any]:

@@ -13,6 +13,7 @@ const REFERENCES = new Set(["id", "transactionId", "blockHash", "previousHash", 
 const byId = (id) => document.getElementById(id);
 let nextId = 1;
 let retryMs = 500;
+let firstHeight = 0;
 const cursors = {};
 
 function make(tag, text, className) {
@@ -161,7 +162,7 @@ function connect() {
     retryMs = 500;
     showLink("live", "live");
     for (const topic of ["blocks", "transactions"]) {
-      const params = cursors[topic] ? { topic, from: cursors[topic] } : { topic };
+      const params = { topic, from: cursors[topic] ?? firstHeight };
       socket.send(JSON.stringify({ jsonrpc: "2.0", id: nextId++, method: "sub_subscribe", params }));
     }
   });
@@ -182,9 +183,7 @@ async function start() {
     const chain = await call("chain_id", {});
     byId("chain").textContent = `${chain.chainId} (${chain.network})`;
     const head = await call("chain_head", {});
-    const first = Math.max(0, head.height - ROWS_MAX + 1);
-    const recent = await call("chain_getBlocks", { from: first, to: head.height });
-    recent.blocks.forEach(showBlock);
+    firstHeight = Math.max(0, head.height - ROWS_MAX + 1);
   } catch (problem) {
     showLink(problem.message, "lost");
   }

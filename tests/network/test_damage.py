@@ -1,7 +1,6 @@
 """Damaged files: refused with one sentence and exit code 2, and the documented way out works."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,40 +68,31 @@ async def test_every_damage_is_refused_and_the_documented_way_out_works(tmp_path
         await network.wait_until_ready()
         async with TransferLoad(network, targets=[0, 1, 2]) as load:
             await load.wait_for(80)
-            network.kill(3)
-
-            for damage in (_lose_current, _damage_current, _damage_manifest, _damage_store_log, _damage_tables):
-                await _damage_and_heal(network, node, damage)
-
-            await _check_consensus_log(network, node)
+        await network.wait_until_still()
+        network.kill(3)
+        for damage in (_lose_current, _damage_current, _damage_manifest, _damage_store_log, _damage_tables):
+            if damage is _damage_tables:
+                await _run_for_a_moment(network)  # a start with something in the log writes tables
+            damage(node)
+            await _expect_refusal(node, "data", "move", "away")
+            set_aside = node.home.directory / "data.damaged"
+            node.home.data.rename(set_aside)
+            await _run_for_a_moment(network)
+            shutil.rmtree(set_aside)
+        await _check_consensus_log(network, node)
         await network.wait_until_still()
         await network.check_same_chain()
 
 
-async def _damage_and_heal(network: ProcessNetwork, node: NodeProcess, damage: Callable[[NodeProcess], None]) -> None:
-    network.start(3)  # a start with something in the log writes tables
-    await network.wait_until_ready(3)
-    network.kill(3)
-    if damage is _damage_tables:
-        network.start(3)
-        await network.wait_until_ready(3)
-        network.kill(3)
-    damage(node)
-    await _expect_refusal(node, "data", "move", "away")
-    set_aside = node.home.directory / "data.damaged"
-    node.home.data.rename(set_aside)
+async def _run_for_a_moment(network: ProcessNetwork) -> None:
+    """Until the node has the whole chain, then kill -9."""
     network.start(3)
-    await network.wait_until_ready(3)
     await network.wait_for_height(await network.get_height(0), 3)
     network.kill(3)
-    shutil.rmtree(set_aside)
 
 
 async def _check_consensus_log(network: ProcessNetwork, node: NodeProcess) -> None:
     """Damage in the middle of the log is never the work of a crash."""
-    network.start(3)
-    await network.wait_until_ready(3)
-    network.kill(3)
     (log,) = node.home.log.glob("*.log")
     record = log.read_bytes()
     assert record, "a height has begun"

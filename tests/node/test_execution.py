@@ -70,7 +70,7 @@ async def test_a_final_block_that_does_not_follow_means_that_this_node_is_damage
     block = small.build_block([pay(0)]).block
     header = replace(block.header, state_root=bytes(32))
     foreign = CertifiedBlock(Block(header, block.transactions, ()), sign_certificate(header))
-    with pytest.raises(DivergedError, match="block 1, final on the network.*state_root.*keep keys/ and safety/"):
+    with pytest.raises(DivergedError, match=r"block 1, final on the network.*state_root.*keep keys/ and safety/"):
         await execution.execute(foreign, [pay(0)])
     assert issubclass(DivergedError, StoreDamagedError)
     assert (heard, small.chain.head.header.height) == ([], 0)
