@@ -358,7 +358,6 @@ def _find_sequence(client: "Client", facts: "ChainFacts", sender: "Address") -> 
     from identity.address import format_address
 
     address = format_address(sender, facts.network)
-    sequence = client.run(calls.account_get(address)).sequence
     waiting: set[int] = set()
     cursor = None
     for _ in range(PENDING_PAGES_MAX):
@@ -367,6 +366,8 @@ def _find_sequence(client: "Client", facts: "ChainFacts", sender: "Address") -> 
         cursor = page.cursor
         if cursor is None:
             break
+    # after the pending ones: what leaves them in between is in the account's sequence
+    sequence = client.run(calls.account_get(address)).sequence
     while sequence in waiting:
         sequence += 1
     return sequence

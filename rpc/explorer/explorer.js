@@ -162,7 +162,8 @@ function connect() {
     retryMs = 500;
     showLink("live", "live");
     for (const topic of ["blocks", "transactions"]) {
-      const params = { topic, from: cursors[topic] ?? firstHeight };
+      const from = cursors[topic] ?? (topic === "transactions" ? firstHeight : undefined);
+      const params = from === undefined ? { topic } : { topic, from };
       socket.send(JSON.stringify({ jsonrpc: "2.0", id: nextId++, method: "sub_subscribe", params }));
     }
   });
@@ -184,6 +185,8 @@ async function start() {
     byId("chain").textContent = `${chain.chainId} (${chain.network})`;
     const head = await call("chain_head", {});
     firstHeight = Math.max(0, head.height - ROWS_MAX + 1);
+    const recent = await call("chain_getBlocks", { from: firstHeight, to: head.height });
+    recent.blocks.forEach(showBlock);
   } catch (problem) {
     showLink(problem.message, "lost");
   }

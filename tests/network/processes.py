@@ -327,7 +327,7 @@ class ProcessNetwork:
     def _prepare_home(self, index: int, *, is_super: bool) -> GenesisNode:
         name = f"node-{index}"
         home = Home(self.directory / name)
-        home.directory.mkdir(parents=True)
+        home.directory.mkdir(parents=True, exist_ok=True)
         operator, consensus, transport = (generate_key() for _ in range(3))
         create_key_file(home.keys / NODE_KEY_FILE, transport)
         config = NodeConfig(
