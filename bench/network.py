@@ -24,6 +24,7 @@ from node.config import NodeConfig, format_config
 from node.devnet import build_super_node
 from node.home import Home
 from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
+from node.safety_file import initialise_safety_directory
 
 CHAIN_ID = "carlive-bench"
 FUNDED_GRAINS = 10**13
@@ -105,6 +106,7 @@ class BenchNetwork:
             operator, consensus, transport = (generate_key() for _ in range(3))
             create_key_file(home.keys / CONSENSUS_KEY_FILE, consensus)
             create_key_file(home.keys / NODE_KEY_FILE, transport)
+            initialise_safety_directory(home.safety)
             address = f"127.0.0.1:{ports[3 * index]}"
             operator_address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
             entries.append(build_super_node(f"node-{index}", operator_address, consensus, transport, [address]))

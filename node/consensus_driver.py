@@ -269,11 +269,17 @@ class ConsensusDriver:
 
     async def _persist(self, action: Callable[[], T]) -> T:
         """Write to disk; while it is full, wait here: nothing behind this effect happens, so nothing is signed."""
+        has_failed = False
         while True:
             try:
-                return action()
+                outcome = action()
             except (DiskFullError, StoreWriteError) as error:
+                has_failed = True
                 await self._space.wait_after_failure(error)
+            else:
+                if has_failed:
+                    self._space.resume()
+                return outcome
 
     async def _sign_vote(self, vote: Vote, message: bytes) -> None:
         signature = await self._sign(vote.height, message)
@@ -365,24 +371,26 @@ class ConsensusDriver:
         await self._start_height()
 
     async def _execute(self, certified: CertifiedBlock, block: AssembledBlock) -> CommittedBlock:
-        while True:
-            try:
-                return await self._execution.execute(certified, block.transactions)
-            except (DiskFullError, StoreWriteError) as error:
-                await self._recover_store(error)
-                if self._chain.head.header.height == certified.block.header.height:
-                    return self._execution.announce_stored(certified, block.transactions)
+        try:
+            return await self._execution.execute(certified, block.transactions)
+        except (DiskFullError, StoreWriteError) as error:
+            committed = await self._execute_again(certified, block, error)
+        self._space.resume()
+        return committed
 
-    async def _recover_store(self, error: Exception) -> None:
-        """Wait for room, then open the store anew and read where it stands."""
+    async def _execute_again(
+        self, certified: CertifiedBlock, block: AssembledBlock, error: Exception
+    ) -> CommittedBlock:
+        """Wait for room, open the store anew, read where it stands, and go on from there."""
         while True:
             await self._space.wait_after_failure(error)
             try:
                 self._reopen_store()
-            except StoreWriteError as again:
+                if self._chain.head.header.height == certified.block.header.height:
+                    return self._execution.announce_stored(certified, block.transactions)
+                return await self._execution.execute(certified, block.transactions)
+            except (DiskFullError, StoreWriteError) as again:
                 error = again
-            else:
-                return
 
     async def _start_height(self) -> None:
         event = build_height_started(self._get_rules())

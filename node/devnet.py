@@ -35,6 +35,7 @@ from node.config import NodeConfig, format_config
 from node.errors import ConfigurationError
 from node.home import Home
 from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
+from node.safety_file import initialise_safety_directory
 from p2p.certificate import build_certificate, compact_certificate
 
 VALIDATORS_DEFAULT: Final = 4
@@ -270,6 +271,7 @@ def _create(directory: Path, nodes: tuple[DevnetNode, ...]) -> None:
         create_key_file(node.home.keys / ACCOUNT_KEY_FILE, operator)
         create_key_file(node.home.keys / CONSENSUS_KEY_FILE, consensus)
         create_key_file(node.home.keys / NODE_KEY_FILE, transport)
+        initialise_safety_directory(node.home.safety)
         address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
         entries.append(build_super_node(node.name, address, consensus, transport, []))
     text = format_genesis(build_devnet(time.time_ns() // 1_000_000, entries))

@@ -53,7 +53,7 @@ from node.metrics import NodeMetrics
 from node.ops import build_ops_application
 from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
-from node.safety_file import SafetyFile, SafetyFileError, initialise_safety_directory
+from node.safety_file import SafetyFile, SafetyFileError
 from node.signer import ConsensusSigner, LocalSigner
 from node.space import DiskSpace
 from node.state_views import StateViews
@@ -482,7 +482,6 @@ def _load_keys(home: Home) -> _Keys:
 
 def _open_safety(home: Home) -> SafetyFile:
     try:
-        initialise_safety_directory(home.safety)
         return SafetyFile(home.safety)
     except SafetyFileError as error:
         raise ConfigurationError(str(error)) from None

@@ -16,6 +16,7 @@ class DiskSpace:
         self._free_bytes_min = free_bytes_min
         self._logger = logger
         self._is_waiting = False
+        self._has_failed = False
 
     @property
     def is_waiting(self) -> bool:
@@ -33,14 +34,27 @@ class DiskSpace:
         self._say_full("too little free space")
         while not self.is_enough():  # noqa: ASYNC110  # nothing tells when a disk has room
             await asyncio.sleep(CHECK_INTERVAL_S)
-        self._is_waiting = False
-        self._logger.info("there is room on the disk again, going on")
+        if not self._has_failed:
+            self._say_enough()
 
     async def wait_after_failure(self, error: Exception) -> None:
-        """A write has failed: wait a moment, and until there is room; then the caller tries again."""
+        """A write has failed: wait a moment, and until there is room; then the caller tries again.
+
+        Free space alone does not show that it will get through: the wait is over when the caller says `resume`.
+        """
+        self._has_failed = True
         self._say_full(str(error))
         await asyncio.sleep(CHECK_INTERVAL_S)
         await self.wait_until_enough()
+
+    def resume(self) -> None:
+        """What had failed has got through."""
+        self._has_failed = False
+        self._say_enough()
+
+    def _say_enough(self) -> None:
+        if self._is_waiting:
+            self._logger.info("there is room on the disk again, going on")
         self._is_waiting = False
 
     def _say_full(self, reason: str) -> None:

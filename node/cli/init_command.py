@@ -62,6 +62,7 @@ def init(
     from node.devnet import ACCOUNT_KEY_FILE, build_super_node
     from node.home import Home
     from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
+    from node.safety_file import initialise_safety_directory
 
     kind = NetworkKind[network.upper()]
     place = Home(home.absolute())
@@ -84,6 +85,7 @@ def init(
         create_key_file(place.keys / ACCOUNT_KEY_FILE, account, password)
     create_key_file(place.keys / CONSENSUS_KEY_FILE, consensus)
     create_key_file(place.keys / NODE_KEY_FILE, transport)
+    initialise_safety_directory(place.safety)
     config = NodeConfig(node_name=name)
     if addresses:
         config = replace(config, p2p_port=int(addresses[0].rpartition(":")[2]))

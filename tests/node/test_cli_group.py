@@ -85,7 +85,9 @@ def test_an_error_of_a_json_command_is_json() -> None:
     assert json.loads(result.stderr)["error"]["exitCode"] == 2
 
 
-def test_a_fault_is_one_line_and_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_one_line_and_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
     def break_down(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret detail")
 

@@ -30,6 +30,7 @@ from consensus.events import (
     BlockChecked,
     HeightStarted,
     ProposalSigned,
+    SummaryReceived,
     TimedOut,
     VoteSigned,
     WorkArrived,
@@ -51,15 +52,15 @@ from node.execution import Execution
 from node.signer import LocalSigner, SignerRefusedError, SignerUnavailableError
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
 from tests.chains import COMMITTEE, MEMBER_KEYS, FakeClock, RecordingLogger, SmallChain
-from tests.consensus.builders import make_proposal, make_vote
+from tests.consensus.builders import make_proposal, make_vote, start_height
 from vm.native.iov import get_balance
 from vm.proposal import get_next_block_rules
 
 ALICE = make_key("alice")
 A, B = address_of(ALICE), address_of(make_key("bob"))
 PEER = NodeKey(b"\x07" * 32)
-VOTE = make_vote(0, VoteKind.PREVOTE, None)
-PROPOSAL = make_proposal()
+VOTE = make_vote(0, VoteKind.PREVOTE, None, height=Height(1))
+PROPOSAL = make_proposal(height=Height(1))
 RECORD = WorkArrived(Height(1))
 FULL = DiskFullError(Path("log"), OSError(28, "No space left on device"))
 
@@ -183,6 +184,9 @@ class FakeSpace:
         self.diary.note("wait for room", type(error).__name__)
         await self.room.wait()
 
+    def resume(self) -> None:
+        assert self.room.is_set()
+
 
 class FakeSigner:
     public_key = COMMITTEE.members[0].consensus_key
@@ -286,7 +290,7 @@ async def test_effects_happen_in_the_order_of_the_core(scene):
         BlameMessage(PEER, "nonsense"),
     )
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert scene.diary.entries == [
         ("append", RECORD),
@@ -306,7 +310,7 @@ async def test_while_the_disk_is_full_nothing_leaves_and_the_write_is_tried_agai
     scene.diary.failures[place] = [error, error]
     scene.space.room.clear()
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
         assert scene.diary.entries[-1] == ("wait for room", type(error).__name__)
         assert ("broadcast", VOTE) not in scene.diary.entries
@@ -322,7 +326,7 @@ async def test_another_error_of_the_disk_ends_the_driver(scene):
     scene.core.plan(WorkArrived, AppendLog(RECORD, sync=False), Broadcast(VOTE))
     scene.diary.failures["append"] = [OSError(5, "Input/output error")]
     async with running(scene) as task:
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         with pytest.raises(ExceptionGroup):
             await task
     assert scene.diary.entries == [("append", "failed")]
@@ -331,7 +335,7 @@ async def test_another_error_of_the_disk_ends_the_driver(scene):
 async def test_signatures_come_back_as_events(scene):
     scene.core.plan(WorkArrived, SignVote(VOTE, b"vote bytes"), SignProposal(PROPOSAL, b"proposal bytes"))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert scene.signer.asked == [b"vote bytes", b"proposal bytes"]
     assert scene.core.handled[1:] == [
@@ -344,7 +348,7 @@ async def test_with_too_little_room_nothing_is_signed(scene):
     scene.core.plan(WorkArrived, SignVote(VOTE, b"vote bytes"))
     scene.space.room.clear()
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
         assert scene.signer.asked == []
         scene.space.room.set()
@@ -352,22 +356,41 @@ async def test_with_too_little_room_nothing_is_signed(scene):
     assert scene.signer.asked == [b"vote bytes"]
 
 
-@pytest.mark.parametrize(
-    ("failure", "level"), [(SignerRefusedError("signed before"), "error"), (SignerUnavailableError("gone"), "warning")]
-)
-async def test_a_signer_that_fails_costs_one_message_not_the_node(scene, failure, level):
+async def test_a_signer_that_refuses_costs_one_message_not_the_node(scene):
     scene.core.plan(WorkArrived, SignVote(VOTE, b"first"))
     scene.core.plan(WorkArrived, SignVote(VOTE, b"second"))
-    scene.signer.failure = failure
+    scene.signer.failure = SignerRefusedError("signed before")
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
-        assert len(scene.core.handled) == 1
-        assert len(scene.logger.list_events(level)) == 1
+        assert (scene.core.handled, scene.signer.asked) == ([WorkArrived(Height(1))], [b"first"])
+        assert len(scene.logger.list_events("error")) == 1
         scene.signer.failure = None
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert isinstance(scene.core.handled[-1], VoteSigned)
+
+
+async def test_an_absent_signer_is_asked_again_until_the_height_is_over(scene, monkeypatch):
+    monkeypatch.setattr(driver_module, "SIGNER_RETRY_S", 0.001)
+    scene.core.plan(WorkArrived, SignVote(VOTE, b"vote bytes"))
+    scene.signer.failure = SignerUnavailableError("gone")
+    async with running(scene):
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: len(scene.signer.asked) == 3)
+        scene.signer.failure = None
+        await scene.wait_until(lambda: len(scene.core.handled) == 2)
+        assert isinstance(scene.core.handled[1], VoteSigned)
+        scene.signer.failure = SignerUnavailableError("gone again")
+        scene.core.plan(WorkArrived, SignVote(VOTE, b"late"))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await settle()
+        scene.small.add_block()
+        await asyncio.sleep(0.01)
+        asked = len(scene.signer.asked)
+        await asyncio.sleep(0.01)
+        assert len(scene.signer.asked) == asked
+    assert "warning" in {level for level, _, _ in scene.logger.entries}
 
 
 async def test_a_timeout_comes_as_an_event_and_dies_with_the_driver(scene):
@@ -375,7 +398,7 @@ async def test_a_timeout_comes_as_an_event_and_dies_with_the_driver(scene):
     late = ScheduleTimeout(Height(1), Round(0), Step.PREVOTE, 60_000)
     scene.core.plan(WorkArrived, soon, late)
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await scene.wait_until(lambda: len(scene.core.handled) == 2)
         assert scene.core.handled[1] == TimedOut(Height(1), Round(0), Step.PROPOSE)
         (timer,) = scene.driver._timers
@@ -391,7 +414,7 @@ async def test_a_checked_block_is_on_disk_before_the_core_hears_that_it_is_valid
     scene.core.plan(WorkArrived, CheckBlock(proposal))
     scene.diary.failures["keep"] = [FULL]
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     kept = [("keep", "failed"), ("wait for room", "DiskFullError"), ("keep", proposal.block_hash)]
     assert scene.diary.entries == [("assemble", proposal.block_hash), *(kept if is_valid else [])]
@@ -404,10 +427,9 @@ async def test_an_own_block_takes_what_waits_and_follows_from_the_head(scene):
         scene.mempool.add(transaction, AnyoneCanPay())
     scene.core.plan(WorkArrived, BuildBlock(Height(1), Round(3)))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
-    built = scene.core.handled[1]
-    assert isinstance(built, BlockBuilt)
+    (built,) = [event for event in scene.core.handled if isinstance(event, BlockBuilt)]
     assert (built.height, built.round, built.evidence) == (1, 3, ())
     assert built.envelope_hashes == tuple(each.envelope_hash for each in transactions)
     header = built.header
@@ -421,7 +443,7 @@ async def test_an_own_block_is_later_than_the_one_before_even_when_the_clock_is_
     scene.clock.wall_ms = scene.small.genesis.time_ms - 5
     scene.core.plan(WorkArrived, BuildBlock(Height(1), Round(0)))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await scene.wait_until(lambda: len(scene.core.handled) == 2)
     assert scene.core.handled[1].header.time_ms == scene.small.genesis.time_ms + 1
 
@@ -429,7 +451,7 @@ async def test_an_own_block_is_later_than_the_one_before_even_when_the_clock_is_
 async def test_a_block_of_a_height_that_is_over_is_not_built(scene):
     scene.core.plan(WorkArrived, BuildBlock(Height(9), Round(0)))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert len(scene.core.handled) == 1
 
@@ -440,7 +462,7 @@ async def test_a_decision_is_executed_and_the_next_height_begins(scene):
     scene.core.plan(WorkArrived, decide, Broadcast(VOTE))
     scene.core.plan(HeightStarted, Broadcast(VOTE))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
         assert scene.height == 1
         started = scene.core.handled[1]
@@ -470,10 +492,9 @@ async def test_a_synced_block_is_committed_between_two_events(scene):
     async with running(scene):
         await scene.driver.commit_synced(CertifiedBlock(block.block, decide.certificate), block)
         assert scene.height == 1
-        assert isinstance(scene.core.handled[-1], HeightStarted)
-        handled = len(scene.core.handled)
         await scene.driver.commit_synced(CertifiedBlock(block.block, decide.certificate), block)
-        assert (scene.height, len(scene.core.handled)) == (1, handled), "this node was faster"
+    assert scene.height == 1, "this node was faster"
+    assert [event.height for event in scene.core.handled if isinstance(event, HeightStarted)] == [2]
 
 
 @pytest.mark.parametrize("was_stored", [False, True])
@@ -493,8 +514,8 @@ async def test_a_failed_commit_is_tried_again_after_the_store_was_reopened(scene
     scene.diary.failures["reopen"] = [StoreWriteError("still full")]
     scene.core.plan(WorkArrived, decide)
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
-        await scene.wait_until(lambda: len(scene.core.handled) == 2)
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: any(isinstance(event, HeightStarted) for event in scene.core.handled))
     assert (scene.height, scene.reopened, len(heard)) == (1, 2, 1)
     assert get_balance(scene.small.chain.open_state(), B) == 5
     waits = [entry for entry in scene.diary.entries if entry[0] == "wait for room"]
@@ -505,17 +526,45 @@ async def test_double_signing_is_kept_and_said(scene):
     other = make_vote(0, VoteKind.PREVOTE, b"\x01" * 32)
     scene.core.plan(WorkArrived, ReportEquivocation(VOTE, other))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert scene.driver.equivocations == [(VOTE, other)]
     assert scene.logger.list_events("warning") == ["a member has signed two different messages"]
+
+
+async def test_caught_double_signers_fill_no_memory(scene, monkeypatch):
+    monkeypatch.setattr(driver_module, "EQUIVOCATIONS_MAX", 2)
+    scene.core.plan(WorkArrived, *[ReportEquivocation(VOTE, VOTE)] * 3)
+    async with running(scene):
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await settle()
+    assert len(scene.driver.equivocations) == 2
+
+
+async def test_who_idles_while_peers_work_asks_for_what_it_missed(scene):
+    core = Core(DOMAIN, None)
+    core.handle(start_height())
+    idle = core.get_summary()
+    assert idle is not None
+    working = replace(idle, height=Height(1), step=Step.PREVOTE)
+    scene.core.summary = idle
+    async with running(scene):
+        scene.driver.post_from_peer(SummaryReceived(PEER, working))
+        await settle()
+        assert scene.diary.entries == [("send", PEER, idle)]
+        for summary in (replace(working, height=Height(2)), replace(working, step=Step.NEW_HEIGHT)):
+            scene.driver.post_from_peer(SummaryReceived(PEER, summary))
+        scene.core.step = Step.PREVOTE
+        scene.driver.post_from_peer(SummaryReceived(PEER, working))
+        await settle()
+    assert len(scene.diary.entries) == 1
 
 
 async def test_fetching_a_proposal_shows_peers_what_is_missing(scene):
     scene.core.summary = object()
     scene.core.plan(WorkArrived, FetchProposal(Height(1), Round(0), bytes(32)))
     async with running(scene):
-        scene.driver.post(WorkArrived(Height(1)))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
     assert scene.diary.entries == [("broadcast", scene.core.summary)]
 
@@ -532,11 +581,15 @@ async def test_summaries_are_said_only_while_a_height_is_going_on(scene, monkeyp
         await scene.wait_until(lambda: ("broadcast", scene.core.summary) in scene.diary.entries)
 
 
-def test_a_full_queue_loses_events_and_counts_them(scene, monkeypatch):
-    monkeypatch.setattr(driver_module, "EVENTS_WAITING_MAX", 2)
-    scene = Scene()
-    assert [scene.driver.post(WorkArrived(Height(1))) for _ in range(4)] == [True, True, False, False]
+async def test_peers_can_fill_the_queue_but_not_keep_our_own_events_out(scene, monkeypatch):
+    monkeypatch.setattr(driver_module, "PEER_EVENTS_WAITING_MAX", 2)
+    event = WorkArrived(Height(1))
+    assert [scene.driver.post_from_peer(event) for _ in range(4)] == [True, True, False, False]
     assert scene.driver.dropped_events == 2
+    decide, block = scene.make_decision()
+    async with running(scene):
+        await scene.driver.commit_synced(CertifiedBlock(block.block, decide.certificate), block)
+    assert (scene.height, scene.core.handled[:2]) == (1, [event, event])
 
 
 async def test_work_begins_a_height_after_the_interval_and_once(scene):
@@ -550,10 +603,27 @@ async def test_work_begins_a_height_after_the_interval_and_once(scene):
         await scene.wait_until(lambda: scene.core.handled != [])
         await settle()
         assert scene.core.handled == [WorkArrived(Height(1))]
+
+
+async def test_the_interval_counts_from_where_the_height_before_began(scene):
+    scene.mempool.add(pay(0), AnyoneCanPay())
+    handle = scene.core.handle
+
+    def begin(event):
+        scene.core.step = Step.PROPOSE
+        return handle(event)
+
+    scene.core.handle = begin
+    async with running(scene):
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await settle()
+        scene.core.step = Step.NEW_HEIGHT
+        scene.clock.monotonic_s += 0.05
         scene.driver.on_work()
         assert scene.driver._work_timer is not None
         delay_s = scene.driver._work_timer.when() - asyncio.get_running_loop().time()
-        assert 0.4 < delay_s <= PARAMETERS.block_interval_ms / 1000
+        interval_s = PARAMETERS.block_interval_ms / 1000
+        assert interval_s - 0.1 < delay_s <= interval_s - 0.05
 
 
 async def test_work_does_not_disturb_a_height_that_is_going_on(scene):
@@ -584,7 +654,7 @@ async def test_mining_waits_for_each_block(scene):
         await settle()
         assert not mining.done()
         plan_block()
-        scene.driver.post(WorkArrived(Height(2)))
+        scene.driver.post_from_peer(WorkArrived(Height(2)))
         await asyncio.wait_for(mining, 5)
     assert scene.height == 2
 

@@ -246,6 +246,7 @@ def test_killing_the_supervisor_leaves_nothing_and_loses_nothing(tmp_path: Path,
     before = get_balance(url)
     sent = run_cli("tx", "transfer", "--from", "dev0", "--to", "dev1", "--amount", "3", "--yes", "--node", _base(url))
     assert sent.returncode == 0, sent
+    assert devnet.list_processes()
     devnet.process.kill()
     assert devnet.wait_until_gone(STOP_SECONDS_MAX) == []
     devnet.close()
@@ -319,12 +320,14 @@ def test_a_snapshot_brings_everything_back(tmp_path: Path, start: Start) -> None
     assert run_cli(*pay).returncode == 0
 
 
-def test_the_clock_can_be_moved(tmp_path: Path, start: Start) -> None:
-    devnet = start(tmp_path / "d", "--validators", "1", "--port", str(find_ports(1)))
+def test_the_clock_can_be_moved_and_the_home_be_deep_down(tmp_path: Path, start: Start) -> None:
+    home = tmp_path / ("far" * 20) / ("down" * 20)  # longer than the system allows for a socket's path
+    devnet = start(home, "--validators", "1", "--port", str(find_ports(1)))
     url = devnet.wait_for("ready")["nodes"][0]["rpc"]
     tomorrow_ms = time.time_ns() // 1_000_000 + 86_400_000
     call(url, "dev_setTime", timeMs=tomorrow_ms)
     wait_until(lambda: call(url, "dev_mine", blocks=1)["timeMs"] >= tomorrow_ms)
+    assert devnet.stop() < STOP_SECONDS_MAX
 
 
 def _answers(url: str) -> bool:

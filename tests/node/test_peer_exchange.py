@@ -29,6 +29,7 @@ from node.messages import (
 from node.peer_exchange import (
     BATCHES_UNDER_WAY_MAX,
     INVALID_TRANSACTION_POINTS,
+    SUMMARY_INTERVAL_S_MIN,
     UNWANTED_POINTS,
     PeerExchange,
     _cut_into_batches,
@@ -173,6 +174,19 @@ def test_a_summary_goes_out_and_comes_back_as_an_event(scene):
     assert (peer, channel, kind) == (SUPER, Channel.CONSENSUS, MessageKind.CONSENSUS)
     scene.hear(MessageKind.CONSENSUS, payload)
     assert scene.posted == [SummaryReceived(SUPER, scene.summary)]
+
+
+def test_a_peers_summaries_are_heard_only_so_often(scene):
+    core = Core(DOMAIN, None)
+    core.handle(start_height())
+    payload = encode_message(core.get_summary())
+    for _ in range(5):
+        scene.hear(MessageKind.CONSENSUS, payload)
+    scene.hear(MessageKind.CONSENSUS, payload, OBSERVER)
+    assert [event.peer for event in scene.posted] == [SUPER, OBSERVER]
+    scene.clock.monotonic_s += 2 * SUMMARY_INTERVAL_S_MIN
+    scene.hear(MessageKind.CONSENSUS, payload)
+    assert [event.peer for event in scene.posted] == [SUPER, OBSERVER, SUPER]
 
 
 def test_own_votes_go_to_every_peer(scene):

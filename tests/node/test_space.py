@@ -70,8 +70,11 @@ async def test_a_failed_write_waits_even_though_there_seems_to_be_room(disk, log
     await asyncio.sleep(0)
     assert disk_space.is_waiting
     await asyncio.wait_for(waiter, 1)
+    assert disk_space.is_waiting, "until the write has got through"
+    disk_space.resume()
     assert not disk_space.is_waiting
     assert logger.list_events("error") == [FULL]
+    assert logger.list_events("info") == [ROOM]
     assert str(tmp_path) in logger.entries[0][2]["reason"]
 
 
@@ -84,6 +87,7 @@ async def test_a_failed_write_on_a_full_disk_waits_for_room(disk, logger, tmp_pa
     assert disk_space.is_waiting
     disk.free = 10**9
     await asyncio.wait_for(waiter, 1)
+    disk_space.resume()
     assert not disk_space.is_waiting
 
 

@@ -1,0 +1,72 @@
+"""The same history gives the same bytes whatever the process around it looks like."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ledger.reasons import Reason
+from tests.determinism import run
+
+ROOT = Path(__file__).parent.parent
+SEED, BLOCKS = 20_260, 250
+
+ENVIRONMENTS = [
+    {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
+    {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8"},
+    {"PYTHONHASHSEED": "4242", "TZ": "America/St_Johns", "LC_ALL": "tr_TR.UTF-8", "PYTHONUTF8": "1"},
+    {"PYTHONHASHSEED": "random", "TZ": "Pacific/Apia", "LANG": "de_DE.ISO-8859-1", "PYTHONDEVMODE": "1"},
+]
+
+
+@cache
+def run_child(index: int) -> list[str]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ENVIRONMENTS[index]}
+    command = [sys.executable, "-m", "tests.determinism", str(SEED), str(BLOCKS)]
+    ended = subprocess.run(
+        command,
+        env=environment,
+        cwd=ROOT if index % 2 else "/",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize("index", range(1, len(ENVIRONMENTS)))
+def test_the_same_history_gives_the_same_bytes(index):
+    first, other = run_child(0), run_child(index)
+    assert len(first) == BLOCKS
+    for expected, got in zip(first, other, strict=True):
+        assert got == expected, "the first block that differs"
+
+
+def test_the_history_holds_every_outcome():
+    """Or the comparison above would compare little."""
+    text = "\n".join(run_child(0))
+    for status in ("SUCCEEDED", "FAILED", "SKIPPED"):
+        assert text.count(f"{status}:") > 50, status
+    for reason in (
+        Reason.SEQUENCE_TOO_LOW,
+        Reason.SEQUENCE_TOO_HIGH,
+        Reason.SENDER_NOT_ALLOWED,
+        Reason.FEE_TOO_LOW,
+        Reason.INSUFFICIENT_FUNDS,
+        Reason.UNKNOWN_MODULE,
+        Reason.UNKNOWN_CALL,
+        Reason.BAD_ARGUMENTS,
+        Reason.INSUFFICIENT_BALANCE,
+        Reason.AMOUNT_ZERO,
+        Reason.BAD_POLICY,
+    ):
+        assert f":{reason.value}" in text, reason.name
+
+
+def test_another_history_gives_other_bytes():
+    assert run(SEED + 1, 3) != run(SEED, 3) == run_child(0)[:3]
