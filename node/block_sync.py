@@ -11,9 +11,10 @@ from consensus.certificate import (
     check_certificate,
     check_header_link,
 )
+from consensus.messages import compute_evidence_root
 from consensus.sync_rules import SyncPlanner
 from identity.signing import SigningDomain
-from ledger.block import Block, CertifiedBlock, CommitCertificate
+from ledger.block import Block, CertifiedBlock, CommitCertificate, compute_transactions_root
 from ledger.chain import Chain
 from ledger.codec import DecodeError, decode
 from ledger.primitives import Height, NodeKey, TimeMs
@@ -190,6 +191,10 @@ class BlockSync:
             check_certificate(certificate, block.header, committee, self._domain)
         except (InvalidHeaderError, InvalidCertificateError) as error:
             raise _BadBlockError(str(error)) from None
+        if compute_transactions_root([each.envelope_hash for each in transactions]) != block.header.transactions_root:
+            raise _BadBlockError("holds other transactions than its header names")
+        if compute_evidence_root(block.evidence) != block.header.evidence_root:
+            raise _BadBlockError("holds other evidence than its header names")
         if not all(await self._intake.verify_many(transactions)):
             raise _BadBlockError("holds a transaction with a bad signature")
         return CertifiedBlock(block, certificate), AssembledBlock(block, transactions)
