@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,16 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.transfers import BenchAccount
-from genesis.build import compute_genesis_hash
-from genesis.document import format_genesis
-from genesis.presets import build_preset
-from identity.address import NetworkKind, compute_key_address, format_address
-from identity.signing import SigningDomain, compute_signing_domain
-from node.config import NodeConfig, format_config
-from node.devnet import build_super_node
+from identity.address import NetworkKind, format_address
+from identity.signing import SigningDomain
 from node.home import Home
-from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
-from node.safety_file import initialise_safety_directory
+from tests.network.homes import prepare_network
 
 CHAIN_ID = "carlive-bench"
 FUNDED_GRAINS = 10**13
@@ -97,38 +90,17 @@ class BenchNetwork:
             return subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=dict(os.environ))
 
     def _prepare(self) -> list[Home]:
-        root = Path(self._directory.name)
-        ports = _find_free_ports(3 * self._super_nodes)
-        homes, entries = [], []
-        for index in range(self._super_nodes):
-            home = Home(root / f"node-{index}")
-            home.directory.mkdir()
-            operator, consensus, transport = (generate_key() for _ in range(3))
-            create_key_file(home.keys / CONSENSUS_KEY_FILE, consensus)
-            create_key_file(home.keys / NODE_KEY_FILE, transport)
-            initialise_safety_directory(home.safety)
-            address = f"127.0.0.1:{ports[3 * index]}"
-            operator_address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
-            entries.append(build_super_node(f"node-{index}", operator_address, consensus, transport, [address]))
-            homes.append(home)
-        funded = {format_address(each.address, NetworkKind.DEVNET): FUNDED_GRAINS for each in self._accounts}
-        document = build_preset(NetworkKind.DEVNET, CHAIN_ID, time.time_ns() // 1_000_000, entries, funded)
-        self.domain = compute_signing_domain(CHAIN_ID, compute_genesis_hash(document))
-        for index, home in enumerate(homes):
-            p2p_port, rpc_port, ops_port = ports[3 * index : 3 * index + 3]
-            config = NodeConfig(
-                node_name=f"node-{index}",
-                node_log_style="json",
-                p2p_host="127.0.0.1",
-                p2p_port=p2p_port,
-                rpc_port=rpc_port,
-                ops_port=ops_port,
-            )
-            home.genesis_file.write_bytes(format_genesis(document))
-            home.config_file.write_text(format_config(config))
-            self.rpc_ports.append(rpc_port)
-            self.ops_ports.append(ops_port)
-        return homes
+        addresses = [format_address(each.address, NetworkKind.DEVNET) for each in self._accounts]
+        prepared = prepare_network(
+            Path(self._directory.name),
+            self._super_nodes,
+            chain_id=CHAIN_ID,
+            funded_grains=dict.fromkeys(addresses, FUNDED_GRAINS),
+        )
+        self.domain = prepared.domain
+        self.rpc_ports = [node.config.rpc_port for node in prepared.nodes]
+        self.ops_ports = [node.config.ops_port for node in prepared.nodes]
+        return [node.home for node in prepared.nodes]
 
     def _wait_until_ready(self) -> None:
         deadline_s = time.monotonic() + START_SECONDS_MAX
@@ -152,11 +124,3 @@ class BenchNetwork:
     def get_heights(self) -> list[int]:
         """The head of every node."""
         return [RpcConnection(port).call("chain_head")["height"] for port in self.rpc_ports]
-
-
-def _find_free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

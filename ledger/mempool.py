@@ -179,6 +179,16 @@ class Mempool:
         return iter([entry.transaction for entry in self._by_id.values()])
 
     @property
+    def has_ready(self) -> bool:
+        """Whether a block could take anything now: what waits behind a gap is no work."""
+        self._take_back_offered()
+        while self._ready:
+            if self._ready[0] & ARRIVAL_MAX in self._by_arrival:
+                return True
+            heappop(self._ready)
+        return False
+
+    @property
     def total_bytes(self) -> int:
         """Of all that wait."""
         return self._total_bytes

@@ -35,30 +35,37 @@ def value_store_key(state_key: bytes) -> bytes:
 
 
 def block_store_key(height: int) -> bytes:
+    """The block of a height."""
     return b"B" + height.to_bytes(_HEIGHT_BYTES, "big")
 
 
 def certificate_store_key(height: int) -> bytes:
+    """The certificate of a height."""
     return b"C" + height.to_bytes(_HEIGHT_BYTES, "big")
 
 
 def receipts_store_key(height: int) -> bytes:
+    """The receipts of a height."""
     return b"R" + height.to_bytes(_HEIGHT_BYTES, "big")
 
 
 def block_hash_store_key(block_hash: BlockHash) -> bytes:
+    """The height of a block."""
     return b"H" + block_hash
 
 
 def committee_store_key(committee_hash: RootHash) -> bytes:
+    """A committee by the hash in headers."""
     return b"K" + committee_hash
 
 
 def transaction_store_key(transaction_id: TransactionId) -> bytes:
+    """Where a final transaction is."""
     return b"t" + transaction_id
 
 
 def address_history_prefix(address: Address) -> bytes:
+    """All history entries of an account."""
     return ADDRESS_HISTORY + address
 
 

@@ -66,6 +66,7 @@ class TransactionBody:
 
     @property
     def is_unordered(self) -> bool:
+        """Whether it is remembered until it expires, instead of using up a sequence."""
         return type(self.ordering) is bytes
 
 

@@ -11,6 +11,7 @@ from consensus.certificate import (
     check_certificate,
     check_header_link,
 )
+from consensus.committee import fault_limit
 from consensus.messages import compute_evidence_root
 from consensus.sync_rules import SyncPlanner
 from identity.signing import SigningDomain
@@ -122,7 +123,17 @@ class BlockSync:
 
     @property
     def target_height(self) -> int:
-        """The highest head that a peer claims, or our own."""
+        """How far the chain is, as far as peers can be believed: as many as may lie are not enough to say more."""
+        committee = self._chain.get_committee(self._chain.head.header.next_committee_hash)
+        assert committee is not None, "the next committee is stored"
+        claims = sorted(self._heads.values(), reverse=True)
+        liars_max = fault_limit(len(committee.members))
+        believed = claims[min(liars_max, len(claims) - 1)] if claims else 0
+        return max(min(believed, self._claimed_height), self._chain.head.header.height)
+
+    @property
+    def _claimed_height(self) -> int:
+        """The highest head that a peer claims which has not failed us; enough to ask it."""
         return self._planner.get_target(self._now_ms())
 
     # The work
@@ -148,7 +159,7 @@ class BlockSync:
 
     def _is_due(self) -> bool:
         """Two blocks behind, or one for longer than consensus takes to bring it."""
-        behind = self.target_height - self._chain.head.header.height
+        behind = self._claimed_height - self._chain.head.header.height
         if behind <= 0:
             self._behind_since_s = None
             return False

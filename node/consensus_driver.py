@@ -410,7 +410,7 @@ class ConsensusDriver:
 
     def has_work(self) -> bool:
         """Whether something should go into a block: waiting transactions, or a state that no header states yet."""
-        return len(self._mempool) > 0 or not self._chain.head.is_sealed
+        return self._mempool.has_ready or not self._chain.head.is_sealed
 
     def _get_interval_s(self) -> float:
         return self._get_rules().parameters.block_interval_ms / 1000

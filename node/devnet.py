@@ -72,30 +72,37 @@ class DevnetNode:
 
     @property
     def name(self) -> str:
+        """As it stands in logs and in its home's path."""
         return f"{_NODE_PREFIX}{self.index}"
 
     @property
     def p2p_port(self) -> int:
+        """Where peers connect."""
         return self.port + 1
 
     @property
     def ops_port(self) -> int:
+        """Where the operators' endpoints are."""
         return self.port + 2
 
     @property
     def log_file(self) -> Path:
+        """Everything it logs."""
         return self.home.directory / "node.log"
 
     @property
     def rpc_url(self) -> str:
+        """Base of the JSON-RPC URL."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def websocket_url(self) -> str:
+        """Where subscriptions connect."""
         return f"ws://{HOST}:{self.port}/ws"
 
     @property
     def ops_url(self) -> str:
+        """Base of the operators' endpoints."""
         return f"http://{HOST}:{self.ops_port}"
 
     def list_ports(self) -> list[PortUse]:
@@ -118,6 +125,7 @@ class Devnet:
 
     @property
     def snapshots(self) -> Path:
+        """One directory a snapshot."""
         return self.directory / _SNAPSHOTS
 
     @property
@@ -127,6 +135,7 @@ class Devnet:
 
     @property
     def control_socket(self) -> Path:
+        """Where nodes and the supervisor meet."""
         return self.directory / "control.sock"
 
 

@@ -12,10 +12,12 @@ class Home:
 
     @property
     def config_file(self) -> Path:
+        """The node's settings."""
         return self.directory / "config.toml"
 
     @property
     def genesis_file(self) -> Path:
+        """The network's genesis document."""
         return self.directory / "genesis.json"
 
     @property

@@ -28,7 +28,7 @@ from identity.signing import compute_signing_domain
 from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import HASH_BYTES, EnvelopeHash, Height, NodeKey, Signature
+from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
 from ledger.receipt import Status as ReceiptStatus
 from ledger.transaction import Transaction
 from node.backend import NodeBackend, NodeParts
@@ -378,7 +378,7 @@ class Node:
 
     async def _repeat_gossip(self) -> None:
         """What has waited for long may be known here alone: no peer was there, or no room, when it was sent."""
-        seen: set[EnvelopeHash] = set()
+        seen = {transaction.envelope_hash for transaction in self._mempool}  # from before the restart
         while True:
             await asyncio.sleep(GOSSIP_REPEAT_S)
             oldest = list(islice(self._mempool, GOSSIP_REPEAT_TRANSACTIONS_MAX))

@@ -31,12 +31,11 @@ def run_child(index: int) -> list[str]:
         env=environment,
         cwd=ROOT if index % 2 else "/",
         capture_output=True,
-        text=True,
         timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    return ended.stdout.decode().splitlines()
 
 
 @pytest.mark.parametrize("index", range(1, len(ENVIRONMENTS)))

@@ -201,10 +201,10 @@ def test_a_view_proves_presence_and_absence_against_its_own_root():
     small.add_block([pay(1).sign()])
     value = view.get(account_key(B))
     absent = account_key(address_of(make_key("nobody")))
-    assert check_state_proof(view.prove(account_key(B)), root) == value
-    assert check_state_proof(view.prove(absent), root) is None
+    assert check_state_proof(view.prove(account_key(B)), account_key(B), root) == value
+    assert check_state_proof(view.prove(absent), absent, root) is None
     with pytest.raises(InvalidProof):
-        check_state_proof(view.prove(account_key(B)), small.chain.head.state_root)
+        check_state_proof(view.prove(account_key(B)), account_key(B), small.chain.head.state_root)
     view.close()
 
 

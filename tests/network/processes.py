@@ -1,47 +1,34 @@
-"""Networks of real node processes on loopback: homes, genesis and ports as an operator would make them."""
+"""Networks of real node processes on loopback."""
 
 import asyncio
-import errno
 import json
 import os
-import random
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-from genesis.build import compute_genesis_hash
-from genesis.document import GenesisNode, GenesisParameters, format_genesis
-from genesis.presets import build_preset, get_parameters_preset
-from identity.address import NetworkKind, compute_key_address, format_address
+from identity.address import NetworkKind, format_address
 from identity.keys import PrivateKey
-from identity.signing import SigningDomain, compute_signing_domain
-from ledger.primitives import BlockHash
-from node.config import NodeConfig, format_config
-from node.devnet import build_super_node
+from node.config import NodeConfig
 from node.home import Home
-from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
-from node.safety_file import initialise_safety_directory
-from p2p.certificate import build_certificate, compact_certificate
-from tests.builders import make_key
+from tests.builders import address_of, make_key
+from tests.network.homes import HOST, NodeHome, PeerPort, prepare_network
 
 CHAIN_ID = "carlive-test"
-HOST = "127.0.0.1"
 ACCOUNTS = 16
 FUNDED_GRAINS = 10**12
-PORTS = range(12_000, 32_000)  # below those that the system gives to outgoing connections: a restart needs its own again
 PATIENCE_S = 40.0
 LOG_LINES_SHOWN = 15
 QUICK: Mapping[str, int] = {
@@ -52,6 +39,8 @@ QUICK: Mapping[str, int] = {
     "vote_timeout_step_ms": 150,
 }
 """Shorter than a devnet's, so that a test sees many blocks and rounds."""
+SETTINGS: Mapping[str, Any] = {"verify_processes": 0, "storage_free_bytes_min": 2**20}
+"""Many nodes share a small machine."""
 
 
 class CallFailedError(Exception):
@@ -66,14 +55,27 @@ class CallFailedError(Exception):
 class NodeProcess:
     """One node: its home, and the process while there is one."""
 
-    name: str
-    home: Home
-    config: NodeConfig
-    node_secret: bytes
+    place: NodeHome
     process: "subprocess.Popen[bytes] | None" = None
     log: list[str] = field(default_factory=list)
     """Every line that any of its processes wrote."""
     _reader: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    @property
+    def home(self) -> Home:
+        return self.place.home
+
+    @property
+    def config(self) -> NodeConfig:
+        return self.place.config
+
+    @property
+    def node_secret(self) -> bytes:
+        return self.place.node_secret
 
     def start(self, environment: Mapping[str, str] | None = None, *flags: str) -> None:
         """Start the process; what it says goes through a pipe, which no full disk stops."""
@@ -147,17 +149,26 @@ class ProcessNetwork:
         parameters: Mapping[str, int] = QUICK,
         settings: Mapping[str, Any] | None = None,
         strangers: Sequence[PrivateKey] = (),
-        peer_port: Callable[[int, int, int], int] | None = None,
+        peer_port: PeerPort | None = None,
     ) -> None:
-        """`strangers`: node keys registered as observers that a test drives itself.
-
-        `peer_port(dialer, listener, port)` says where one node finds another, to put something between them.
-        """
-        self.directory = directory
-        self.nodes: list[NodeProcess] = []
+        """Prepare the homes; `strangers` are node keys registered as observers that a test drives itself."""
         self.accounts = [make_key(f"account {index}") for index in range(ACCOUNTS)]
+        addresses = [format_address(address_of(key), NetworkKind.DEVNET) for key in self.accounts]
+        prepared = prepare_network(
+            directory,
+            super_nodes,
+            observers,
+            chain_id=CHAIN_ID,
+            funded_grains=dict.fromkeys(addresses, FUNDED_GRAINS),
+            parameters=parameters,
+            settings={**SETTINGS, **(settings or {})},
+            strangers=strangers,
+            peer_port=peer_port,
+        )
+        self.nodes = [NodeProcess(place) for place in prepared.nodes]
+        self.genesis_hash = prepared.genesis_hash
+        self.domain = prepared.domain
         self._session: aiohttp.ClientSession | None = None
-        self._prepare(super_nodes, observers, parameters, dict(settings or {}), strangers, peer_port)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
@@ -281,78 +292,6 @@ class ProcessNetwork:
         async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=5)) as response:
             return response.status, await response.text()
 
-    # Preparation
-
-    def _prepare(
-        self,
-        super_nodes: int,
-        observers: int,
-        parameters: Mapping[str, int],
-        settings: dict[str, Any],
-        strangers: Sequence[PrivateKey],
-        peer_port: Callable[[int, int, int], int] | None,
-    ) -> None:
-        count = super_nodes + observers
-        ports = find_free_ports(3 * count)
-        entries = [self._prepare_home(index, is_super=index < super_nodes) for index in range(count)]
-        entries += [build_observer(f"stranger-{index}", key) for index, key in enumerate(strangers)]
-        funded = {
-            format_address(compute_key_address(key.public_key), NetworkKind.DEVNET): FUNDED_GRAINS
-            for key in self.accounts
-        }
-        document = build_preset(NetworkKind.DEVNET, CHAIN_ID, time.time_ns() // 1_000_000, entries, funded)
-        preset = get_parameters_preset(NetworkKind.DEVNET, super_nodes)
-        chosen = GenesisParameters(**{**preset.model_dump(), **parameters})
-        document = document.model_copy(update={"parameters": chosen})
-        self.genesis_hash: BlockHash = compute_genesis_hash(document)
-        self.domain: SigningDomain = compute_signing_domain(CHAIN_ID, self.genesis_hash)
-        for index, node in enumerate(self.nodes):
-            peers = []
-            for other in range(count):
-                if other != index:
-                    port = ports[3 * other]
-                    place = port if peer_port is None else peer_port(index, other, port)
-                    peers.append(f"{entries[other].node_key.removeprefix('0x')}@{HOST}:{place}")
-            node.config = replace(
-                node.config,
-                p2p_port=ports[3 * index],
-                rpc_port=ports[3 * index + 1],
-                ops_port=ports[3 * index + 2],
-                p2p_peers=tuple(peers),
-                **settings,
-            )
-            node.home.genesis_file.write_bytes(format_genesis(document))
-            node.home.config_file.write_text(format_config(node.config))
-
-    def _prepare_home(self, index: int, *, is_super: bool) -> GenesisNode:
-        name = f"node-{index}"
-        home = Home(self.directory / name)
-        home.directory.mkdir(parents=True, exist_ok=True)
-        operator, consensus, transport = (generate_key() for _ in range(3))
-        create_key_file(home.keys / NODE_KEY_FILE, transport)
-        config = NodeConfig(
-            node_name=name, node_log_style="json", p2p_host=HOST, verify_processes=0, storage_free_bytes_min=2**20
-        )
-        self.nodes.append(NodeProcess(name, home, config, transport.secret))
-        if not is_super:
-            return build_observer(name, transport)
-        create_key_file(home.keys / CONSENSUS_KEY_FILE, consensus)
-        initialise_safety_directory(home.safety)
-        address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
-        return build_super_node(name, address, consensus, transport, [])
-
-
-def build_observer(name: str, key: PrivateKey) -> GenesisNode:
-    """An observer's entry in genesis."""
-    node_key, signature = compact_certificate(build_certificate(key.secret))
-    return GenesisNode(
-        name=name,
-        role="observer",
-        operator=format_address(compute_key_address(key.public_key), NetworkKind.DEVNET),
-        node_key="0x" + node_key.hex(),
-        node_certificate_signature="0x" + signature.hex(),
-    )
-
 
 @asynccontextmanager
 async def running_network(directory: Path, *counts: int, **options: Any) -> AsyncIterator[ProcessNetwork]:
@@ -381,23 +320,6 @@ async def eventually(
             pass
         assert time.monotonic() < deadline_s, f"waited {timeout_s} s in vain for {what}"
         await asyncio.sleep(pause_s)
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    found: list[int] = []
-    for port in random.sample(PORTS, 50 * count):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
 
 
 def read_log_entries(node: NodeProcess, event: str) -> list[dict[str, Any]]:

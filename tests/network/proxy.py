@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from tests.network.processes import HOST
+from tests.network.homes import HOST
 
 _CHUNK_BYTES = 64 * 1024
 _CHUNKS_UNDER_WAY_MAX = 256

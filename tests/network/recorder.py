@@ -18,7 +18,8 @@ from p2p.hello import HelloFacts
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from p2p.settings import NetworkSettings
-from tests.network.processes import CHAIN_ID, HOST, ProcessNetwork
+from tests.network.homes import HOST
+from tests.network.processes import CHAIN_ID, ProcessNetwork
 from tests.p2p.nodes import SilentLogger
 from vm.native.network import NodeRole
 

@@ -111,7 +111,7 @@ async def test_a_second_process_on_the_same_home_is_refused(tmp_path: Path) -> N
         network.start()
         await network.wait_until_ready(0)
         for first in network.nodes:
-            second = NodeProcess(first.name, first.home, first.config, first.node_secret)
+            second = NodeProcess(first.place)
             second.start(None, "--p2p-port", "0", "--rpc-port", "0", "--ops-port", "0")
             assert await second.wait_for_exit() == WRONG_USE
             assert second.has_logged("in use by another process"), second.log
@@ -136,6 +136,11 @@ async def test_a_damaged_or_lost_safety_state_is_refused(tmp_path: Path) -> None
         await _expect_refusal(node, "safety", "docs/keys.md")
         state.unlink()
         await _expect_refusal(node, "safety", "docs/keys.md")
+        aside = node.home.directory / "safety.aside"
+        node.home.safety.rename(aside)
+        await _expect_refusal(node, "safety", "docs/keys.md")
+        assert not node.home.safety.exists(), "a start makes no new one"
+        aside.rename(node.home.safety)
         state.write_bytes(content)
         height = await _restart(network)
         async with TransferLoad(network) as more:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -36,8 +36,9 @@ from p2p.frames import encode_message as encode_frames
 from p2p.hello import ControlKind, HelloFacts, SessionCertificates, build_hello, encode_hello
 from p2p.tls import build_contexts
 from tests.builders import Draft, address_of, make_key, transfer
+from tests.network.homes import HOST
 from tests.network.load import TransferLoad, check_books
-from tests.network.processes import CHAIN_ID, HOST, QUICK, CallFailedError, ProcessNetwork, running_network
+from tests.network.processes import CHAIN_ID, QUICK, CallFailedError, ProcessNetwork, running_network
 from vm.native.network import NodeRole
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
@@ -85,20 +86,16 @@ class RawPeer:
         """What comes before the node closes the connection, which it does soon."""
         received = b""
         async with asyncio.timeout(PATIENCE_S):
-            try:
+            with suppress(ssl.SSLError, ConnectionError):
                 while data := await self._reader.read(65_536):
                     received += data
-            except (ssl.SSLError, ConnectionError):
-                pass
         return received
 
     async def close(self) -> None:
         """End it from this side."""
         self._writer.transport.abort()
-        try:
+        with suppress(ssl.SSLError, ConnectionError):
             await self._writer.wait_closed()
-        except (ssl.SSLError, ConnectionError):
-            pass
 
 
 @asynccontextmanager
@@ -198,9 +195,7 @@ def _forge_messages(height: Height, previous_hash: BlockHash) -> list[Message]:
     signature = Signature(bytes(64))
     proposal = Proposal(header, Round(0), NO_VALID_ROUND, names, (), signature)
     proposals = [replace(proposal, header=replace(header, time_ms=TimeMs(1 + index))) for index in range(ATTEMPTS // 2)]
-    votes = [
-        Vote(VoteKind.PRECOMMIT, height, Round(0), header.hash, index % 4, signature) for index in range(ATTEMPTS)
-    ]
+    votes = [Vote(VoteKind.PRECOMMIT, height, Round(0), header.hash, index % 4, signature) for index in range(ATTEMPTS)]
     return [*proposals, *votes]
 
 
@@ -213,7 +208,10 @@ async def _check_foreign_transactions(network: ProcessNetwork, key: PrivateKey) 
         return Draft(sender, [transfer(address_of(recipient), 1)], sequence, **fields).sign().raw
 
     other_domain = compute_signing_domain(CHAIN_ID, BlockHash(bytes(32)))
-    for raw, reason in ((sign(0, chain_id="another-chain"), "WRONG_CHAIN"), (sign(0, domain=other_domain), "BAD_SIGNATURE")):
+    for raw, reason in (
+        (sign(0, chain_id="another-chain"), "WRONG_CHAIN"),
+        (sign(0, domain=other_domain), "BAD_SIGNATURE"),
+    ):
         with pytest.raises(CallFailedError) as refusal:
             await network.call(0, "tx_send", raw="0x" + raw.hex())
         assert refusal.value.reason == reason

@@ -28,7 +28,9 @@ async def test_different_environments_reach_the_same_state(tmp_path: Path) -> No
             await load.wait_for(200)
         head = await network.wait_until_still()
         await network.check_same_chain()
-        roots = [(await network.call(index, "chain_getBlock", height=head))["header"]["stateRoot"] for index in range(4)]
+        roots = [
+            (await network.call(index, "chain_getBlock", height=head))["header"]["stateRoot"] for index in range(4)
+        ]
         assert len(set(roots)) == 1
         for index in range(4):
             await check_books(network, index, load.acknowledged)

@@ -16,23 +16,23 @@ FINAL_MS_MAX = 200
 
 def _sign(network: ProcessNetwork, sequence: int) -> str:
     sender, recipient = network.accounts[:2]
-    draft = Draft(
-        sender, [transfer(address_of(recipient), 5)], sequence, chain_id=CHAIN_ID, domain=network.domain
-    )
+    draft = Draft(sender, [transfer(address_of(recipient), 5)], sequence, chain_id=CHAIN_ID, domain=network.domain)
     return "0x" + draft.sign().raw.hex()
 
 
 async def test_an_idle_network_makes_no_blocks_and_wakes_at_the_first_transaction(tmp_path: Path) -> None:
     async with running_network(tmp_path) as network:
         rest = await network.wait_until_still()
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.5)
         assert [await network.get_height(index) for index in range(4)] == [rest] * 4
         for sequence in range(2):
-            answer = await network.call(sequence, "tx_send", raw=_sign(network, sequence), wait="final", timeoutMs=5_000)
+            answer = await network.call(
+                sequence, "tx_send", raw=_sign(network, sequence), wait="final", timeoutMs=5_000
+            )
             assert (answer["status"], answer["height"]) == ("final", rest + 1)
             sealed = await network.wait_until_still()
             assert sealed == rest + 2, "one block with the transaction, exactly one to seal its state"
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(1.0)
             assert [await network.get_height(index) for index in range(4)] == [sealed] * 4
             sealing = await network.call(2, "chain_getBlock", height=sealed)
             assert sealing["transactionIds"] == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.builders import make_key
+from tests.network.homes import find_free_ports
 from tests.network.load import TransferLoad, check_books
-from tests.network.processes import ProcessNetwork, find_free_ports, running_network
+from tests.network.processes import ProcessNetwork, running_network
 from tests.network.proxy import LinkProxy, open_proxies
 from tests.network.recorder import recording
 
@@ -44,7 +45,7 @@ async def _check_standstill(network: ProcessNetwork, *indexes: int) -> None:
     """No block comes, after what was under way has settled."""
     await asyncio.sleep(0.7)
     heights = [await network.get_height(index) for index in indexes]
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(2.0)
     assert [await network.get_height(index) for index in indexes] == heights
 
 
@@ -104,7 +105,7 @@ async def test_links_as_slow_as_between_continents(tmp_path: Path) -> None:
         network.start()
         await network.wait_until_ready()
         async with TransferLoad(network) as load:
-            await network.wait_for_height(8)
+            await network.wait_for_height(6)
         await network.wait_until_still()
         await network.check_same_chain()
         await check_books(network, 3, load.acknowledged)
