@@ -73,6 +73,25 @@ def list_ids(transactions: Iterable[Transaction]) -> list[TransactionId]:
     return sorted(transaction.id for transaction in transactions)
 
 
+def test_only_what_a_block_could_take_counts_as_ready() -> None:
+    pool, accounts = Mempool(), Accounts()
+    assert not pool.has_ready
+    pool.add(make(ALICE, 1), accounts)
+    assert not pool.has_ready, "it waits behind a gap"
+    first = make(ALICE, 0)
+    pool.add(first, accounts)
+    assert pool.has_ready
+    chosen = select_all(pool)
+    assert pool.has_ready, "what was offered is not gone yet"
+    accounts.execute(chosen)
+    pool.remove_included(Height(1), chosen, accounts)
+    assert not pool.has_ready
+    pool.add(make(BOB, salt(1), valid_until=3), accounts)
+    assert pool.has_ready
+    pool.remove_included(Height(3), [], accounts)
+    assert not pool.has_ready, "it has expired"
+
+
 def refuse(pool: Mempool, transaction: Transaction, accounts: Accounts) -> Rejected:
     before = list_ids(pool)
     with pytest.raises(Rejected) as caught:

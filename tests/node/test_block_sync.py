@@ -109,6 +109,12 @@ def scene(monkeypatch) -> Scene:
     return Scene(make_source(5))
 
 
+async def test_one_peer_alone_cannot_make_the_node_believe_that_it_is_far_behind(scene):
+    for number, head in enumerate((2**50, 7, 6)):
+        scene.sync.set_peer_status(NodeKey(bytes([number]) * 32), 0, head)
+    assert scene.sync.target_height == 7, "one of four may lie"
+
+
 async def test_it_follows_a_peer_to_its_head(scene):
     scene.sync.set_peer_status(PEER, 0, 5)
     assert (scene.sync.target_height, scene.sync.get_peer_height(PEER)) == (5, 5)
