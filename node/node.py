@@ -29,6 +29,7 @@ from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool, MempoolLimits
 from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.reasons import Reason
 from ledger.receipt import Status as ReceiptStatus
 from ledger.transaction import Transaction
 from node.backend import NodeBackend, NodeParts
@@ -340,7 +341,7 @@ class Node:
         """First of the listeners: mempool, views, index, peers."""
         header = committed.certified.block.header
         skipped = {each.transaction_id for each in committed.receipts if each.status is ReceiptStatus.SKIPPED}
-        self._mempool.remove_included(header.height, committed.transactions, self._intake, skipped)
+        self._mempool.remove_included(header.height, _list_settled(committed), self._intake, skipped)
         self._journal.rewrite_when_long(self._mempool.total_bytes, (transaction.raw for transaction in self._mempool))
         self._views.add_head()
         self._indexer.add_block(header.height, committed.transactions, committed.receipts)
@@ -530,6 +531,15 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_ALLOCATIONS, 20, 50)
+
+
+def _list_settled(committed: CommittedBlock) -> list[Transaction]:
+    """All but those that a proposer put into the block before their turn: they still wait for it."""
+    return [
+        transaction
+        for transaction, receipt in zip(committed.transactions, committed.receipts, strict=True)
+        if receipt.reason != Reason.SEQUENCE_TOO_HIGH
+    ]
 
 
 async def _cancel_when(stop: asyncio.Event, running: list[asyncio.Task[None]]) -> None:

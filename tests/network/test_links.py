@@ -1,6 +1,5 @@
 """Links that are slow, cut, silent and healed, and nodes that stand still: never a fork, always progress afterwards."""
 
-import asyncio
 import signal
 from collections.abc import Iterable, Iterator
 from itertools import permutations
@@ -11,13 +10,15 @@ import pytest
 from tests.builders import make_key
 from tests.network.homes import find_free_ports
 from tests.network.load import TransferLoad, check_books
-from tests.network.processes import ProcessNetwork, running_network
+from tests.network.processes import ProcessNetwork, eventually, running_network
 from tests.network.proxy import LinkProxy, open_proxies
 from tests.network.recorder import recording
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
 
 NODES = (0, 1, 2, 3)
+STANDSTILL_S = 2.0
+"""Longer than two rounds take."""
 HEAL_SECONDS_MAX = 20.0
 """Dialling anew waits longer after each failure."""
 
@@ -42,11 +43,14 @@ class Links:
 
 
 async def _check_standstill(network: ProcessNetwork, *indexes: int) -> None:
-    """No block comes, after what was under way has settled."""
-    await asyncio.sleep(0.7)
-    heights = [await network.get_height(index) for index in indexes]
-    await asyncio.sleep(2.0)
-    assert [await network.get_height(index) for index in indexes] == heights
+    """No block comes any more, once what was under way has settled."""
+    seen: list[int] = []
+
+    async def is_still() -> bool:
+        before, seen[:] = list(seen), [await network.get_height(index) for index in indexes]
+        return seen == before
+
+    await eventually(is_still, "a standstill", timeout_s=8.0, pause_s=STANDSTILL_S)
 
 
 async def _check_progress(network: ProcessNetwork, *indexes: int) -> None:

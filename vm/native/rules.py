@@ -10,7 +10,7 @@ from vm.context import Context
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """A call: its name in transactions, the dataclass of its arguments, what it does and what it costs beyond itself."""
+    """A call: its name in transactions, the dataclass of its arguments, what it does and what it costs."""
 
     name: str
     arguments: type
