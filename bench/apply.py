@@ -20,6 +20,7 @@ from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.chain import Chain
 from ledger.primitives import ConsensusKey, Round, TimeMs
 from ledger.transaction import Transaction, decode_transaction
+from node.collector import calm_collector
 from node.execution import Execution
 from node.leveldb_store import LevelDbStore
 from node.verifier import Verifier
@@ -81,6 +82,7 @@ async def _measure(accounts: int, transfers: int, progress: Progress) -> tuple[f
             for number, recipient in list_pairs(senders, addresses, transfers):
                 raws.append(sign_transfer(senders[number], sequences[number], recipient, 5, "bench", domain))
                 sequences[number] += 1
+            calm_collector()
             async with Verifier(processes=1) as verifier:
                 progress("applying")
                 return await _apply_all(chain, verifier, raws, domain, progress)

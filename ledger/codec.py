@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, call
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -244,7 +244,7 @@ def _read_dataclass(kind: Any) -> Reader:
         if type(plain) is not list or len(plain) != count:
             raise DecodeError(f"{kind.__name__} has {count} fields")
         try:
-            return kind(*[reader(item) for reader, item in zip(readers, plain, strict=True)])
+            return kind(*map(call, readers, plain))  # as many readers as items, see the count above
         except DecodeError as error:
             raise DecodeError(f"{_find_bad_field(kind, names, readers, plain)}: {error}") from None
 

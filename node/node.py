@@ -1,7 +1,6 @@
 """The composition root: opens what is on disk, builds every part, wires them, and runs them in one task group."""
 
 import asyncio
-import gc
 import os
 import random
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from node.backend import NodeBackend, NodeParts
 from node.block_assembly import BlockAssembly
 from node.block_sync import BlockSync
 from node.clock import Clock
+from node.collector import calm_collector
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver, build_height_started
 from node.dev_control import ControlAddress, find_control_address, run_control_client
@@ -70,7 +70,6 @@ from rpc.settings import RpcSettings
 from vm.native.network import NodeRole, get_nodes
 from vm.proposal import get_next_block_rules
 
-COLLECT_AFTER_ALLOCATIONS: Final = 20_000
 OPS_KEEPALIVE_S: Final = 15.0
 STATUS_INTERVAL_S: Final = 5.0
 GOSSIP_REPEAT_S: Final = 5.0
@@ -217,7 +216,7 @@ class Node:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; a part that fails ends them all."""
-        _calm_collector()
+        calm_collector()
         effects = self._recover()
         await self._load_journal()
         async with AsyncExitStack() as stack:
@@ -524,13 +523,6 @@ def _parse_peers(peers: tuple[str, ...]) -> dict[NodeKey, PeerAddress]:
         except ValueError as error:
             raise ConfigurationError(f"p2p_peers: {text!r} is not NODEKEY@host:port ({error})") from None
     return parsed
-
-
-def _calm_collector() -> None:
-    """Reference cycles are rare here, and looking for them among a full mempool doubles the cost of admission."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_ALLOCATIONS, 20, 50)
 
 
 def _list_settled(committed: CommittedBlock) -> list[Transaction]:
