@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from statistics import quantiles
 from typing import Any
 
+import aiohttp
+
 from bench.floor import measure_floor
 from bench.network import CHAIN_ID, BenchNetwork, RpcConnection
 from bench.report import Result
@@ -19,6 +21,7 @@ BATCH = 250
 DEVNET_4_TRANSFERS = 30_000
 DEVNET_1_TRANSFERS = 40_000
 LATENCY_SECONDS = 20.0
+LATENCY_LOAD_RATIO = 0.016  # a tenth of what four nodes do on two cores
 WAIT_SECONDS_MAX = 300.0
 
 
@@ -142,18 +145,18 @@ def _check_balances(network: BenchNetwork, accounts: Sequence[BenchAccount], tra
 
 
 async def run_latency(progress: Progress) -> list[Result]:
-    """Four super nodes at about a tenth of their capacity: from sending to final."""
-    return await asyncio.to_thread(_run_latency, progress)
-
-
-def _run_latency(progress: Progress) -> list[Result]:
+    """Four super nodes at about a tenth of their capacity: from sending to final, arrivals at a steady pace."""
     floor = measure_floor()
-    rate = max(20, int(floor * 0.008))
+    rate = max(20, int(floor * LATENCY_LOAD_RATIO))
     accounts = _make_accounts()
-    with BenchNetwork(4, accounts) as network:
-        interval_ms = RpcConnection(network.rpc_ports[0]).call("chain_params")["params"]["block_interval_ms"]
+    network = await asyncio.to_thread(BenchNetwork(4, accounts).__enter__)
+    try:
+        parameters = await asyncio.to_thread(RpcConnection(network.rpc_ports[0]).call, "chain_params")
+        interval_ms = parameters["params"]["block_interval_ms"]
         progress(f"sending {rate} transfers a second for {LATENCY_SECONDS:.0f} s")
-        latencies_ms = _measure_latencies(network, accounts, rate)
+        latencies_ms = await _measure_latencies(network, accounts, rate)
+    finally:
+        await asyncio.to_thread(network.__exit__, None, None, None)
     cuts = quantiles(latencies_ms, n=100)
     details = {"transfers/s": rate, "interval_ms": interval_ms, "samples": len(latencies_ms)}
     return [
@@ -162,34 +165,29 @@ def _run_latency(progress: Progress) -> list[Result]:
     ]
 
 
-def _measure_latencies(network: BenchNetwork, accounts: Sequence[BenchAccount], rate: int) -> list[float]:
-    workers = 16
+async def _measure_latencies(network: BenchNetwork, accounts: Sequence[BenchAccount], rate: int) -> list[float]:
+    """One request a transfer, sent when its time has come whether earlier ones are final or not."""
     latencies_ms: list[float] = []
-    stop_s = time.monotonic() + LATENCY_SECONDS
+    count = int(rate * LATENCY_SECONDS)
+    raws = []
+    for index in range(count):
+        sender, recipient = accounts[index % len(accounts)], accounts[(index * 7) % len(accounts)]
+        raws.append(sign_transfer(sender, index // len(accounts), recipient.address, 5, CHAIN_ID, network.domain))
 
-    def work(worker: int) -> None:
-        """Each worker sends small batches at its own pace and waits for the first of each to be final."""
-        connection = RpcConnection(network.rpc_ports[worker % len(network.rpc_ports)])
-        own = accounts[worker::workers]
-        sequences = [0] * len(own)
-        turn = 0
-        pause_s = workers / rate
-        while time.monotonic() < stop_s:
-            number = turn % len(own)
-            raw = sign_transfer(
-                own[number], sequences[number], accounts[turn % len(accounts)].address, 5, CHAIN_ID, network.domain
-            )
-            sequences[number] += 1
-            turn += 1
-            started_s = time.perf_counter()
-            connection.call("tx_send", raw="0x" + raw.hex(), wait="final", timeoutMs=30_000)
-            latency_s = time.perf_counter() - started_s
-            latencies_ms.append(latency_s * 1000)
-            time.sleep(max(0.0, pause_s - latency_s))
+    async def send(session: aiohttp.ClientSession, index: int) -> None:
+        port = network.rpc_ports[index % len(accounts) % len(network.rpc_ports)]  # a sender keeps to one node
+        params = {"raw": "0x" + raws[index].hex(), "wait": "final", "timeoutMs": 30_000}
+        body = {"jsonrpc": "2.0", "id": index, "method": "tx_send", "params": params}
+        started_s = time.perf_counter()
+        async with session.post(f"http://127.0.0.1:{port}/rpc", json=body) as response:
+            answer = await response.json()
+        assert answer.get("result", {}).get("status") == "final", answer
+        latencies_ms.append((time.perf_counter() - started_s) * 1000)
 
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
+        start_s = time.perf_counter()
+        for index in range(count):
+            await asyncio.sleep(max(0.0, start_s + index / rate - time.perf_counter()))
+            tasks.create_task(send(session, index))
     return latencies_ms
