@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from hashlib import sha256
 
 import aiohttp
 
@@ -11,7 +12,7 @@ from bench.network import BenchNetwork, RpcConnection
 from bench.report import Result
 from bench.throughput import build_batches, send_all, wait_until_final
 from bench.transfers import BenchAccount
-from identity.address import NetworkKind, format_address
+from identity.address import ADDRESS_BYTES, Address, NetworkKind, format_address
 
 Progress = Callable[[str], None]
 READ_CONNECTIONS = 50
@@ -90,7 +91,7 @@ def _read_cpu_seconds(pid: int) -> float:
 
 
 async def run_memory(progress: Progress) -> list[Result]:
-    """Resident memory of a node after 10^6 transfers."""
+    """Resident memory of a node after 10^6 transfers, most of them to accounts that are new."""
     return await asyncio.to_thread(_run_memory, progress)
 
 
@@ -101,7 +102,11 @@ def _run_memory(progress: Progress) -> list[Result]:
     with BenchNetwork(1, accounts) as network:
         for done in range(0, MEMORY_TRANSFERS, MEMORY_BATCH_TRANSFERS):
             progress(f"{done:,} of {MEMORY_TRANSFERS:,} transfers")
-            send_all(network, build_batches(network, accounts, MEMORY_BATCH_TRANSFERS, sequences))
+            recipients = [
+                Address(sha256(b"recipient %d" % index).digest()[:ADDRESS_BYTES])
+                for index in range(done, done + MEMORY_BATCH_TRANSFERS)
+            ]
+            send_all(network, build_batches(network, accounts, MEMORY_BATCH_TRANSFERS, sequences, recipients))
             wait_until_final(network, done + MEMORY_BATCH_TRANSFERS, lambda text: None)
         status = RpcConnection(network.rpc_ports[0]).call("node_status")
         resident_mib = _read_resident_mib(network.processes[0].pid)

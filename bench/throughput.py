@@ -14,6 +14,7 @@ from bench.floor import measure_floor
 from bench.network import CHAIN_ID, BenchNetwork, RpcConnection
 from bench.report import Result
 from bench.transfers import BenchAccount, list_pairs, sign_transfer
+from identity.address import Address, NetworkKind, format_address
 
 Progress = Callable[[str], None]
 SENDERS = 500
@@ -60,10 +61,14 @@ def _run_devnet(name: str, super_nodes: int, transfers: int, minimum: float, pro
 
 
 def build_batches(
-    network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int, sequences: list[int]
+    network: BenchNetwork,
+    accounts: Sequence[BenchAccount],
+    transfers: int,
+    sequences: list[int],
+    recipients: Sequence[Address] | None = None,
 ) -> list[bytes]:
-    """Encoded JSON-RPC batches; counts the sequences on."""
-    addresses = [account.address for account in accounts]
+    """Encoded JSON-RPC batches, by default among the accounts; counts the sequences on."""
+    addresses = recipients or [account.address for account in accounts]
     calls: list[dict[str, Any]] = []
     bodies = []
     for number, recipient in list_pairs(accounts, addresses, transfers):
@@ -135,8 +140,6 @@ def _read_metric(port: int, name: str) -> float:
 
 def _check_balances(network: BenchNetwork, accounts: Sequence[BenchAccount], transfers: int) -> None:
     """All sequences together must count the transfers."""
-    from identity.address import NetworkKind, format_address
-
     connection = RpcConnection(network.rpc_ports[-1])
     total = 0
     for account in accounts:
