@@ -25,8 +25,8 @@ test: .venv/ready ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/ready ## lint, strict types and the order of the layers
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check --no-cache .
+	@$(BIN)/ruff format --check --no-cache .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 

@@ -3,14 +3,13 @@
 from dataclasses import fields
 from typing import Final
 
-from ledger.memory_store import MemoryStore
-
 from genesis.document import GenesisDocument, GenesisError
 from identity.address import NetworkKind, compute_module_address, parse_address
 from ledger.block import HEADER_VERSION, Header
 from ledger.chain import initialise_store
 from ledger.codec import DecodeError, encode, from_plain
 from ledger.committee import Committee, Member
+from ledger.memory_store import MemoryStore
 from ledger.primitives import (
     EMPTY_ROOT,
     HASH_BYTES,
