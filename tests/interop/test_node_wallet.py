@@ -19,6 +19,7 @@ from genesis.presets import list_development_accounts
 from identity.address import NetworkKind, format_address
 from identity.keys import KeyType, PrivateKey
 from tests.builders import address_of, make_key
+from tests.ports import WALLET_PORTS
 from tests.vectors.generate import DIRECTORY, VECTORS
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("interop")]
@@ -105,8 +106,7 @@ def is_port_free(port: int) -> bool:
 
 def find_port_range() -> int:
     """The first of so many free ports in a row."""
-    start = 21_000 + os.getpid() % 500 * DEVNET_PORTS
-    for first in range(start, start + 10 * DEVNET_PORTS, DEVNET_PORTS):
+    for first in WALLET_PORTS[::DEVNET_PORTS][:-1]:
         if all(is_port_free(port) for port in range(first, first + DEVNET_PORTS)):
             return first
     pytest.fail("no free range of ports for a devnet")

@@ -22,9 +22,9 @@ from node.home import Home
 from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
 from node.safety_file import initialise_safety_directory
 from p2p.certificate import build_certificate, compact_certificate
+from tests.ports import NETWORK_PORTS
 
 HOST = "127.0.0.1"
-PORTS = range(12_000, 32_000)  # below those of outgoing connections: a node that restarts needs its own again
 PORTS_PER_NODE = 3
 
 PeerPort = Callable[[int, int, int], int]
@@ -114,7 +114,7 @@ def build_observer(name: str, key: PrivateKey) -> GenesisNode:
 def find_free_ports(count: int) -> list[int]:
     """Ports that nobody listens on."""
     found: list[int] = []
-    for port in random.sample(PORTS, min(50 * count, len(PORTS))):
+    for port in random.sample(NETWORK_PORTS, min(50 * count, len(NETWORK_PORTS))):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
                 probe.bind((HOST, port))

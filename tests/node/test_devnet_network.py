@@ -20,6 +20,7 @@ import pytest
 
 from genesis.presets import list_development_accounts
 from node.cli.failures import ExitCode
+from tests.ports import DEVNET_PORTS
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("devnet")]
 
@@ -120,6 +121,7 @@ class RunningDevnet:
             self.errors.append(line)
 
 
+PORTS_PER_DEVNET = 100
 Start = Callable[..., RunningDevnet]
 
 
@@ -136,8 +138,10 @@ def start() -> Iterator[Start]:
 
 
 def find_ports(nodes: int) -> int:
-    """A first port with room for so many nodes, below those the system hands out by itself."""
-    for first in range(20_000 + os.getpid() % 1_000 * 10, 32_000, 100):
+    """A first port with room for so many nodes."""
+    span = PORTS_PER_DEVNET * os.getpid() % len(DEVNET_PORTS)
+    firsts = [*DEVNET_PORTS[span::PORTS_PER_DEVNET], *DEVNET_PORTS[:span:PORTS_PER_DEVNET]]
+    for first in firsts[:-1]:
         if all(_is_free(first + 10 * node + offset) for node in range(nodes) for offset in range(3)):
             return first
     raise AssertionError("no free ports")
