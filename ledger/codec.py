@@ -40,7 +40,7 @@ def unpack(encoded: bytes) -> Any:
         raise DecodeError(f"not MessagePack ({type(error).__name__})") from None
     try:
         canonical = pack(value)
-    except Exception:
+    except Exception:  # as many kinds again, and the same meaning
         raise DecodeError("holds a value that has no accepted form") from None
     if canonical != encoded:
         raise DecodeError("not the shortest form")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from aiohttp import web
-
 from consensus.committee import quorum
 from consensus.core import Core
 from consensus.effects import Effect
@@ -51,7 +49,7 @@ from node.logs import get_logger
 from node.mempool_journal import MempoolJournal
 from node.messages import Status
 from node.metrics import NodeMetrics
-from node.ops import build_ops_application
+from node.ops import OpsServer
 from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
 from node.safety_file import SafetyFile, SafetyFileError
@@ -70,7 +68,6 @@ from rpc.settings import RpcSettings
 from vm.native.network import NodeRole, get_nodes
 from vm.proposal import get_next_block_rules
 
-OPS_KEEPALIVE_S: Final = 15.0
 STATUS_INTERVAL_S: Final = 5.0
 GOSSIP_REPEAT_S: Final = 5.0
 GOSSIP_REPEAT_TRANSACTIONS_MAX: Final = 2_000  # the oldest; what peers know already costs them a hash each
@@ -275,18 +272,12 @@ class Node:
             batch_calls_max=config.rpc_batch_calls_max,
         )
         server = RpcServer(self._backend, settings)
-        runner = web.AppRunner(
-            build_ops_application(self._metrics),
-            access_log=None,
-            keepalive_timeout=OPS_KEEPALIVE_S,
-            shutdown_timeout=1.0,
-        )
+        operations = OpsServer(self._metrics, config.ops_host, config.ops_port)
         try:
             await server.start()
             stack.push_async_callback(server.stop)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, config.ops_host, config.ops_port).start()
+            await operations.start()
+            stack.push_async_callback(operations.stop)
             await self._network.listen()
         except OSError as error:
             raise ConfigurationError(f"a port cannot be opened ({error}): stop what uses it, or change it") from None

@@ -1,10 +1,13 @@
 """The operators' port: four endpoints, and metrics that Prometheus can read."""
 
+import asyncio
+from dataclasses import replace
+
+import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from node.ops import Measure, build_ops_application
+from node.ops import Measure, OpsServer
 
 
 class Source:
@@ -28,8 +31,13 @@ def source() -> Source:
 
 @pytest.fixture
 async def client(source):
-    async with TestClient(TestServer(build_ops_application(source))) as client:
-        yield client
+    server = OpsServer(source, "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
+            yield session
+    finally:
+        await server.stop()
 
 
 async def test_livez_says_that_the_process_answers(client, source):
@@ -88,3 +96,20 @@ async def test_metrics_are_read_anew_each_time(client, source):
 )
 async def test_nothing_else_is_served(client, method, path, status):
     assert (await client.request(method, path)).status == status
+
+
+async def test_a_client_that_never_finishes_its_request_is_let_go(source, monkeypatch):
+    """aiohttp by itself has no timer before the first whole request."""
+    server = OpsServer(source, "127.0.0.1", 0)
+    monkeypatch.setattr(server, "_settings", replace(server._settings, request_seconds_max=0.2))
+    await server.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: loc")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await server.stop()
