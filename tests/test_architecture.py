@@ -245,7 +245,8 @@ def test_every_dependency_is_explained_and_pinned():
     project = read_pyproject()["project"]
     runtime = list_dependencies(project["dependencies"])
     development = list_dependencies(project["optional-dependencies"]["dev"])
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    pins = dict(line.split("==") for line in lines if line)
     pinned = {normalise(name) for name in pins}
     explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     rows = {normalise(row.split("|")[1].strip()) for row in explained.splitlines() if row.startswith("| ")}

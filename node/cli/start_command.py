@@ -106,9 +106,13 @@ def run_until_signalled(
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
 
+        is_signalled = False
+
         def on_signal() -> None:
-            if stop.is_set():
+            nonlocal is_signalled
+            if is_signalled:  # stop may be set by a closed stdin, which is no first signal
                 os._exit(ExitCode.INTERRUPTED)
+            is_signalled = True
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,7 +9,7 @@ import pytest
 from ledger.mempool import Mempool
 from node.execution import Execution
 from node.metrics import NodeMetrics
-from node.ops import build_ops_application
+from node.ops import OpsServer
 from p2p.counters import NetworkCounters
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.chains import RecordingLogger, SmallChain
@@ -144,7 +144,7 @@ def test_samples_of_one_metric_stand_together_under_unique_names(scene):
     assert names == sorted(names, key=names.index)
     for each in scene.metrics.list_measures():
         assert each.explanation.endswith(".")
-    build_ops_application(scene.metrics)
+    OpsServer(scene.metrics, "127.0.0.1", 0)
 
 
 def test_the_version_names_software_and_chain(scene):
