@@ -467,6 +467,13 @@ class Mempool:
                 heappush(self._ready, key)
         self._offered.clear()
 
+    def withdraw(self, transaction_id: TransactionId, reason: Reason) -> None:
+        """Let go of a waiting transaction after all; one that does not wait is no matter."""
+        entry = self._by_id.get(transaction_id)
+        if entry is not None:
+            self._remove(entry)
+            self._record_drop(entry, reason)
+
     def _drop_expired(self, dropped: list[Dropped]) -> None:
         expiring = self._expiring
         while expiring and expiring[0] >> ARRIVAL_BITS <= self._height:

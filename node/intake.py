@@ -106,16 +106,25 @@ class Intake:
             else:
                 outcomes[position] = checked
         valid = await self.verify_many([transaction for _, transaction in candidates])
-        admitted = []
+        added: list[tuple[int, Transaction]] = []
         for (position, transaction), is_valid in zip(candidates, valid, strict=True):
             outcome = self._add(transaction) if is_valid else Rejected(Reason.BAD_SIGNATURE, "a signature is not valid")
             outcomes[position] = outcome
             if isinstance(outcome, Admitted) and not outcome.known:
-                admitted.append(transaction)
+                added.append((position, transaction))
+        if added and not self._journal.append([transaction.raw for _, transaction in added]):
+            self._withdraw(added, outcomes)
+            added = []
+        admitted = [transaction for _, transaction in added]
         if admitted:
-            self._journal.append([transaction.raw for transaction in admitted])
             self._on_waiting(admitted)
         return [outcome for outcome in outcomes if outcome is not None], admitted
+
+    def _withdraw(self, added: Sequence[tuple[int, Transaction]], outcomes: list[Admitted | Rejected | None]) -> None:
+        """Nobody is told "admitted" of what a crash would lose."""
+        for position, transaction in added:
+            self._mempool.withdraw(transaction.id, Reason.MEMPOOL_FULL)
+            outcomes[position] = Rejected(Reason.MEMPOOL_FULL, "this node cannot write to its disk: try again later")
 
     async def verify_many(self, transactions: Sequence[Transaction]) -> list[bool]:
         """Whether all signatures of each transaction are valid."""

@@ -46,8 +46,8 @@ class MempoolJournal:
             self._cut(position)
         return transactions
 
-    def append(self, raws: Sequence[bytes]) -> None:
-        """Add transactions; a full disk is not fatal, they still wait in memory."""
+    def append(self, raws: Sequence[bytes]) -> bool:
+        """Add transactions; whether they are stored: on a full disk nothing is, and the journal stays sound."""
         size_before = self._file.tell()
         frames = _encode_frames(raws)
         try:
@@ -56,6 +56,7 @@ class MempoolJournal:
             written = 0
         if written != len(frames):  # half a frame would hide the ones after it
             self._cut(size_before)
+        return written == len(frames)
 
     def rewrite_when_long(self, waiting_bytes: int, waiting: Iterable[bytes]) -> None:
         """Keep only what still waits, once the file has outgrown it."""

@@ -109,6 +109,21 @@ async def test_what_breaks_a_rule_is_refused_with_its_reason_and_leaves_no_trace
     assert (len(scene.mempool), scene.waiting, scene.gossiped, scene.journal.load()) == (0, [], [], [])
 
 
+async def test_what_cannot_be_journaled_is_refused_and_leaves_no_trace(scene, monkeypatch):
+    known = pay(0)
+    await scene.submit(known)
+    monkeypatch.setattr(scene.journal, "append", lambda raws: False)
+    assert await scene.submit(known, pay(1), badly_signed()) == [
+        Admitted(known.id, True),
+        Reason.MEMPOOL_FULL,
+        Reason.BAD_SIGNATURE,
+    ]
+    assert (list(scene.mempool), scene.waiting, scene.gossiped) == ([known], [known], [known])
+    assert scene.mempool.get_dropped_reason(pay(1).id) is Reason.MEMPOOL_FULL
+    monkeypatch.undo()
+    assert await scene.submit(pay(1)) == [Admitted(pay(1).id, False)], "it may come again"
+
+
 async def test_one_bad_one_spoils_none_of_its_batch_and_the_order_is_kept(scene):
     first, second = pay(0), pay(1)
     outcomes = await scene.submit(b"rubbish", first, badly_signed(), second, pay(0))
