@@ -119,6 +119,7 @@ class FakeDev:
         return self.backend.get_head()
 
     async def advance_epoch(self) -> Head:
+        # a fault of the node itself, on purpose: tests look whether its text reaches a client
         raise NotImplementedError("secret path /srv/node/epoch.py")
 
     async def crash(self, node: int) -> None:
