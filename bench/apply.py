@@ -24,7 +24,7 @@ from node.collector import calm_collector
 from node.execution import Execution
 from node.leveldb_store import LevelDbStore
 from node.verifier import Verifier
-from vm.native.accounts import put_account
+from vm.native.iov import credit
 from vm.proposal import build_header, get_next_block_rules
 
 BLOCK_TRANSFERS = 2_000
@@ -76,6 +76,7 @@ async def _measure(accounts: int, transfers: int, progress: Progress) -> tuple[f
             addresses = [sender.address for sender in senders]
             addresses += [Address(sha256(b"%d" % index).digest()[:20]) for index in range(accounts - len(senders))]
             _fund(chain, addresses)
+            store.compact()  # the state of a chain that has grown over time, not of one filled a moment ago
             progress(f"signing {transfers:,} transfers")
             sequences = [0] * len(senders)
             raws = []
@@ -95,7 +96,7 @@ def _fund(chain: Chain, addresses: list[Address]) -> None:
     for start in range(0, len(addresses), 50_000):
         state = chain.open_state()
         for address in addresses[start : start + 50_000]:
-            put_account(state, address, 0, 10**11)
+            credit(state, address, 10**11, 0)
         _commit_state(chain, state.changes)
 
 

@@ -26,7 +26,7 @@ from ledger.primitives import (
 from ledger.state import State
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.store import Store
-from vm.native.accounts import put_account
+from vm.native.iov import credit
 from vm.native.network import NodeRole, RegisteredNode, put_node
 from vm.parameters import Parameters, put_parameters
 
@@ -69,7 +69,7 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
         else:
             assert allocation.account is not None, "the document has checked it"
             address = parse_address(allocation.account, document.network_kind)
-        put_account(state, address, 0, int(allocation.amount_grains))
+        credit(state, address, int(allocation.amount_grains), document.time_ms)
     for node in document.nodes:
         put_node(
             state,

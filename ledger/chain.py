@@ -27,7 +27,7 @@ from ledger.store_keys import (
 from ledger.tree import StateTree
 
 STORE_FORMAT: Final = 1
-CACHED_VALUES_MAX: Final = 250_000  # state values kept in memory, about 50 MB
+CACHED_VALUES_MAX: Final = 150_000  # state values kept in memory, about 35 MB
 CACHED_NODES_MAX: Final = 131_072  # tree node records kept, about 80 MB: all of them at 10^6 accounts
 
 

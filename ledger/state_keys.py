@@ -18,7 +18,7 @@ class Table(IntEnum):
     NEXT_COMMITTEE = 3
     """-> Committee of the block after that"""
     ACCOUNT = 16
-    """address, 20 bytes -> [sequence, balance in grains]"""
+    """address, 20 bytes -> Account"""
     POLICY = 17
     """address, 20 bytes -> KeyPolicy; absent: the one key whose hash the address is"""
     UNORDERED = 18

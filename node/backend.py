@@ -34,7 +34,7 @@ from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
-from vm.context import BlockContext
+from vm.context import BlockContext, Moment
 from vm.native.accounts import get_account
 from vm.native.network import NodeRole, get_nodes
 from vm.parameters import get_parameters
@@ -58,6 +58,11 @@ class _StateAt:
     @property
     def block_hash(self) -> BlockHash:
         return self.view.head.header.hash
+
+    @property
+    def moment(self) -> Moment:
+        header = self.view.head.header
+        return Moment(header.height, header.time_ms)
 
     def get(self, key: bytes) -> bytes | None:
         return self.view.get(key)

@@ -106,13 +106,6 @@ def load_key_file(path: Path, password: str | None = None) -> PrivateKey:
         raise KeyFileError(f"{path}: {error}") from None
 
 
-def load_or_create_key_file(path: Path, key_type: KeyType = KeyType.ED25519) -> PrivateKey:
-    """The plain key of a service, made at the first start. Raises KeyFileError."""
-    if not path.exists():
-        create_key_file(path, generate_key(key_type))
-    return load_key_file(path)
-
-
 def load_ed25519_key_file(path: Path, password: str | None = None) -> PrivateKey:
     """A node or consensus key: these are always ed25519. Raises KeyFileError."""
     private_key = load_key_file(path, password)

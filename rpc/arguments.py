@@ -4,6 +4,7 @@
 |-----------------------|-------------------------------|
 | address               | bech32m text of the network   |
 | grains                | decimal string                |
+| grain-days            | decimal string                |
 | integer, enum         | integer below 2^53            |
 | bytes                 | 0x text                       |
 | text, boolean         | string, boolean               |
@@ -23,12 +24,12 @@ from pydantic.alias_generators import to_camel
 
 from identity.address import ADDRESS_BYTES, Address, InvalidAddressError, NetworkKind
 from ledger.codec import DEPTH_MAX, to_plain
-from ledger.primitives import JSON_INTEGER_MAX, Grains
+from ledger.primitives import JSON_INTEGER_MAX, GrainDays, Grains
 from rpc.addresses import format_address, parse_address
 from rpc.json_codec import format_hex, parse_grains, parse_hex
 from vm.native.registry import list_fields
 
-Form = Literal["address", "grains", "integer", "bytes", "text", "boolean", "list", "struct", "tuple", "any"]
+Form = Literal["address", "grains", "whole", "integer", "bytes", "text", "boolean", "list", "struct", "tuple", "any"]
 
 
 class ArgumentError(ValueError):
@@ -51,6 +52,7 @@ _ANY: Final = ArgumentType("any")
 _SCALARS: Final[dict[Any, ArgumentType]] = {
     Address: ArgumentType("address"),
     Grains: ArgumentType("grains"),
+    GrainDays: ArgumentType("whole"),
     int: ArgumentType("integer"),
     bytes: ArgumentType("bytes"),
     str: ArgumentType("text"),
@@ -114,7 +116,7 @@ def to_json(kind: ArgumentType, plain: Any, network: NetworkKind) -> Any:
     match kind.form:
         case "address" if type(plain) is bytes and len(plain) == ADDRESS_BYTES:
             return format_address(Address(plain), network)
-        case "grains" if _is_integer(plain):
+        case "grains" | "whole" if _is_integer(plain):
             return str(int(plain))
         case "integer" if _is_integer(plain):
             return _integer_to_json(plain)
@@ -173,7 +175,7 @@ def from_json(kind: ArgumentType, value: Any, network: NetworkKind) -> Any:
                 return parse_address(value, network)
             except InvalidAddressError as error:
                 raise ArgumentError(str(error)) from None
-        case "grains" if type(value) is str:
+        case "grains" | "whole" if type(value) is str:
             return _or_argument_error(parse_grains, value)
         case "integer" if type(value) is int and abs(value) <= JSON_INTEGER_MAX:
             return value

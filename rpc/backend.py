@@ -19,6 +19,7 @@ from ledger.receipt import Receipt
 from ledger.state import StateReader
 from ledger.transaction import Transaction
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
+from vm.context import Moment
 
 
 class Submitted(Protocol):
@@ -46,6 +47,11 @@ class StateAt(StateReader, Protocol):
     @property
     def block_hash(self) -> BlockHash:
         """That block's hash."""
+        ...
+
+    @property
+    def moment(self) -> Moment:
+        """That block's height and time, for views."""
         ...
 
 

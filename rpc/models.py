@@ -23,6 +23,7 @@ KEY_BYTES_MAX = 256  # longest state key anybody may ask a proof of
 NAME_CHARACTERS_MAX = 64
 VIEW_ARGUMENTS_MAX = 32
 DEV_NODES_MAX = 64
+WHOLE_NUMBER_DIGITS_MAX = 60
 DEV_BLOCKS_MAX = 1_000
 
 
@@ -79,6 +80,15 @@ def _read_grains_text(value: object) -> int:
     return parse_grains(value)
 
 
+def _read_whole_number(value: object) -> int:
+    """Like an amount, without its upper limit."""
+    if isinstance(value, str) and 0 < len(value) <= WHOLE_NUMBER_DIGITS_MAX and value.isascii() and value.isdigit():
+        return int(value)
+    if type(value) is not int or value < 0:
+        raise ValueError("a number is a string of decimal digits")
+    return value
+
+
 def _hex_schema(pattern: str, doc: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "description": doc})
 
@@ -120,6 +130,12 @@ GrainsParam = Annotated[
     BeforeValidator(_read_grains_text),
     PlainSerializer(lambda grains: str(grains), return_type=str),
     _GRAINS_SCHEMA,
+]
+WholeNumber = Annotated[
+    int,
+    BeforeValidator(_read_whole_number),
+    PlainSerializer(lambda number: str(number), return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]*)$", "description": "A number of any size."}),
 ]
 Integer = Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
 AddressText = Annotated[str, Field(min_length=1, max_length=90, description="Bech32m address of this network.")]
@@ -578,7 +594,11 @@ class AccountResult(ReadResult):
     """Number of its next ordered transaction."""
     balance: Grains
     locked: Grains
-    """Part of what it owns that cannot be moved now."""
+    """Part of the balance that cannot be moved now."""
+    staked: Grains
+    """What it has put into stake, beside the balance."""
+    coin_age_grain_days: WholeNumber
+    """Balance and stake times how long they have been held, up to the block answered for, in whole grain-days."""
     policy: PolicyView | None = None
     """Null while the single key rules whose hash the address is."""
     did: str | None = None

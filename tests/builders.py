@@ -22,7 +22,7 @@ from ledger.transaction import (
     encode_body,
 )
 from vm.context import BlockContext
-from vm.native.accounts import put_account
+from vm.native.iov import credit
 from vm.parameters import Parameters
 
 CHAIN_ID = ChainId("test-chain")
@@ -106,7 +106,7 @@ def make_state(balances: dict[Address, int]) -> State:
     """An uncommitted state with these balances."""
     state = State(lambda key: None, lambda start, stop: iter(()))
     for address, grains in balances.items():
-        put_account(state, address, 0, grains)
+        credit(state, address, grains, 0)
     state.forget_marks()
     return state
 

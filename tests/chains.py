@@ -20,7 +20,7 @@ from ledger.transaction import Transaction
 from node.verify_worker import Check, is_good
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, address_of, make_key
 from vm.context import BlockContext
-from vm.native.accounts import put_account
+from vm.native.iov import credit
 from vm.parameters import Parameters, put_parameters
 from vm.proposal import build_header, get_next_block_rules
 from vm.transition import apply_block
@@ -118,7 +118,7 @@ class SmallChain:
         state.put(COMMITTEE_KEY, encode(committee))
         state.put(NEXT_COMMITTEE_KEY, encode(next_committee))
         for address, grains in balances.items():
-            put_account(state, address, 0, grains)
+            credit(state, address, grains, 0)
 
         def build_genesis(state_root: RootHash) -> Header:
             return Header(

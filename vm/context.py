@@ -19,6 +19,14 @@ class BlockContext:
     parameters: Parameters
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The block after which a view is answered."""
+
+    height: Height
+    time_ms: TimeMs
+
+
 @dataclass(slots=True)
 class Context:
     """One transaction being executed."""

@@ -17,7 +17,7 @@ from ledger.state_keys import unordered_key, unordered_prefix
 from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transaction, TransactionBody
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
-from vm.native.accounts import Account, get_account, is_authorised, put_account
+from vm.native.accounts import Account, change_balance, get_account, is_authorised, put_account
 from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.parameters import Parameters
@@ -56,7 +56,7 @@ def apply_block_in_slices(
         if index % slice_transactions == 0:
             yield None
     if fees_grains:
-        credit(state, FEES_ADDRESS, fees_grains)
+        credit(state, FEES_ADDRESS, fees_grains, block.time_ms)
     for key, _ in list(state.iterate_prefix(unordered_prefix(block.height))):
         state.delete(key)
     yield BlockResult(receipts, state.changes)
@@ -70,7 +70,7 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     except Rejected as refusal:
         return Receipt(transaction.id, Status.SKIPPED, refusal.reason, Gas(0), Grains(0), ())
     price_grains = body.price_grains
-    _take_fee_and_order(state, transaction, sender, price_grains * body.gas_limit)
+    _take_fee_and_order(state, transaction, sender, price_grains * body.gas_limit, block.time_ms)
     payer = body.sender if body.fee_payer is None else body.fee_payer
     gas = GasMeter(body.gas_limit, compute_ordering_gas(transaction))
     context = Context(block, body.sender, payer, transaction.id, gas)
@@ -84,7 +84,7 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
         status, reason = Status.FAILED, int(failure.reason)
     fee_grains = price_grains * gas.used
     if gas.used < body.gas_limit:
-        credit(state, payer, price_grains * (body.gas_limit - gas.used))
+        credit(state, payer, price_grains * (body.gas_limit - gas.used), block.time_ms)
     return Receipt(transaction.id, status, reason, Gas(gas.used), Grains(fee_grains), tuple(context.events))
 
 
@@ -159,17 +159,19 @@ def compute_ordering_gas(transaction: Transaction) -> int:
     return compute_intrinsic_gas(transaction) + remembered
 
 
-def _take_fee_and_order(state: State, transaction: Transaction, sender: Account, fee_grains: int) -> None:
+def _take_fee_and_order(state: State, transaction: Transaction, sender: Account, fee_grains: int, now_ms: int) -> None:
     """Take the whole fee offered, use up the sequence or remember the id; what is not used is given back after."""
     body = transaction.body
     ordered = not isinstance(body.ordering, bytes)
+    if ordered:
+        sender = sender._replace(sequence=sender.sequence + 1)
     if body.fee_payer is None:
-        put_account(state, body.sender, sender.sequence + ordered, sender.balance_grains - fee_grains)
+        put_account(state, body.sender, change_balance(sender, sender.balance_grains - fee_grains, now_ms))
     else:
         if ordered:
-            put_account(state, body.sender, sender.sequence + 1, sender.balance_grains)
+            put_account(state, body.sender, sender)
         payer = get_account(state, body.fee_payer)
-        put_account(state, body.fee_payer, payer.sequence, payer.balance_grains - fee_grains)
+        put_account(state, body.fee_payer, change_balance(payer, payer.balance_grains - fee_grains, now_ms))
     if not ordered:
         state.put(unordered_key(body.valid_until, transaction.id), b"")
 

@@ -13,12 +13,12 @@ from rpc.models import (
 )
 from rpc.session import Session
 from rpc.views import build_policy_view
+from vm.native.accounts import compute_coin_age_grain_days, get_policy
 from vm.native.accounts import get_account as get_native_account
-from vm.native.accounts import get_policy
 
 
 def get_account(session: Session, params: AddressAtParams) -> AccountResult:
-    """Sequence, key policy and balance of an account."""
+    """Sequence, key policy, balance, stake and coin age of an account."""
     address = session.parse_address(params.address)
     with session.open_state(params.at) as state:
         account = get_native_account(state, address)
@@ -29,6 +29,8 @@ def get_account(session: Session, params: AddressAtParams) -> AccountResult:
             sequence=account.sequence,
             balance=account.balance_grains,
             locked=0,
+            staked=account.staked_grains,
+            coin_age_grain_days=compute_coin_age_grain_days(account, state.moment.time_ms),
             policy=build_policy_view(get_policy(state, address)),
         )
 

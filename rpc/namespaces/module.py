@@ -34,7 +34,7 @@ def view(session: Session, params: ViewParams) -> ViewResult:
         raise invalid_params(f"args: {error}") from None
     with session.open_state(params.at) as state:
         try:
-            answer = answer_view(state, module.name, rule.name, arguments)
+            answer = answer_view(state, state.moment, module.name, rule.name, arguments)
         except Rejected as failure:
             raise execution_failed(failure.reason.name, 0, failure.message) from None
         value = answer_to_json(describe_answer(rule.answer), answer, network)

@@ -72,10 +72,10 @@ export function buildAccountKey(address) {
   return concat([TABLES.account], address);
 }
 
-/** [sequence, balance] of an account's value, both bigint; an account that was never used has no value. */
+/** Sequence and balance of an account's value, both bigint; an account that was never used has no value. */
 export function readAccount(value) {
   if (value === null) return { sequence: 0n, balanceGrains: 0n };
-  const [sequence, balance] = readFields(decode(value), 2, "an account");
+  const [sequence, balance] = readFields(decode(value), 6, "an account");
   return { sequence: BigInt(sequence), balanceGrains: BigInt(balance) };
 }
 

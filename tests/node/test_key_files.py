@@ -14,7 +14,6 @@ from node.key_files import (
     list_key_files,
     load_ed25519_key_file,
     load_key_file,
-    load_or_create_key_file,
     read_password,
 )
 from tests.node.disk_faults import file_size_limit, list_names
@@ -105,13 +104,6 @@ def test_what_is_not_a_key_file_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with file_size_limit(10), pytest.raises(KeyFileError, match="cannot be written: no space left"):
         create_key_file(tmp_path / "alice.key", KEY)
-
-
-def test_a_service_makes_its_key_once(tmp_path: Path) -> None:
-    path = tmp_path / "node.key"
-    first = load_or_create_key_file(path)
-    assert load_or_create_key_file(path) == first
-    assert first.key_type is KeyType.ED25519
 
 
 def test_nodes_sign_with_ed25519_only(tmp_path: Path) -> None:

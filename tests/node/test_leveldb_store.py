@@ -19,6 +19,44 @@ from node.leveldb_log_check import is_log_tail_damaged
 from node.leveldb_store import LevelDbStore
 from tests.ledger.store_contract import CONTRACT
 
+REOPEN_SCRIPT = """
+import sys
+import threading
+from pathlib import Path
+from ledger.store import Store
+from node.errors import StoreWriteError
+from node.leveldb_store import LevelDbStore
+
+store = LevelDbStore(Path(sys.argv[1]), write_buffer_bytes=2**16)
+stop, counts, failures = threading.Event(), [0, 0], []
+
+def read():
+    while not stop.is_set():
+        try:
+            view = store.take_view()
+            for key, value in view.iterate(b"key 0", b"key 0100"):
+                assert view.get(key) == value and store.get(key) == value
+                counts[0] += 1
+            view.close()
+        except StoreWriteError:
+            counts[1] += 1
+        except BaseException as error:
+            failures.append(error)
+            return
+
+threads = [threading.Thread(target=read) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(100):
+    store.reopen()
+stop.set()
+for thread in threads:
+    thread.join()
+store.close()
+assert not failures, failures
+assert min(counts) > 0, counts
+print("sound")
+"""
 CONTENT = {b"key %04d" % number: random.Random(number).randbytes(60) for number in range(2_000)}
 
 
@@ -296,6 +334,29 @@ def test_a_failed_write_stops_writes_until_the_store_is_reopened(
     arguments = (str(tmp_path / "data"), str(file_bytes_max), str(write_buffer_bytes))
     output, errors = run_python(FULL_SCRIPT, *arguments).communicate(timeout=120)
     assert (output, errors) == ("sound\n", "")
+
+
+def test_threads_that_read_while_the_store_is_reopened_are_answered_or_told(filled: Path, tmp_path: Path) -> None:
+    """A closed database that is still being read ends the process, so this runs in one of its own."""
+    shutil.copytree(filled, tmp_path / "data")
+    output, errors = run_python(REOPEN_SCRIPT, str(tmp_path / "data")).communicate(timeout=120)
+    assert (output, errors) == ("sound\n", "")
+
+
+def test_compacting_keeps_the_content_and_drops_what_was_deleted(filled: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    shutil.copytree(filled, path)
+    store = LevelDbStore(path)
+    kept = [b"key %04d" % number for number in range(100)]
+    store.write([(key, None) for key in CONTENT if key not in kept], sync=True)
+    before_bytes = sum(file.stat().st_size for file in path.glob("*.ldb"))
+    store.compact()
+    assert [key for key, _ in store.iterate(b"", b"z")] == kept
+    store.reopen()
+    assert [key for key, _ in store.iterate(b"", b"z")] == kept
+    store.close()
+    after_bytes = sum(file.stat().st_size for file in path.glob("*.ldb"))
+    assert after_bytes < before_bytes / 4, [(file.name, file.stat().st_size) for file in path.iterdir()]
 
 
 def test_reopening_waits_for_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

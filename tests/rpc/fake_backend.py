@@ -13,7 +13,7 @@ from identity.signing import SigningPurpose, compute_signing_domain, signing_byt
 from ledger.block import Block, CertifiedBlock, CommitCertificate, Header, compute_transactions_root
 from ledger.codec import DecodeError, encode, pack
 from ledger.committee import Committee, Member
-from ledger.primitives import EMPTY_ROOT, RootHash, TransactionId
+from ledger.primitives import EMPTY_ROOT, Height, RootHash, TimeMs, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event, Receipt, Status
 from ledger.state_keys import PARAMETERS_KEY, account_key
@@ -30,6 +30,7 @@ from ledger.transaction import (
 from rpc.backend import PendingPage, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, pruned
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
+from vm.context import Moment
 from vm.parameters import Parameters
 
 CHAIN_ID = "carlive-test"
@@ -77,6 +78,10 @@ class FakeState:
     height: int
     block_hash: bytes
     values: dict[bytes, bytes]
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(Height(self.height), TimeMs(TIME_MS))
 
     def get(self, key: bytes) -> bytes | None:
         return self.values.get(key)
@@ -351,7 +356,7 @@ class FakeBackend:
             raise pruned(self.earliest_height)
         sequence = sum(len(receipts) for receipts in self.receipts[: height + 1])
         values = {
-            account_key(SENDER_ADDRESS): pack((sequence, BALANCE_GRAINS)),
+            account_key(SENDER_ADDRESS): pack((sequence, BALANCE_GRAINS, 0, b"", 0, 0)),
             PARAMETERS_KEY: encode(PARAMETERS),
         }
         return FakeState(height, self.blocks[height].block.header.hash, values)

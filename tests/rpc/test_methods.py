@@ -17,6 +17,7 @@ from tests.rpc.fake_backend import (
     RECIPIENT_TEXT,
     SENDER_ADDRESS,
     SENDER_TEXT,
+    TIME_MS,
     FakeBackend,
     FakeDev,
     build_transfer,
@@ -240,6 +241,8 @@ async def test_account_and_balance(ask: Caller, backend: FakeBackend) -> None:
         "sequence": 1,
         "balance": str(BALANCE_GRAINS),
         "locked": "0",
+        "staked": "0",
+        "coinAgeGrainDays": str(BALANCE_GRAINS * TIME_MS // 86_400_000),
         "policy": None,
         "did": None,
     }

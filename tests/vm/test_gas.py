@@ -59,13 +59,13 @@ def test_a_payment_costs_its_writes(module, name, writes):
     assert rule.rule.compute_gas(arguments) == writes * GAS_STATE_WRITE
 
 
-def test_a_policy_costs_a_write_and_a_check_of_each_key():
-    assert compute_policy_gas(RegisterPolicy(POLICY)) == GAS_STATE_WRITE + 3 * GAS_KEY_CHECK
+def test_a_policy_costs_two_writes_and_a_check_of_each_key():
+    assert compute_policy_gas(RegisterPolicy(POLICY)) == 2 * GAS_STATE_WRITE + 3 * GAS_KEY_CHECK
     state = make_state({A: 10**6})
     draft = Draft(ALICE, [Call("accounts", "register_policy", [to_plain(POLICY)])])
     receipt = apply_transaction(state, block_context(), draft.sign())
     assert receipt.status is Status.SUCCEEDED
-    assert receipt.gas_used == compute_intrinsic_gas(draft.sign()) + GAS_STATE_WRITE + 3 * GAS_KEY_CHECK
+    assert receipt.gas_used == compute_intrinsic_gas(draft.sign()) + 2 * GAS_STATE_WRITE + 3 * GAS_KEY_CHECK
 
 
 def test_a_gas_limit_is_enough_from_the_intrinsic_gas_on():

@@ -11,7 +11,6 @@ from ledger.receipt import Event, Status
 from ledger.transaction import Call
 from tests.builders import Draft, address_of, block_context, make_key, make_state, transfer
 from vm.native.accounts import get_account, get_policy
-from vm.native.iov import get_balance
 from vm.transition import apply_transaction
 
 ALICE, BOB, CAROL, DAVE = (make_key(name) for name in ("alice", "bob", "carol", "dave"))
@@ -78,7 +77,7 @@ def test_a_new_policy_holds_from_the_next_transaction_on():
     state = make_state({A: START})
     draft = Draft(ALICE, [Call("accounts", "set_policy", [to_plain(weigh(1, threshold=1))]), transfer(B, 7)])
     assert run(state, draft).status is Status.SUCCEEDED
-    assert get_balance(state, B) == 7
+    assert get_account(state, B).balance_grains == 7
 
 
 def test_a_policy_set_in_a_failed_transaction_was_never_set():

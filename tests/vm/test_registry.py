@@ -2,9 +2,13 @@
 
 import pytest
 
+from ledger.primitives import Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from tests.builders import address_of, make_key, make_state
+from vm.context import Moment
 from vm.native.registry import CALLS, MODULES, answer_view, list_fields
+
+MOMENT = Moment(Height(7), TimeMs(9_000))
 
 
 def test_every_call_has_a_summary_and_typed_fields():
@@ -27,8 +31,8 @@ def test_names_are_stable():
 def test_a_view_answers_and_refuses():
     address = address_of(make_key("alice"))
     state = make_state({address: 7})
-    assert answer_view(state, "iov", "balance", [address]) == 7
-    assert answer_view(state, "iov", "supply", []) == 10**18
+    assert answer_view(state, MOMENT, "iov", "balance", [address]) == 7
+    assert answer_view(state, MOMENT, "iov", "supply", []) == 10**18
     for module, view, arguments, reason in [
         ("nowhere", "balance", [], Reason.UNKNOWN_MODULE),
         ("iov", "nothing", [], Reason.UNKNOWN_CALL),
@@ -36,5 +40,5 @@ def test_a_view_answers_and_refuses():
         ("iov", "balance", [b"short"], Reason.BAD_ARGUMENTS),
     ]:
         with pytest.raises(Rejected) as refusal:
-            answer_view(state, module, view, arguments)
+            answer_view(state, MOMENT, module, view, arguments)
         assert refusal.value.reason is reason

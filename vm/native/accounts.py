@@ -4,28 +4,31 @@ An address is ruled by the one key it is the hash of, until a policy says otherw
 
 | key                | value                        |
 |--------------------|------------------------------|
-| account_key(addr)  | [sequence, balance in grains]|
+| account_key(addr)  | Account                      |
 | policy_key(addr)   | KeyPolicy                    |
 
 Rules
 * A1 `set_policy`: an account replaces its own rule; the keys that rule it now have signed, the new ones are acceptable.
 * A2 `register_policy`: anybody may record the policy that a multi-signature address is the hash of.
 * A3 The owner signs with enough weight, and with no key that does not belong to the account.
+* A4 Coin age is the integral of holdings (balance and stake) over block time. It is brought up to date when holdings
+  change, and only then; in between it follows from the record (paper 12.1, 12.3).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgpack import unpackb
 
 from identity.address import Address, compute_key_address, compute_policy_address
 from identity.policy import InvalidPolicyError, KeyPolicy, check_policy, is_satisfied, policy_to_bytes
 from ledger.codec import decode, encode, pack, to_plain
+from ledger.primitives import GrainDays, Grains
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import account_key, policy_key
 from ledger.transaction import Transaction
-from vm.context import Context
+from vm.context import Context, Moment
 from vm.gas import GAS_STATE_WRITE
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
@@ -37,9 +40,19 @@ class Account(NamedTuple):
 
     sequence: int
     balance_grains: int
+    staked_grains: int
+    """What it has put into stake; the coins themselves are in the staking module's account."""
+    age_grain_ms: bytes
+    """Coin age up to `since_ms`, unsigned big-endian without leading zeros: it outgrows 64 bits."""
+    since_ms: int
+    """Block time of the last change of its holdings."""
+    flags: int
+    """What else the state holds for it, so that nothing is looked up in vain."""
 
 
-EMPTY_ACCOUNT = Account(0, 0)
+HAS_POLICY: Final = 1
+DAY_MS: Final = 86_400_000
+EMPTY_ACCOUNT: Final = Account(0, 0, 0, b"", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,17 @@ class PolicySet:
     policy: KeyPolicy
 
 
+@dataclass(frozen=True, slots=True)
+class AccountDescription:
+    """An account as the view tells it."""
+
+    sequence: int
+    balance_grains: Grains
+    staked_grains: Grains
+    coin_age_grain_days: GrainDays
+    """Rounded down to whole grain-days."""
+
+
 def get_account(state: StateReader, address: Address) -> Account:
     """Sequence and balance; an unused address has neither."""
     encoded = state.get(account_key(address))
@@ -72,9 +96,50 @@ def get_account(state: StateReader, address: Address) -> Account:
     return Account._make(unpackb(encoded))
 
 
-def put_account(state: State, address: Address, sequence: int, balance_grains: int) -> None:
-    """Write sequence and balance; the caller keeps the sum of all balances as it was."""
-    state.put(account_key(address), pack((sequence, balance_grains)))
+def describe_account(state: StateReader, moment: Moment, address: Address) -> AccountDescription:
+    """What an account holds, and how old its coins are at this moment."""
+    account = get_account(state, address)
+    return AccountDescription(
+        account.sequence,
+        Grains(account.balance_grains),
+        Grains(account.staked_grains),
+        compute_coin_age_grain_days(account, moment.time_ms),
+    )
+
+
+def put_account(state: State, address: Address, account: Account) -> None:
+    """Write an account; the caller keeps the sum of all balances as it was."""
+    state.put(account_key(address), pack(account))
+
+
+def change_balance(account: Account, balance_grains: int, now_ms: int) -> Account:
+    """The account with another balance and its coin age up to date (rule A4)."""
+    sequence, _, staked_grains, _, _, flags = account
+    return Account(sequence, balance_grains, staked_grains, _compute_age(account, now_ms), now_ms, flags)
+
+
+def change_stake(account: Account, staked_grains: int, now_ms: int) -> Account:
+    """The account with another stake and its coin age up to date (rule A4)."""
+    return account._replace(staked_grains=staked_grains, age_grain_ms=_compute_age(account, now_ms), since_ms=now_ms)
+
+
+def compute_coin_age_grain_ms(account: Account, now_ms: int) -> int:
+    """Coin age at a block's time, in grains times milliseconds."""
+    return int.from_bytes(_compute_age(account, now_ms), "big")
+
+
+def compute_coin_age_grain_days(account: Account, now_ms: int) -> GrainDays:
+    """Coin age at a block's time in whole grain-days, rounded down."""
+    return GrainDays(compute_coin_age_grain_ms(account, now_ms) // DAY_MS)
+
+
+def _compute_age(account: Account, now_ms: int) -> bytes:
+    _, balance_grains, staked_grains, age, since_ms, _ = account
+    grown = (balance_grains + staked_grains) * (now_ms - since_ms)
+    if grown == 0:
+        return age
+    total = int.from_bytes(age, "big") + grown
+    return total.to_bytes((total.bit_length() + 7) // 8, "big")
 
 
 def get_policy(state: StateReader, address: Address) -> KeyPolicy | None:
@@ -86,9 +151,10 @@ def get_policy(state: StateReader, address: Address) -> KeyPolicy | None:
 def is_authorised(state: StateReader, address: Address, transaction: Transaction, role: int) -> bool:
     """Rule A3: whether the keys that signed in this role rule the account."""
     signers = [each.public_key for each in transaction.authorisations if each.role == role]
-    policy = get_policy(state, address)
-    if policy is None:
+    if not get_account(state, address).flags & HAS_POLICY:
         return len(signers) == 1 and compute_key_address(signers[0]) == address
+    policy = get_policy(state, address)
+    assert policy is not None, "the flag says so"
     return is_satisfied(policy, signers)
 
 
@@ -107,13 +173,15 @@ def apply_register_policy(state: State, context: Context, call: RegisterPolicy) 
 
 
 def compute_policy_gas(call: SetPolicy | RegisterPolicy) -> int:
-    """One key check each, and one write."""
-    return GAS_STATE_WRITE + GAS_KEY_CHECK * len(call.policy.keys)
+    """One key check each, and two writes: the policy, and that there is one."""
+    return 2 * GAS_STATE_WRITE + GAS_KEY_CHECK * len(call.policy.keys)
 
 
 def _put_policy(state: State, context: Context, address: Address, policy: KeyPolicy) -> None:
     _check_policy(policy)
     state.put(policy_key(address), encode(policy))
+    account = get_account(state, address)
+    put_account(state, address, account._replace(flags=account.flags | HAS_POLICY))
     context.emit(MODULE.name, PolicySet.__name__, address, to_plain(policy))
 
 
@@ -124,7 +192,7 @@ def _check_policy(policy: KeyPolicy) -> None:
         raise Rejected(Reason.BAD_POLICY, str(error)) from None
 
 
-_POLICY_GAS = f"{GAS_STATE_WRITE} + {GAS_KEY_CHECK} for each key"
+_POLICY_GAS = f"{2 * GAS_STATE_WRITE} + {GAS_KEY_CHECK} for each key"
 
 MODULE = ModuleRule(
     name="accounts",
@@ -135,7 +203,7 @@ MODULE = ModuleRule(
     ),
     events=(EventRule(PolicySet),),
     views=(
-        ViewRule("account", (("address", Address),), lambda state, address: list(get_account(state, address))),
-        ViewRule("policy", (("address", Address),), get_policy),
+        ViewRule("account", (("address", Address),), describe_account),
+        ViewRule("policy", (("address", Address),), lambda state, _, address: get_policy(state, address)),
     ),
 )

@@ -1,8 +1,8 @@
 """IOV, the chain's token: 10^18 grains exist from genesis on, and never more or fewer (paper 12.1).
 
-| key                | value                         |
-|--------------------|-------------------------------|
-| account_key(addr)  | [sequence, balance in grains] |
+| key                | value                            |
+|--------------------|----------------------------------|
+| account_key(addr)  | Account, see vm/native/accounts  |
 
 Rules
 * T1 The sum of all balances is SUPPLY_GRAINS after every block.
@@ -20,9 +20,9 @@ from identity.address import Address, compute_module_address
 from ledger.primitives import INTEGER_MAX, SUPPLY_GRAINS, Grains
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
-from vm.context import Context
+from vm.context import Context, Moment
 from vm.gas import GAS_STATE_WRITE
-from vm.native.accounts import Account, get_account, put_account
+from vm.native.accounts import Account, change_balance, get_account, put_account
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 RECIPIENTS_MAX: Final = 500  # one batch stays far below a block's gas
@@ -66,8 +66,13 @@ class Transferred:
 
 
 def get_balance(state: StateReader, address: Address) -> Grains:
-    """What an account holds."""
+    """What an account can move."""
     return Grains(get_account(state, address).balance_grains)
+
+
+def answer_balance(state: StateReader, _: Moment, address: Address) -> Grains:
+    """The view of a balance."""
+    return get_balance(state, address)
 
 
 def apply_transfer(state: State, context: Context, call: Transfer) -> None:
@@ -90,10 +95,16 @@ def apply_batch_transfer(state: State, context: Context, call: BatchTransfer) ->
         _move(state, context, sender, payment.recipient, payment.amount_grains)
 
 
-def credit(state: State, address: Address, amount_grains: int) -> None:
+def credit(state: State, address: Address, amount_grains: int, now_ms: int) -> None:
     """Add to a balance what the caller has taken from another."""
     account = get_account(state, address)
-    put_account(state, address, account.sequence, account.balance_grains + amount_grains)
+    put_account(state, address, change_balance(account, account.balance_grains + amount_grains, now_ms))
+
+
+def debit(state: State, address: Address, amount_grains: int, now_ms: int) -> None:
+    """Take from a balance what the caller gives to another; raises Rejected."""
+    account = _get_funded(state, address, amount_grains)
+    put_account(state, address, change_balance(account, account.balance_grains - amount_grains, now_ms))
 
 
 def _check_payment(recipient: Address, amount_grains: int) -> None:
@@ -112,8 +123,9 @@ def _get_funded(state: State, address: Address, amount_grains: int) -> Account:
 
 def _move(state: State, context: Context, sender: Account, recipient: Address, amount_grains: int) -> None:
     if recipient != context.sender:
-        put_account(state, context.sender, sender.sequence, sender.balance_grains - amount_grains)
-        credit(state, recipient, amount_grains)
+        now_ms = context.block.time_ms
+        put_account(state, context.sender, change_balance(sender, sender.balance_grains - amount_grains, now_ms))
+        credit(state, recipient, amount_grains, now_ms)
     context.emit(MODULE.name, Transferred.__name__, context.sender, recipient, amount_grains)
 
 
@@ -132,7 +144,7 @@ MODULE = ModuleRule(
     ),
     events=(EventRule(Transferred),),
     views=(
-        ViewRule("balance", (("address", Address),), get_balance),
-        ViewRule("supply", (), lambda state: SUPPLY_GRAINS),
+        ViewRule("balance", (("address", Address),), answer_balance),
+        ViewRule("supply", (), lambda *_: SUPPLY_GRAINS),
     ),
 )

@@ -63,5 +63,5 @@ MODULE = ModuleRule(
     summary="The nodes that may connect",
     calls=(),
     events=(),
-    views=(ViewRule("nodes", (), get_nodes),),
+    views=(ViewRule("nodes", (), lambda state, _: get_nodes(state)),),
 )

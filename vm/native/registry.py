@@ -7,6 +7,7 @@ from typing import Any, Final, get_type_hints
 from ledger.codec import DecodeError, Reader, from_plain, get_reader
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
+from vm.context import Moment
 from vm.native import accounts, iov, network
 from vm.native.rules import CallRule, ModuleRule
 
@@ -39,7 +40,7 @@ def find_call(module: str, call: str) -> ReadyCall:
     return ready
 
 
-def answer_view(state: StateReader, module: str, view: str, arguments: list[Any]) -> Any:
+def answer_view(state: StateReader, moment: Moment, module: str, view: str, arguments: list[Any]) -> Any:
     """Answer a module's view; raises Rejected for unknown names and wrong arguments."""
     if module not in MODULES:
         raise Rejected(Reason.UNKNOWN_MODULE, f"there is no module {module}")
@@ -52,7 +53,7 @@ def answer_view(state: StateReader, module: str, view: str, arguments: list[Any]
         typed = [from_plain(kind, plain) for (_, kind), plain in zip(rule.arguments, arguments, strict=True)]
     except DecodeError as error:
         raise Rejected(Reason.BAD_ARGUMENTS, str(error)) from None
-    return rule.answer(state, *typed)
+    return rule.answer(state, moment, *typed)
 
 
 def get_module(name: str) -> ModuleRule | None:

@@ -29,7 +29,10 @@ class EventRule:
 
 @dataclass(frozen=True, slots=True)
 class ViewRule:
-    """A question that changes nothing: argument names and types, and the function that answers in plain values."""
+    """A question that changes nothing: argument names and types, and the function that answers.
+
+    It is given the state, the moment of that state, and the arguments; it answers in plain values or dataclasses.
+    """
 
     name: str
     arguments: tuple[tuple[str, Any], ...]
