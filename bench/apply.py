@@ -102,7 +102,7 @@ def _fund(chain: Chain, addresses: list[Address]) -> None:
 
 def _commit_state(chain: Chain, changes: dict[bytes, bytes | None]) -> None:
     certified = _build_block(chain, [])
-    chain.commit(certified, [], changes)
+    chain.commit(certified, [], (), changes)
 
 
 def _build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock:
@@ -133,7 +133,7 @@ async def _apply_all(
         assert all(await verifier.verify_many(checks)), "every transfer of the benchmark is signed"
         return transactions
 
-    execution = Execution(chain, None)
+    execution = Execution(chain, domain, None)
     started_s = time.perf_counter()
     busy_ms = 0.0
     starts = range(0, len(raws), BLOCK_TRANSFERS)

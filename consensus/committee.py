@@ -1,5 +1,7 @@
 """Quorum arithmetic and proposer turns: every count of votes in the consensus goes through here."""
 
+from collections.abc import Sequence
+
 
 def quorum(size: int) -> int:
     """The least number of members that is more than 2/3 of the committee: 2f+1 of 3f+1."""
@@ -16,6 +18,6 @@ def one_honest(size: int) -> int:
     return fault_limit(size) + 1
 
 
-def proposer_index(size: int, height: int, round_number: int) -> int:
-    """Who proposes: members take turns by height, and within a height by round."""
-    return (height + round_number) % size
+def proposer_index(turns: Sequence[int], round_number: int) -> int:
+    """Who proposes in a round: the height's turns (`ledger/turns.py`), over and over."""
+    return turns[round_number % len(turns)]

@@ -226,11 +226,13 @@ class Core:
         assert previous is None or event.height > previous.height, "heights are decided once, in order"
         keys = [member.consensus_key for member in event.committee.members]
         assert len(set(keys)) == len(keys), "a consensus key has one seat"
+        assert sorted(event.turns) == list(range(len(keys))), "every member has a turn"
         is_next = previous is not None and previous.height + 1 == event.height
         self._last_decision = previous.decision if previous is not None and is_next else None
         state = HeightState(
             event.height,
             event.committee,
+            event.turns,
             event.previous_hash,
             event.previous_time_ms,
             event.timeouts,
@@ -260,10 +262,10 @@ class Core:
         if (reason := self._why_ignore_proposal(state, proposal)) is not None:
             self._ignore(reason)
             return
-        if not is_proposal_authentic(proposal, state.committee, self._domain, self._verify):
+        if not is_proposal_authentic(proposal, state.committee, state.turns, self._domain, self._verify):
             self._blame(event.peer, "the signature of a proposal is bad")
             return
-        if (fault := find_proposal_fault(proposal, state.committee)) is not None:
+        if (fault := find_proposal_fault(proposal, state.committee, state.turns)) is not None:
             self._blame(event.peer, f"a proposal is against the rules: {fault}")
             return
         proposer = state.get_proposer(proposal.round)
@@ -328,7 +330,7 @@ class Core:
             self._ignore(_NOT_ASKED)
             return
         proposal = Proposal(event.header, event.round, NO_VALID_ROUND, event.envelope_hashes, event.evidence, UNSIGNED)
-        fault = find_proposal_fault(proposal, state.committee) or state.find_block_fault(event.header)
+        fault = find_proposal_fault(proposal, state.committee, state.turns) or state.find_block_fault(event.header)
         assert fault is None, f"the node built a block that breaks the rules: {fault}"
         self._request_proposal(state, proposal)
 
@@ -351,7 +353,7 @@ class Core:
         if state is None or proposal.height != state.height or not is_own:
             self._ignore(_NOT_ASKED)
             return
-        if not is_proposal_authentic(proposal, state.committee, self._domain, self._verify):
+        if not is_proposal_authentic(proposal, state.committee, state.turns, self._domain, self._verify):
             self._ignore(_SIGNER_FAILED)
             return
         message = get_proposal_message(self._domain, proposal)

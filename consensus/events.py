@@ -18,6 +18,8 @@ class HeightStarted:
 
     height: Height
     committee: Committee
+    turns: tuple[int, ...]
+    """Member indices in the order in which they propose: the first in round 0."""
     previous_hash: BlockHash
     previous_time_ms: TimeMs
     timeouts: Timeouts

@@ -36,6 +36,8 @@ class HeightState:
 
     height: Height
     committee: Committee
+    turns: tuple[int, ...]
+    """Member indices in the order in which they propose: the first in round 0."""
     previous_hash: BlockHash
     previous_time_ms: TimeMs
     timeouts: Timeouts
@@ -84,7 +86,7 @@ class HeightState:
 
     def get_proposer(self, round_number: Round) -> int:
         """Who proposes in a round."""
-        return proposer_index(self.size, self.height, round_number)
+        return proposer_index(self.turns, round_number)
 
     def get_proposal(self, round_number: Round) -> Proposal | None:
         """The first proposal of a round."""

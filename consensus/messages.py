@@ -25,12 +25,12 @@ from ledger.block import (
     EVIDENCE_BYTES_MAX,
     EVIDENCE_MAX,
     Header,
+    compute_evidence_root,
     compute_transactions_root,
 )
 from ledger.codec import DecodeError, decode, encode, pack
 from ledger.committee import COMMITTEE_MEMBERS_MAX, Committee
-from ledger.merkle import compute_leaf_hash, compute_root
-from ledger.primitives import BlockHash, ConsensusKey, EnvelopeHash, Height, RootHash, Round, Signature
+from ledger.primitives import BlockHash, ConsensusKey, EnvelopeHash, Height, Round, Signature
 
 SUMMARY_ROUNDS_MAX: Final = 64  # more than a member keeps of one height
 PROPOSAL_BYTES_MAX: Final = 512 * 1024  # 10,000 hashes and 32 pieces of evidence of the largest size fit
@@ -202,14 +202,15 @@ def is_vote_authentic(vote: Vote, committee: Committee, domain: SigningDomain, v
     return verify(key, get_vote_message(domain, vote), vote.signature)
 
 
-def is_proposal_authentic(proposal: Proposal, committee: Committee, domain: SigningDomain, verify: Verify) -> bool:
+def is_proposal_authentic(
+    proposal: Proposal, committee: Committee, turns: Sequence[int], domain: SigningDomain, verify: Verify
+) -> bool:
     """Whether the proposer of its round has signed this proposal."""
-    index = proposer_index(len(committee.members), proposal.height, proposal.round)
-    key = committee.members[index].consensus_key
+    key = committee.members[proposer_index(turns, proposal.round)].consensus_key
     return verify(key, get_proposal_message(domain, proposal), proposal.signature)
 
 
-def find_proposal_fault(proposal: Proposal, committee: Committee) -> str | None:
+def find_proposal_fault(proposal: Proposal, committee: Committee, turns: Sequence[int]) -> str | None:
     """Why no honest member sends this proposal, whatever the chain's state; None if nothing is wrong."""
     header = proposal.header
     if proposal.valid_round >= proposal.round:
@@ -219,7 +220,7 @@ def find_proposal_fault(proposal: Proposal, committee: Committee) -> str | None:
             return "a fresh block does not name its own round"
     elif header.round > proposal.valid_round:
         return "the block was first proposed after its valid round"
-    index = proposer_index(len(committee.members), header.height, header.round)
+    index = proposer_index(turns, header.round)
     if header.proposer != committee.members[index].consensus_key:
         return "the header does not name the proposer of its round"
     if header.transactions_root != compute_transactions_root(list(proposal.envelope_hashes)):
@@ -227,8 +228,3 @@ def find_proposal_fault(proposal: Proposal, committee: Committee) -> str | None:
     if header.evidence_root != compute_evidence_root(proposal.evidence):
         return "the evidence is not that of the header"
     return None
-
-
-def compute_evidence_root(evidence: Sequence[bytes]) -> RootHash:
-    """RFC 6962 root whose leaves are the pieces of evidence."""
-    return compute_root([compute_leaf_hash(piece) for piece in evidence])

@@ -47,6 +47,20 @@ class GenesisParameters(_Model):
     vote_timeout_step_ms: int
     clock_precision_ms: int
     message_delay_ms: int
+    epoch_heights: int
+    committee_seats: int
+    committee_members_min: int
+    candidate_bond_min_grains: int
+    unbonding_epochs: int
+    double_sign_slash_bps: int
+    absence_slash_bps: int
+    absence_heights_max: int
+    jail_epochs: int
+    proposer_fee_bps: int
+    voting_heights_normal: int
+    voting_heights_urgent: int
+    voting_heights_emergency: int
+    pause_heights_max: int
 
 
 class Allocation(_Model):
@@ -77,11 +91,15 @@ class GenesisNode(_Model):
     node_certificate_signature: HexSignature
     addresses: Annotated[list[str], Field(max_length=4)] = []
     """host:port where it listens for peers."""
+    bond_grains: GrainsText = "0"
+    """A super node's own stake from the start; part of the supply like the allocations."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if (self.role == "super_node") != (self.consensus_key is not None):
             raise ValueError("exactly the super nodes have a consensus key")
+        if self.role != "super_node" and self.bond_grains != "0":
+            raise ValueError("exactly the super nodes have a bond")
         for address in self.addresses:
             if not _ENDPOINT.match(address) or not 0 < int(address.rpartition(":")[2]) < 65_536:
                 raise ValueError(f"{address!r} is not host:port")
@@ -98,6 +116,8 @@ class GenesisDocument(_Model):
     parameters: GenesisParameters
     allocations: Annotated[list[Allocation], Field(max_length=ALLOCATIONS_MAX)]
     nodes: Annotated[list[GenesisNode], Field(max_length=256)]
+    bodies: dict[Literal["foundation", "technical", "financial"], Annotated[list[str], Field(max_length=64)]] = {}
+    """Who sits in the bodies of governance, by address; an empty body's decisions are the super nodes'."""
 
     @property
     def network_kind(self) -> NetworkKind:
@@ -112,8 +132,9 @@ class GenesisDocument(_Model):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         total = sum(int(allocation.amount_grains) for allocation in self.allocations)
+        total += sum(int(node.bond_grains) for node in self.nodes)
         if total != SUPPLY_GRAINS:
-            raise ValueError(f"allocations add up to {total} grains; the supply is {SUPPLY_GRAINS}")
+            raise ValueError(f"allocations and bonds add up to {total} grains; the supply is {SUPPLY_GRAINS}")
         for allocation in self.allocations:
             if allocation.account is not None:
                 _parse(allocation.account, self.network_kind)
@@ -124,6 +145,12 @@ class GenesisDocument(_Model):
             for key in (node.consensus_key, node.node_key):
                 if key is not None:
                     _check_key(node.name, key)
+        for name, members in self.bodies.items():
+            for member in members:
+                _parse(member, self.network_kind)
+            _refuse_repeats(f"member of the {name} body", members)
+        operators = [node.operator for node in self.super_nodes]
+        _refuse_repeats("operator of a super node", operators)
         _refuse_repeats("node name", [node.name for node in self.nodes])
         keys = [key for node in self.nodes for key in (node.consensus_key, node.node_key) if key is not None]
         _refuse_repeats("key", keys)

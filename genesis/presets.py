@@ -14,6 +14,8 @@ ALLOCATION_PERCENT: Final = {"cornerstone": 10, "subscription": 25, "team": 35, 
 
 DEVELOPMENT_ACCOUNTS: Final = 10
 DEVELOPMENT_ACCOUNT_GRAINS: Final = 10_000_000 * GRAINS_PER_IOV
+DEVELOPMENT_BOND_GRAINS: Final = 1_000_000 * GRAINS_PER_IOV
+DEVELOPMENT_OPERATOR_GRAINS: Final = 1_000_000 * GRAINS_PER_IOV
 DEVNET_CHAIN_ID: Final = "carlive-devnet"
 
 
@@ -41,6 +43,20 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
             vote_timeout_step_ms=250,
             clock_precision_ms=500,
             message_delay_ms=2_000,
+            epoch_heights=100,
+            committee_seats=21,
+            committee_members_min=1,
+            candidate_bond_min_grains=100_000 * GRAINS_PER_IOV,
+            unbonding_epochs=2,
+            double_sign_slash_bps=500,
+            absence_slash_bps=10,
+            absence_heights_max=150,
+            jail_epochs=1,
+            proposer_fee_bps=3_000,
+            voting_heights_normal=40,
+            voting_heights_urgent=20,
+            voting_heights_emergency=10,
+            pause_heights_max=1_000,
         )
     return GenesisParameters(
         block_interval_ms=2_000,
@@ -54,6 +70,20 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
         vote_timeout_step_ms=500,
         clock_precision_ms=500,
         message_delay_ms=4_000,
+        epoch_heights=43_200,
+        committee_seats=21,
+        committee_members_min=4,
+        candidate_bond_min_grains=1_000_000 * GRAINS_PER_IOV,
+        unbonding_epochs=21,
+        double_sign_slash_bps=500,
+        absence_slash_bps=10,
+        absence_heights_max=43_200,
+        jail_epochs=1,
+        proposer_fee_bps=3_000,
+        voting_heights_normal=302_400,
+        voting_heights_urgent=43_200,
+        voting_heights_emergency=1_800,
+        pause_heights_max=302_400,
     )
 
 
@@ -71,9 +101,11 @@ def list_development_accounts() -> list[DevelopmentAccount]:
 def build_preset(
     network: NetworkKind, chain_id: str, time_ms: int, nodes: list[GenesisNode], funded: dict[str, int] | None = None
 ) -> GenesisDocument:
-    """A document with the allocation of paper 12.4; what `funded` accounts get comes out of the subscription share."""
+    """A document with the allocation of paper 12.4; what `funded` accounts get and super nodes
+    have bonded comes out of the subscription share.
+    """
     shares = {name: SUPPLY_GRAINS * percent // 100 for name, percent in ALLOCATION_PERCENT.items()}
-    shares["subscription"] -= sum((funded or {}).values())
+    shares["subscription"] -= sum((funded or {}).values()) + sum(int(node.bond_grains) for node in nodes)
     allocations = [Allocation(module=name, amount_grains=str(grains)) for name, grains in shares.items()]
     allocations += [
         Allocation(account=address, amount_grains=str(grains)) for address, grains in (funded or {}).items()

@@ -1,5 +1,6 @@
 """Headers, blocks and the certificates that finalise them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -9,7 +10,7 @@ from annotated_types import Interval, Len
 
 from ledger.codec import encode
 from ledger.committee import COMMITTEE_MEMBERS_MAX
-from ledger.merkle import compute_root
+from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import (
     BlockHash,
     ChainId,
@@ -94,3 +95,8 @@ class CertifiedBlock:
 def compute_transactions_root(envelope_hashes: list[EnvelopeHash]) -> RootHash:
     """RFC 6962 root whose leaves are the transactions' bytes."""
     return compute_root(list(envelope_hashes))
+
+
+def compute_evidence_root(evidence: Sequence[bytes]) -> RootHash:
+    """RFC 6962 root whose leaves are the pieces of evidence."""
+    return compute_root([compute_leaf_hash(piece) for piece in evidence])

@@ -9,7 +9,7 @@ from ledger.codec import decode, encode, pack, unpack
 from ledger.committee import Committee
 from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import EMPTY_ROOT, BlockHash, Height, RootHash, Round
-from ledger.receipt import Receipt
+from ledger.receipt import BlockEvents, Event, Receipt
 from ledger.state import State, end_of_prefix
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.state_proof import StateProof, build_state_proof
@@ -18,6 +18,7 @@ from ledger.store_keys import (
     FORMAT_KEY,
     HEAD_KEY,
     VALUE_PREFIX,
+    block_events_store_key,
     block_hash_store_key,
     block_store_key,
     certificate_store_key,
@@ -92,17 +93,22 @@ class Chain:
         return State(self._get_value, self._iterate_values)
 
     def commit(
-        self, certified: CertifiedBlock, receipts: Sequence[Receipt], changes: dict[bytes, bytes | None]
+        self,
+        certified: CertifiedBlock,
+        receipts: Sequence[Receipt],
+        events: Sequence[Event],
+        changes: dict[bytes, bytes | None],
     ) -> Head:
         """Make an executed block the head: values, tree, receipts, block and height in one synced write."""
         header = certified.block.header
         assert header.height == self._head.header.height + 1, "blocks are committed in order"
         encoded_receipts = [encode(receipt) for receipt in receipts]
         update = self._tree.compute_update(changes)
-        receipts_root = compute_root([compute_leaf_hash(encoded) for encoded in encoded_receipts])
-        is_sealed = update.root == header.state_root and not encoded_receipts
+        encoded_events = encode(BlockEvents(tuple(events))) if events else None
+        receipts_root = compute_receipts_root(encoded_receipts, encoded_events)
+        is_sealed = update.root == header.state_root and not encoded_receipts and not events
         head = Head(header, update.root, receipts_root, is_sealed)
-        writes = _list_block_writes(certified, encoded_receipts, head)
+        writes = _list_block_writes(certified, encoded_receipts, encoded_events, head)
         writes.extend(_list_state_writes(changes))
         writes.extend(update.node_changes)
         self._store.write(writes, sync=True)
@@ -129,6 +135,11 @@ class Chain:
         """The receipts of a block, in its order."""
         encoded = self._store.get(receipts_store_key(height))
         return None if encoded is None else [decode(Receipt, each) for each in unpack(encoded)]
+
+    def get_block_events(self, height: int) -> tuple[Event, ...]:
+        """What happened at the end of a block."""
+        encoded = self._store.get(block_events_store_key(height))
+        return () if encoded is None else decode(BlockEvents, encoded).events
 
     def find_height(self, block_hash: BlockHash) -> Height | None:
         """The height of a final block."""
@@ -220,7 +231,7 @@ def initialise_store(
     header = build_header(update.root)
     certificate = CommitCertificate(Height(0), Round(0), header.hash, ())
     certified = CertifiedBlock(Block(header, (), ()), certificate)
-    writes = _list_block_writes(certified, [], Head(header, update.root, EMPTY_ROOT, is_sealed=True))
+    writes = _list_block_writes(certified, [], None, Head(header, update.root, EMPTY_ROOT, is_sealed=True))
     writes.append((FORMAT_KEY, bytes([STORE_FORMAT])))
     writes.extend(_list_state_writes(changes))
     writes.extend(update.node_changes)
@@ -233,11 +244,21 @@ def is_initialised(store: Store) -> bool:
     return store.get(FORMAT_KEY) is not None
 
 
-def _list_block_writes(certified: CertifiedBlock, encoded_receipts: list[bytes], head: Head) -> list[Change]:
+def compute_receipts_root(encoded_receipts: Sequence[bytes], encoded_events: bytes | None) -> RootHash:
+    """RFC 6962 root whose leaves are the receipts and, if there are any, the events of the block's end."""
+    leaves = [*encoded_receipts] if encoded_events is None else [*encoded_receipts, encoded_events]
+    return compute_root([compute_leaf_hash(encoded) for encoded in leaves])
+
+
+def _list_block_writes(
+    certified: CertifiedBlock, encoded_receipts: list[bytes], encoded_events: bytes | None, head: Head
+) -> list[Change]:
     header = certified.block.header
     height = header.height
     stored = _StoredHead(height, head.state_root, head.receipts_root, head.is_sealed)
+    events: list[Change] = [] if encoded_events is None else [(block_events_store_key(height), encoded_events)]
     return [
+        *events,
         (block_store_key(height), encode(certified.block)),
         (certificate_store_key(height), encode(certified.certificate)),
         (receipts_store_key(height), pack(encoded_receipts)),

@@ -31,6 +31,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockEvents:
+    """What happened at the end of a block, after its transactions: one more leaf beneath the receipts root, if any."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The outcome of one transaction of a block, in the block's order."""
 

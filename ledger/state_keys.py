@@ -17,6 +17,12 @@ class Table(IntEnum):
     """-> Committee that finalises the next block"""
     NEXT_COMMITTEE = 3
     """-> Committee of the block after that"""
+    EPOCH = 4
+    """-> Epoch going on"""
+    ABSENCES = 5
+    """-> Absences: members that missed their last turns; absent while there are none"""
+    TERM = 6
+    """first height, 8 bytes big-endian -> Term: who ruled from that height on; kept while evidence counts"""
     ACCOUNT = 16
     """address, 20 bytes -> Account"""
     POLICY = 17
@@ -25,11 +31,51 @@ class Table(IntEnum):
     """valid_until, 8 bytes big-endian ‖ transaction id, 32 bytes -> empty; removed once expired"""
     NODE = 32
     """node key, 32 bytes -> RegisteredNode"""
+    OPERATOR = 33
+    """address, 20 bytes -> Operator that was admitted"""
+    CANDIDATE = 40
+    """operator, 20 bytes -> Candidate"""
+    DELEGATION = 41
+    """delegator, 20 bytes ‖ operator, 20 bytes -> Delegation"""
+    UNBONDING_POOL = 42
+    """operator, 20 bytes ‖ release epoch, 8 bytes -> Pool of stake on its way out"""
+    UNBONDING = 43
+    """release epoch, 8 bytes ‖ operator, 20 bytes ‖ delegator, 20 bytes -> Delegation of that pool"""
+    OFFENCE = 44
+    """term's first height, 8 bytes ‖ offence id, 32 bytes -> height of its punishment"""
+    EARNINGS = 45
+    """-> Earnings: fees of this epoch that belong to their proposers"""
+    PROPOSAL = 48
+    """id, 8 bytes -> Proposal of governance"""
+    PROPOSAL_COUNT = 49
+    """-> number of proposals so far"""
+    AGENDA = 50
+    """height, 8 bytes ‖ proposal id, 8 bytes -> empty: the proposal ends or takes effect with this block"""
+    BODY = 51
+    """number of the body, 1 byte -> Body: its members"""
+    PAUSE = 52
+    """module name -> height up to which its calls are refused"""
 
 
 PARAMETERS_KEY: Final = bytes([Table.PARAMETERS])
+EPOCH_KEY: Final = bytes([Table.EPOCH])
+ABSENCES_KEY: Final = bytes([Table.ABSENCES])
+EARNINGS_KEY: Final = bytes([Table.EARNINGS])
+PROPOSAL_COUNT_KEY: Final = bytes([Table.PROPOSAL_COUNT])
 COMMITTEE_KEY: Final = bytes([Table.COMMITTEE])
 NEXT_COMMITTEE_KEY: Final = bytes([Table.NEXT_COMMITTEE])
+TERM_PREFIX: Final = bytes([Table.TERM])
+OPERATOR_PREFIX: Final = bytes([Table.OPERATOR])
+CANDIDATE_PREFIX: Final = bytes([Table.CANDIDATE])
+PROPOSAL_PREFIX: Final = bytes([Table.PROPOSAL])
+PAUSE_PREFIX: Final = bytes([Table.PAUSE])
+_DELEGATION: Final = bytes([Table.DELEGATION])
+_UNBONDING_POOL: Final = bytes([Table.UNBONDING_POOL])
+UNBONDING_PREFIX: Final = bytes([Table.UNBONDING])
+_OFFENCE: Final = bytes([Table.OFFENCE])
+_AGENDA: Final = bytes([Table.AGENDA])
+_BODY: Final = bytes([Table.BODY])
+_NUMBER_BYTES: Final = 8
 _ACCOUNT: Final = bytes([Table.ACCOUNT])
 _POLICY: Final = bytes([Table.POLICY])
 _UNORDERED: Final = bytes([Table.UNORDERED])
@@ -59,3 +105,78 @@ def unordered_key(valid_until: Height, transaction_id: TransactionId) -> bytes:
 def node_key(key: NodeKey) -> bytes:
     """A node of the registry."""
     return NODE_PREFIX + key
+
+
+def term_key(first_height: int) -> bytes:
+    """Who ruled from this height on."""
+    return TERM_PREFIX + first_height.to_bytes(_NUMBER_BYTES, "big")
+
+
+def operator_key(operator: Address) -> bytes:
+    """An operator that was admitted."""
+    return OPERATOR_PREFIX + operator
+
+
+def candidate_key(operator: Address) -> bytes:
+    """An operator that stands for election."""
+    return CANDIDATE_PREFIX + operator
+
+
+def delegation_prefix(delegator: Address) -> bytes:
+    """All stake of one holder."""
+    return _DELEGATION + delegator
+
+
+def delegation_key(delegator: Address, operator: Address) -> bytes:
+    """A holder's stake with a candidate."""
+    return delegation_prefix(delegator) + operator
+
+
+def unbonding_pool_prefix(operator: Address) -> bytes:
+    """All stake on its way out of a candidate."""
+    return _UNBONDING_POOL + operator
+
+
+def unbonding_pool_key(operator: Address, release_epoch: int) -> bytes:
+    """Stake that leaves a candidate when this epoch begins."""
+    return unbonding_pool_prefix(operator) + release_epoch.to_bytes(_NUMBER_BYTES, "big")
+
+
+def unbonding_key(release_epoch: int, operator: Address, delegator: Address) -> bytes:
+    """A holder's part of such stake; in the order in which they are released."""
+    return UNBONDING_PREFIX + release_epoch.to_bytes(_NUMBER_BYTES, "big") + operator + delegator
+
+
+def offence_prefix(term_height: int) -> bytes:
+    """All punished offences of one term."""
+    return _OFFENCE + term_height.to_bytes(_NUMBER_BYTES, "big")
+
+
+def offence_key(term_height: int, offence_id: bytes) -> bytes:
+    """That an offence was punished."""
+    return offence_prefix(term_height) + offence_id
+
+
+def proposal_key(proposal_id: int) -> bytes:
+    """A proposal of governance."""
+    return PROPOSAL_PREFIX + proposal_id.to_bytes(_NUMBER_BYTES, "big")
+
+
+def agenda_prefix(height: int) -> bytes:
+    """All proposals for which something is due at a height."""
+    return _AGENDA + height.to_bytes(_NUMBER_BYTES, "big")
+
+
+def agenda_key(height: int, proposal_id: int) -> bytes:
+    """That something is due for a proposal at a height."""
+    return agenda_prefix(height) + proposal_id.to_bytes(_NUMBER_BYTES, "big")
+
+
+def body_key(body: int) -> bytes:
+    """The members of a body of governance."""
+    return _BODY + bytes([body])
+
+
+def pause_key(module: str) -> bytes:
+    """Until when a module is paused."""
+    return PAUSE_PREFIX + module.encode()

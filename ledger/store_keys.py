@@ -8,6 +8,7 @@
 | B          | height -> block                                                      |
 | C          | height -> commit certificate                                         |
 | R          | height -> receipts                                                   |
+| E          | height -> events of the block's end, if there were any               |
 | H          | block hash -> height                                                 |
 | K          | committee hash -> committee                                          |
 | t          | transaction id -> height, index (history index, can be rebuilt)      |
@@ -47,6 +48,11 @@ def certificate_store_key(height: int) -> bytes:
 def receipts_store_key(height: int) -> bytes:
     """The receipts of a height."""
     return b"R" + height.to_bytes(_HEIGHT_BYTES, "big")
+
+
+def block_events_store_key(height: int) -> bytes:
+    """The events of a block's end."""
+    return b"E" + height.to_bytes(_HEIGHT_BYTES, "big")
 
 
 def block_hash_store_key(block_hash: BlockHash) -> bytes:

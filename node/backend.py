@@ -11,6 +11,7 @@ import orjson
 
 from genesis.document import GenesisDocument, format_genesis
 from identity.address import Address, NetworkKind, format_address
+from identity.signing import SigningDomain
 from ledger.block import CertifiedBlock
 from ledger.chain import Chain, StateView
 from ledger.codec import DecodeError, encode
@@ -78,6 +79,7 @@ class NodeParts:
     config: NodeConfig
     document: GenesisDocument
     genesis_hash: BlockHash
+    domain: SigningDomain
     chain: Chain
     views: StateViews
     mempool: Mempool
@@ -231,7 +233,9 @@ class NodeBackend:
         if is_free:
             parameters = replace(parameters, price_floor_grains=0)
         header = view.head.header
-        context = BlockContext(Height(header.height + 1), header.time_ms, header.proposer, parameters)
+        context = BlockContext(
+            Height(header.height + 1), header.time_ms, header.proposer, parameters, self._parts.domain
+        )
         state = State(view.get, _iterate_view(view))
         return apply_transaction(state, context, transaction)
 

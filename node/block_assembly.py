@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from identity.signing import SigningDomain
 from ledger.block import Block, Header
 from ledger.chain import Chain
 from ledger.codec import DecodeError
@@ -37,6 +38,7 @@ class BlockAssembly:
         chain: Chain,
         mempool: Mempool,
         intake: Intake,
+        domain: SigningDomain,
         proposed: ProposedBlocks,
         send_request: SendRequest,
         logger: Any,
@@ -46,6 +48,7 @@ class BlockAssembly:
         self._chain = chain
         self._mempool = mempool
         self._intake = intake
+        self._domain = domain
         self._send_request = send_request
         self._logger = logger
         self._assembled: dict[BlockHash, AssembledBlock] = {}
@@ -126,7 +129,7 @@ class BlockAssembly:
             return False
         rules = get_next_block_rules(self._chain.head, self._chain.open_state())
         try:
-            check_block(rules, header, transactions, evidence)
+            check_block(rules, self._domain, header, transactions, evidence)
         except InvalidBlockError as error:
             self._logger.warning("a proposed block is not valid", block=header.hash.hex(), reason=str(error))
             return False

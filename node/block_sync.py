@@ -12,10 +12,9 @@ from consensus.certificate import (
     check_header_link,
 )
 from consensus.committee import fault_limit
-from consensus.messages import compute_evidence_root
 from consensus.sync_rules import SyncPlanner
 from identity.signing import SigningDomain
-from ledger.block import Block, CertifiedBlock, CommitCertificate, compute_transactions_root
+from ledger.block import Block, CertifiedBlock, CommitCertificate, compute_evidence_root, compute_transactions_root
 from ledger.chain import Chain
 from ledger.codec import DecodeError, decode
 from ledger.primitives import Height, NodeKey, TimeMs

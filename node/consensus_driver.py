@@ -95,7 +95,9 @@ class CertifiedBlockArrived:
 def build_height_started(rules: NextBlockRules) -> HeightStarted:
     """What the core must know to decide the block after the head."""
     header = rules.head.header
-    return HeightStarted(rules.height, rules.committee, header.hash, header.time_ms, compute_timeouts(rules.parameters))
+    return HeightStarted(
+        rules.height, rules.committee, rules.turns, header.hash, header.time_ms, compute_timeouts(rules.parameters)
+    )
 
 
 def compute_timeouts(parameters: Parameters) -> Timeouts:

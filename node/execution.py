@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from identity.signing import SigningDomain
 from ledger.block import CertifiedBlock
 from ledger.chain import Chain, Head
 from ledger.primitives import TransactionId
-from ledger.receipt import Receipt, Status
+from ledger.receipt import Event, Receipt, Status
 from ledger.transaction import Transaction
 from node.errors import StoreDamagedError
 from vm.context import BlockContext
+from vm.offences import read_offences
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block_in_slices
 
@@ -30,6 +32,8 @@ class CommittedBlock:
     certified: CertifiedBlock
     transactions: Sequence[Transaction]
     receipts: Sequence[Receipt]
+    events: Sequence[Event]
+    """What happened at the block's end."""
     head: Head
     executed_ms: float
 
@@ -40,8 +44,9 @@ Listener = Callable[[CommittedBlock], None]
 class Execution:
     """Executes blocks in order. Listeners are called after the block is on disk, in the order they were added."""
 
-    def __init__(self, chain: Chain, logger: Any) -> None:
+    def __init__(self, chain: Chain, domain: SigningDomain, logger: Any) -> None:
         self._chain = chain
+        self._domain = domain
         self._logger = logger
         self._listeners: list[Listener] = []
 
@@ -59,28 +64,39 @@ class Execution:
         header = certified.block.header
         rules = get_next_block_rules(self._chain.head, self._chain.open_state())
         try:
-            check_block(rules, header, transactions, certified.block.evidence)
+            evidence = certified.block.evidence
+            check_block(rules, self._domain, header, transactions, evidence)
         except InvalidBlockError as error:
             raise DivergedError(
                 f"block {header.height}, final on the network, does not follow from this node's state ({error}): "
                 "its data is damaged; move data/ away and let the node sync again, keep keys/ and safety/"
             ) from error
         state = self._chain.open_state()
-        context = BlockContext(header.height, header.time_ms, header.proposer, rules.parameters)
+        context = BlockContext(
+            header.height,
+            header.time_ms,
+            header.proposer,
+            rules.parameters,
+            self._domain,
+            header.round,
+            read_offences(evidence),
+        )
         result: BlockResult | None = None
         for result in apply_block_in_slices(state, context, transactions, SLICE_TRANSACTIONS):
             if result is None:
                 await asyncio.sleep(0)
         assert result is not None, "the last slice gives the result"
-        head = self._chain.commit(certified, result.receipts, result.changes)
+        head = self._chain.commit(certified, result.receipts, result.events, result.changes)
         executed_ms = (time.perf_counter() - started_s) * 1000
-        return self._announce(CommittedBlock(certified, transactions, result.receipts, head, executed_ms))
+        committed = CommittedBlock(certified, transactions, result.receipts, result.events, head, executed_ms)
+        return self._announce(committed)
 
     def announce_stored(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
         """The block turned out to be stored although its write had failed: tell the listeners all the same."""
         receipts = self._chain.get_receipts(certified.block.header.height)
         assert receipts is not None, "a stored block has receipts"
-        return self._announce(CommittedBlock(certified, transactions, receipts, self._chain.head, 0.0))
+        events = self._chain.get_block_events(certified.block.header.height)
+        return self._announce(CommittedBlock(certified, transactions, receipts, events, self._chain.head, 0.0))
 
     def _announce(self, committed: CommittedBlock) -> CommittedBlock:
         for listener in self._listeners:

@@ -125,7 +125,7 @@ class Node:
         self._indexer = HistoryIndexer(self._chain, get_logger("history"))
         self._space = DiskSpace(home.directory, config.storage_free_bytes_min, get_logger("disk"))
         self._waiters = FinalityWaiters()
-        self._execution = Execution(self._chain, get_logger("execution"))
+        self._execution = Execution(self._chain, self._domain, get_logger("execution"))
         self._intake = Intake(
             self._chain,
             self._mempool,
@@ -140,6 +140,7 @@ class Node:
             self._chain,
             self._mempool,
             self._intake,
+            self._domain,
             ProposedBlocks(home.log / "blocks"),
             lambda peer, names: self._exchange.request_transactions(peer, names),
             get_logger("consensus"),
@@ -308,6 +309,7 @@ class Node:
             self._config,
             self._document,
             self._genesis_hash,
+            self._domain,
             self._chain,
             self._views,
             self._mempool,

@@ -39,6 +39,20 @@ PARAMETERS = Parameters(
     vote_timeout_step_ms=250,
     clock_precision_ms=500,
     message_delay_ms=2_000,
+    epoch_heights=1_000,
+    committee_seats=21,
+    committee_members_min=1,
+    candidate_bond_min_grains=1_000,
+    unbonding_epochs=2,
+    double_sign_slash_bps=500,
+    absence_slash_bps=10,
+    absence_heights_max=100,
+    jail_epochs=1,
+    proposer_fee_bps=3_000,
+    voting_heights_normal=40,
+    voting_heights_urgent=20,
+    voting_heights_emergency=10,
+    pause_heights_max=1_000,
 )
 
 
@@ -113,4 +127,4 @@ def make_state(balances: dict[Address, int]) -> State:
 
 def block_context(height: int = 1, time_ms: int = 1_000) -> BlockContext:
     """A block to execute in."""
-    return BlockContext(Height(height), TimeMs(time_ms), ConsensusKey(bytes(32)), PARAMETERS)
+    return BlockContext(Height(height), TimeMs(time_ms), ConsensusKey(bytes(32)), PARAMETERS, DOMAIN)

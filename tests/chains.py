@@ -157,7 +157,9 @@ class SmallChain:
         state = self.chain.open_state()
         parameters = get_next_block_rules(self.chain.head, state).parameters
         result = apply_block(
-            state, BlockContext(header.height, header.time_ms, header.proposer, parameters), transactions
+            state,
+            BlockContext(header.height, header.time_ms, header.proposer, parameters, DOMAIN, header.round),
+            transactions,
         )
-        self.chain.commit(certified, result.receipts, result.changes)
+        self.chain.commit(certified, result.receipts, result.events, result.changes)
         return result.receipts

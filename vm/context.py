@@ -1,12 +1,17 @@
 """What a call may know about where it runs: the block, the transaction, and nothing of this machine."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from identity.address import Address
-from ledger.primitives import ConsensusKey, Height, TimeMs, TransactionId
+from identity.signing import SigningDomain
+from ledger.evidence import Offence
+from ledger.primitives import ConsensusKey, Height, Round, TimeMs, TransactionId
 from ledger.receipt import Event
 from vm.gas import GasMeter
 from vm.parameters import Parameters
+
+FIRST_ROUND: Final = Round(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,12 @@ class BlockContext:
     time_ms: TimeMs
     proposer: ConsensusKey
     parameters: Parameters
+    domain: SigningDomain
+    """What signatures of this chain commit to."""
+    round: Round = FIRST_ROUND
+    """Round in which the block was first proposed: the proposers of the rounds before were absent."""
+    offences: tuple[Offence, ...] = ()
+    """What the block's evidence proves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Final
 
 from annotated_types import Interval
 
 from ledger.block import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX
 from ledger.codec import decode, encode
-from ledger.primitives import RootHash
+from ledger.committee import COMMITTEE_MEMBERS_MAX
+from ledger.primitives import SUPPLY_GRAINS, RootHash
 from ledger.state import State, StateReader
 from ledger.state_keys import PARAMETERS_KEY
+
+BPS: Final = 10_000
+"""One whole, in basis points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,32 @@ class Parameters:
     """How far the clocks of honest super nodes may differ (proposer-based timestamps)."""
     message_delay_ms: Annotated[int, Interval(ge=50, le=60_000)]
     """How long a proposal may travel and still count as timely."""
+    epoch_heights: Annotated[int, Interval(ge=2, le=10_000_000)]
+    """Blocks of an epoch; the committee is elected at its end."""
+    committee_seats: Annotated[int, Interval(ge=1, le=COMMITTEE_MEMBERS_MAX)]
+    """How many candidates form the committee at most."""
+    committee_members_min: Annotated[int, Interval(ge=1, le=COMMITTEE_MEMBERS_MAX)]
+    """A change that leaves fewer members does not happen."""
+    candidate_bond_min_grains: Annotated[int, Interval(ge=0, le=SUPPLY_GRAINS)]
+    """Own stake without which an operator is not elected."""
+    unbonding_epochs: Annotated[int, Interval(ge=1, le=100)]
+    """Whole epochs that stake waits before it is released; for as long, evidence against it counts."""
+    double_sign_slash_bps: Annotated[int, Interval(ge=0, le=BPS)]
+    """Part of a candidate's stake, in 1/10,000, taken for signing two different messages."""
+    absence_slash_bps: Annotated[int, Interval(ge=0, le=BPS)]
+    """The same for a long absence."""
+    absence_heights_max: Annotated[int, Interval(ge=1, le=10_000_000)]
+    """A member that missed all its turns for so many blocks is jailed."""
+    jail_epochs: Annotated[int, Interval(ge=1, le=1_000)]
+    """Epochs after which a jailed candidate may come back."""
+    proposer_fee_bps: Annotated[int, Interval(ge=0, le=BPS)]
+    """Part of a block's fees, in 1/10,000, that is its proposer's; the rest is shared equally by the committee."""
+    voting_heights_normal: Annotated[int, Interval(ge=1, le=10_000_000)]
+    """For how many blocks a proposal of normal priority may be voted on; it takes effect no earlier."""
+    voting_heights_urgent: Annotated[int, Interval(ge=1, le=10_000_000)]
+    voting_heights_emergency: Annotated[int, Interval(ge=1, le=10_000_000)]
+    pause_heights_max: Annotated[int, Interval(ge=1, le=10_000_000)]
+    """For how long an emergency may pause a module."""
 
     @property
     def hash(self) -> RootHash:

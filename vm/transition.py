@@ -7,14 +7,14 @@ numbered reason) or *succeeded*. Whatever can be told from the transaction alone
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from identity.address import compute_module_address
 from ledger.codec import DecodeError
 from ledger.primitives import Gas, Grains, Height
 from ledger.reasons import Reason, Rejected
-from ledger.receipt import Receipt, Status
+from ledger.receipt import Event, Receipt, Status
 from ledger.state import State, StateReader
 from ledger.state_keys import unordered_key, unordered_prefix
 from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transaction, TransactionBody
+from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
 from vm.native.accounts import Account, change_balance, get_account, is_authorised, put_account
@@ -22,14 +22,14 @@ from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.parameters import Parameters
 
-FEES_ADDRESS = compute_module_address("fees")
-
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
     """What a block did."""
 
     receipts: list[Receipt]
+    events: tuple[Event, ...]
+    """What happened at the block's end."""
     changes: dict[bytes, bytes | None] = field(repr=False)
     """State key -> new value, None when removed."""
 
@@ -55,11 +55,10 @@ def apply_block_in_slices(
         receipts.append(receipt)
         if index % slice_transactions == 0:
             yield None
-    if fees_grains:
-        credit(state, FEES_ADDRESS, fees_grains, block.time_ms)
+    events = apply_block_end(state, block, fees_grains)
     for key, _ in list(state.iterate_prefix(unordered_prefix(block.height))):
         state.delete(key)
-    yield BlockResult(receipts, state.changes)
+    yield BlockResult(receipts, events, state.changes)
 
 
 def apply_transaction(state: State, block: BlockContext, transaction: Transaction) -> Receipt:

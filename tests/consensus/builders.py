@@ -21,7 +21,6 @@ from consensus.messages import (
     Proposal,
     Vote,
     VoteKind,
-    compute_evidence_root,
     get_proposal_message,
     get_vote_message,
 )
@@ -30,7 +29,7 @@ from consensus.timeouts import Timeouts
 from identity.address import Address
 from identity.keys import KeyType, PrivateKey
 from identity.signing import SigningDomain, compute_signing_domain
-from ledger.block import HEADER_VERSION, CommitCertificate, Header, compute_transactions_root
+from ledger.block import HEADER_VERSION, CommitCertificate, Header, compute_evidence_root, compute_transactions_root
 from ledger.committee import Committee, Member
 from ledger.primitives import (
     EMPTY_ROOT,
@@ -45,6 +44,7 @@ from ledger.primitives import (
     Signature,
     TimeMs,
 )
+from ledger.turns import NOBODY_ABSENT, compute_turns
 
 CHAIN_ID = ChainId("consensus-test")
 DOMAIN: SigningDomain = compute_signing_domain(CHAIN_ID, bytes(32))
@@ -88,6 +88,11 @@ def make_committee(size: int) -> Committee:
     )
 
 
+def turns_of(size: int, height: Height) -> tuple[int, ...]:
+    """Who proposes when nobody was absent."""
+    return compute_turns(make_committee(size), NOBODY_ABSENT, height)
+
+
 def make_vote(
     index: int,
     kind: VoteKind,
@@ -128,7 +133,7 @@ def make_header(
         round=Round(round_number),
         time_ms=TimeMs(time_ms),
         previous_hash=PREVIOUS_HASH,
-        proposer=committee.members[proposer_index(size, height, round_number)].consensus_key,
+        proposer=committee.members[proposer_index(turns_of(size, height), round_number)].consensus_key,
         transactions_root=compute_transactions_root(list(hashes)),
         evidence_root=compute_evidence_root(evidence),
         state_root=EMPTY_ROOT,
@@ -150,13 +155,13 @@ def make_proposal(
     hashes = (EnvelopeHash(sha256(tag).digest()),)
     header = make_header(size, round_number, height, time_ms, hashes)
     proposal = Proposal(header, Round(round_number), -1, hashes, (), UNSIGNED)
-    return sign_proposal(proposal, proposer_index(size, height, round_number))
+    return sign_proposal(proposal, proposer_index(turns_of(size, height), round_number))
 
 
 def propose_again(proposal: Proposal, round_number: int, valid_round: int, size: int = 4) -> Proposal:
     """The same block in a later round, signed by that round's proposer."""
     again = replace(proposal, round=Round(round_number), valid_round=valid_round)
-    return sign_proposal(again, proposer_index(size, proposal.height, round_number))
+    return sign_proposal(again, proposer_index(turns_of(size, proposal.height), round_number))
 
 
 def make_certificate(header: Header, signers: tuple[int, ...], round_number: int = 0) -> CommitCertificate:
@@ -168,7 +173,9 @@ def make_certificate(header: Header, signers: tuple[int, ...], round_number: int
 
 def start_height(size: int = 4, height: Height = HEIGHT) -> HeightStarted:
     """The event that begins a height."""
-    return HeightStarted(height, make_committee(size), PREVIOUS_HASH, PREVIOUS_TIME_MS, TIMEOUTS)
+    return HeightStarted(
+        height, make_committee(size), turns_of(size, height), PREVIOUS_HASH, PREVIOUS_TIME_MS, TIMEOUTS
+    )
 
 
 @dataclass(slots=True)

@@ -87,6 +87,7 @@ from ledger.primitives import (
     Signature,
     TimeMs,
 )
+from tests.consensus.builders import turns_of
 
 CHAIN_ID = ChainId("simulation")
 DOMAIN = compute_signing_domain(CHAIN_ID, bytes(32))
@@ -409,7 +410,9 @@ class Simulation:
     def _next_height(self, node: SimulatedNode) -> HeightStarted:
         head = self._head(node)
         height = Height(head.height + 1)
-        return HeightStarted(height, committee_at(self.size, height), head.hash, head.time_ms, TIMEOUTS)
+        return HeightStarted(
+            height, committee_at(self.size, height), turns_of(self.size, height), head.hash, head.time_ms, TIMEOUTS
+        )
 
     def _begin_next_height(self, node: SimulatedNode) -> None:
         node.disk.log_synced = node.disk.log_unsynced = b""
@@ -550,7 +553,7 @@ class Simulation:
         if isinstance(message, Vote):
             signer, signed = message.member_index, get_vote_message(DOMAIN, message)
         else:
-            signer = proposer_index(self.size, message.height, message.round)
+            signer = proposer_index(turns_of(self.size, message.height), message.round)
             signed = get_proposal_message(DOMAIN, message)
         if committee.members[signer].consensus_key == node.key:
             require(signed in node.disk.saved_messages, "what is sent was saved before")
@@ -567,10 +570,11 @@ class Simulation:
             is_authentic = all(is_vote_authentic(vote, committee, DOMAIN, verify) for vote in (first, second))
         else:
             assert isinstance(first, Proposal) and isinstance(second, Proposal)
-            accused = proposer_index(self.size, first.height, first.round)
+            accused = proposer_index(turns_of(self.size, first.height), first.round)
             is_proof = (first.block_hash, first.valid_round) != (second.block_hash, second.valid_round)
             is_authentic = all(
-                is_proposal_authentic(proposal, committee, DOMAIN, verify) for proposal in (first, second)
+                is_proposal_authentic(proposal, committee, turns_of(self.size, proposal.height), DOMAIN, verify)
+                for proposal in (first, second)
             )
         require(is_proof and is_authentic, "an accusation is a proof")
         liars = {key_of_seat(seat) for seat in range(self.liars)}

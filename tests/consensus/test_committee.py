@@ -4,6 +4,7 @@ import pytest
 
 from consensus.committee import fault_limit, one_honest, proposer_index, quorum
 from ledger.committee import COMMITTEE_MEMBERS_MAX
+from tests.consensus.builders import turns_of
 
 SIZES = range(1, COMMITTEE_MEMBERS_MAX + 1)
 
@@ -31,6 +32,7 @@ def test_the_honest_are_a_quorum(size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_everybody_has_a_turn_in_consecutive_rounds_and_heights(size: int) -> None:
-    assert {proposer_index(size, 7, round_number) for round_number in range(size)} == set(range(size))
-    assert {proposer_index(size, height, 3) for height in range(size)} == set(range(size))
-    assert proposer_index(4, 5, 2) == 3
+    assert {proposer_index(turns_of(size, 7), round_number) for round_number in range(size)} == set(range(size))
+    assert {proposer_index(turns_of(size, height), 3) for height in range(size)} == set(range(size))
+    assert proposer_index(turns_of(4, 5), 2) == 3
+    assert proposer_index(turns_of(4, 5), 6) == 3

@@ -684,7 +684,7 @@ def test_a_key_with_two_seats_stops_the_node() -> None:
     event = start_height()
     with pytest.raises(AssertionError, match="one seat"):
         Core(DOMAIN, None).handle(
-            HeightStarted(HEIGHT, twice, event.previous_hash, event.previous_time_ms, event.timeouts)
+            HeightStarted(HEIGHT, twice, event.turns, event.previous_hash, event.previous_time_ms, event.timeouts)
         )
 
 

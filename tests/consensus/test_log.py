@@ -23,8 +23,8 @@ from consensus.log import (
     decode_records,
     encode_record,
 )
-from consensus.messages import Step, VoteKind, compute_evidence_root
-from ledger.block import EVIDENCE_BYTES_MAX
+from consensus.messages import Step, VoteKind
+from ledger.block import EVIDENCE_BYTES_MAX, compute_evidence_root
 from ledger.primitives import BlockHash, Height, Round
 from tests.consensus.builders import HEIGHT, NOW_MS, make_proposal, make_vote
 

@@ -16,7 +16,6 @@ from consensus.messages import (
     Step,
     Vote,
     VoteKind,
-    compute_evidence_root,
     decode_message,
     encode_message,
     find_proposal_fault,
@@ -27,7 +26,13 @@ from consensus.messages import (
     vote_signing_bytes,
 )
 from identity.signing import compute_signing_domain
-from ledger.block import BLOCK_TRANSACTIONS_MAX, EVIDENCE_BYTES_MAX, EVIDENCE_MAX, compute_transactions_root
+from ledger.block import (
+    BLOCK_TRANSACTIONS_MAX,
+    EVIDENCE_BYTES_MAX,
+    EVIDENCE_MAX,
+    compute_evidence_root,
+    compute_transactions_root,
+)
 from ledger.codec import DecodeError, encode
 from ledger.merkle import compute_leaf_hash
 from ledger.primitives import EMPTY_ROOT, BlockHash, EnvelopeHash, Height, RootHash, Round, Signature
@@ -42,9 +47,11 @@ from tests.consensus.builders import (
     propose_again,
     public_of,
     sign_proposal,
+    turns_of,
 )
 
 COMMITTEE = make_committee(4)
+TURNS = turns_of(4, HEIGHT)
 HASH = BlockHash(b"\x07" * 32)
 OTHER_DOMAIN = compute_signing_domain(CHAIN_ID, b"\x01" * 32)
 
@@ -188,22 +195,24 @@ def test_a_vote_is_authentic_only_from_its_member_on_its_chain() -> None:
 
 def test_a_proposal_is_authentic_only_from_the_proposer_of_its_round() -> None:
     proposal = make_proposal(round_number=1)
-    assert is_proposal_authentic(proposal, COMMITTEE, DOMAIN, verify_consensus_signature)
+    assert is_proposal_authentic(proposal, COMMITTEE, TURNS, DOMAIN, verify_consensus_signature)
     forgeries = [
         sign_proposal(proposal, 0),
         replace(proposal, round=Round(2)),
         replace(proposal, valid_round=0),
         replace(proposal, header=replace(proposal.header, state_root=RootHash(HASH))),
     ]
-    assert not any(is_proposal_authentic(forged, COMMITTEE, DOMAIN, verify_consensus_signature) for forged in forgeries)
-    assert not is_proposal_authentic(proposal, COMMITTEE, OTHER_DOMAIN, verify_consensus_signature)
+    assert not any(
+        is_proposal_authentic(forged, COMMITTEE, TURNS, DOMAIN, verify_consensus_signature) for forged in forgeries
+    )
+    assert not is_proposal_authentic(proposal, COMMITTEE, TURNS, OTHER_DOMAIN, verify_consensus_signature)
 
 
 def test_fresh_and_repeated_proposals_that_follow_the_rules_have_no_fault() -> None:
     fresh = make_proposal(round_number=1)
-    assert find_proposal_fault(fresh, COMMITTEE) is None
-    assert find_proposal_fault(propose_again(fresh, 3, 1), COMMITTEE) is None
-    assert find_proposal_fault(propose_again(fresh, 3, 2), COMMITTEE) is None
+    assert find_proposal_fault(fresh, COMMITTEE, TURNS) is None
+    assert find_proposal_fault(propose_again(fresh, 3, 1), COMMITTEE, TURNS) is None
+    assert find_proposal_fault(propose_again(fresh, 3, 2), COMMITTEE, TURNS) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +231,7 @@ def test_fresh_and_repeated_proposals_that_follow_the_rules_have_no_fault() -> N
     ],
 )
 def test_a_proposal_against_the_rules_has_a_fault(change: Callable[[Proposal], Proposal], fault: str) -> None:
-    found = find_proposal_fault(change(make_proposal(round_number=1)), COMMITTEE)
+    found = find_proposal_fault(change(make_proposal(round_number=1)), COMMITTEE, TURNS)
     assert found is not None
     assert fault in found
 

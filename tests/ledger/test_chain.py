@@ -118,7 +118,7 @@ def test_blocks_are_committed_in_order():
     certified = small.build_block()
     small.add_block()
     with pytest.raises(AssertionError, match="in order"):
-        small.chain.commit(certified, [], {})
+        small.chain.commit(certified, [], (), {})
 
 
 def test_a_chain_opened_again_is_the_same(tmp_path: Path):

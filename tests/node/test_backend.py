@@ -65,7 +65,7 @@ class Scene:
         self.mempool, self.journal, self.network = Mempool(), MempoolJournal(path / "journal"), FakeNetwork()
         self.views, self.waiters = StateViews(chain), FinalityWaiters()
         self.indexer = HistoryIndexer(chain, RecordingLogger())
-        self.execution = Execution(chain, RecordingLogger())
+        self.execution = Execution(chain, DOMAIN, RecordingLogger())
         self.target_height = 0
         self.waiting_for: str | None = None
         self.intake = Intake(
@@ -82,6 +82,7 @@ class Scene:
             NodeConfig(node_name="workshop"),
             DOCUMENT,
             self.small.genesis.hash,
+            DOMAIN,
             chain,
             self.views,
             self.mempool,

@@ -53,6 +53,7 @@ class Scene:
             self.small.chain,
             self.mempool,
             self.intake,
+            DOMAIN,
             ProposedBlocks(self.path / "blocks"),
             lambda peer, names: self.requests.append((peer, tuple(names))) or True,
             self.logger,

@@ -49,7 +49,7 @@ class Scene:
         self.clock, self.logger = FakeClock(), RecordingLogger()
         self.requests: list[tuple[NodeKey, BlocksRequest]] = []
         self.penalties: list[tuple[NodeKey, float, str]] = []
-        self.execution = Execution(self.small.chain, self.logger)
+        self.execution = Execution(self.small.chain, DOMAIN, self.logger)
         intake = Intake(
             self.small.chain, None, None, DirectVerifier(), DOMAIN, lambda _: False, lambda _: None, lambda _: None
         )

@@ -223,7 +223,7 @@ class Scene:
         self.driver = ConsensusDriver(
             self.core,
             self.small.chain,
-            Execution(self.small.chain, self.logger),
+            Execution(self.small.chain, DOMAIN, self.logger),
             self.assembly,
             self.mempool,
             FakeLog(self.diary),
@@ -685,7 +685,7 @@ class AloneScene(Scene):
         real = Core(DOMAIN, signer.public_key)
         rules = get_next_block_rules(self.small.chain.head, self.small.chain.open_state())
         self.started = real.handle(build_height_started(rules))
-        self.execution = Execution(self.small.chain, self.logger)
+        self.execution = Execution(self.small.chain, DOMAIN, self.logger)
         self.execution.add_listener(
             lambda committed: self.mempool.remove_included(
                 committed.certified.block.header.height, committed.transactions, AnyoneCanPay()

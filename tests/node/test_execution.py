@@ -10,7 +10,7 @@ from ledger.receipt import Status
 from node import execution as execution_module
 from node.errors import StoreDamagedError, StoreWriteError
 from node.execution import DivergedError, Execution, Finalised, FinalityWaiters
-from tests.builders import Draft, address_of, make_key, transfer
+from tests.builders import DOMAIN, Draft, address_of, make_key, transfer
 from tests.chains import RecordingLogger, SmallChain, sign_certificate
 from vm.native.iov import get_balance
 
@@ -28,7 +28,7 @@ def small() -> SmallChain:
 
 
 async def test_a_block_is_on_disk_when_its_listeners_hear_of_it_in_order(small):
-    execution = Execution(small.chain, RecordingLogger())
+    execution = Execution(small.chain, DOMAIN, RecordingLogger())
     heard = []
     execution.add_listener(lambda committed: heard.append(("first", small.chain.head.header.height, committed)))
     execution.add_listener(lambda committed: heard.append(("second", small.chain.head.header.height, committed)))
@@ -46,7 +46,9 @@ async def test_a_block_is_on_disk_when_its_listeners_hear_of_it_in_order(small):
 async def test_slices_change_nothing_but_let_others_run(monkeypatch, small):
     transactions = [pay(sequence) for sequence in range(7)]
     other = SmallChain({A: 10**9})
-    expected = await Execution(other.chain, RecordingLogger()).execute(other.build_block(transactions), transactions)
+    expected = await Execution(other.chain, DOMAIN, RecordingLogger()).execute(
+        other.build_block(transactions), transactions
+    )
     monkeypatch.setattr(execution_module, "SLICE_TRANSACTIONS", 2)
     turns = 0
 
@@ -57,14 +59,16 @@ async def test_slices_change_nothing_but_let_others_run(monkeypatch, small):
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count_turns())
-    committed = await Execution(small.chain, RecordingLogger()).execute(small.build_block(transactions), transactions)
+    committed = await Execution(small.chain, DOMAIN, RecordingLogger()).execute(
+        small.build_block(transactions), transactions
+    )
     counting.cancel()
     assert turns >= 3
     assert (committed.head, committed.receipts) == (expected.head, expected.receipts)
 
 
 async def test_a_final_block_that_does_not_follow_means_that_this_node_is_damaged(small):
-    execution = Execution(small.chain, RecordingLogger())
+    execution = Execution(small.chain, DOMAIN, RecordingLogger())
     heard = []
     execution.add_listener(heard.append)
     block = small.build_block([pay(0)]).block
@@ -77,7 +81,7 @@ async def test_a_final_block_that_does_not_follow_means_that_this_node_is_damage
 
 
 async def test_a_block_that_was_stored_unnoticed_is_announced_all_the_same(small):
-    execution = Execution(small.chain, RecordingLogger())
+    execution = Execution(small.chain, DOMAIN, RecordingLogger())
     heard = []
     execution.add_listener(heard.append)
     transactions = [pay(0)]
@@ -103,7 +107,7 @@ class Waiting:
 
     def __init__(self, small: SmallChain) -> None:
         self.small, self.waiters = small, FinalityWaiters()
-        self.execution = Execution(small.chain, RecordingLogger())
+        self.execution = Execution(small.chain, DOMAIN, RecordingLogger())
         self.execution.add_listener(self.waiters.on_block)
 
     async def add_block(self, transactions) -> list:

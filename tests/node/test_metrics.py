@@ -11,7 +11,7 @@ from node.execution import Execution
 from node.metrics import NodeMetrics
 from node.ops import OpsServer
 from p2p.counters import NetworkCounters
-from tests.builders import Draft, address_of, make_key, transfer
+from tests.builders import DOMAIN, Draft, address_of, make_key, transfer
 from tests.chains import RecordingLogger, SmallChain
 
 ALICE = make_key("alice")
@@ -95,7 +95,7 @@ def test_a_target_below_the_head_is_no_reason(scene):
 
 
 def test_final_failed_and_skipped_transactions_are_told_apart(scene):
-    execution = Execution(scene.small.chain, RecordingLogger())
+    execution = Execution(scene.small.chain, DOMAIN, RecordingLogger())
     execution.add_listener(scene.metrics.on_block)
     transactions = [
         Draft(ALICE, [transfer(B, amount)], sequence=sequence).sign()

@@ -30,8 +30,8 @@ from ledger.transaction import (
 from rpc.backend import PendingPage, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, pruned
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
+from tests.builders import PARAMETERS
 from vm.context import Moment
-from vm.parameters import Parameters
 
 CHAIN_ID = "carlive-test"
 GENESIS_HASH = sha256(b"genesis").digest()
@@ -43,7 +43,6 @@ RECIPIENT = Address(b"\x22" * 20)
 RECIPIENT_TEXT = format_address(RECIPIENT, NETWORK)
 BALANCE_GRAINS = 10**17 + 1
 DOMAIN = compute_signing_domain(CHAIN_ID, GENESIS_HASH)
-PARAMETERS = Parameters(500, 10_000_000, 2**20, 2_000, 1, 1_000, 500, 500, 250, 500, 1_000)
 TIME_MS = 1_700_000_000_000
 
 

@@ -143,7 +143,7 @@ def build_scene() -> Scene:
 
     first = _build_header(genesis, committee, transactions, genesis.state_root, EMPTY_ROOT)
     overlay = State(first_state.get, lambda start, stop: iter(()))
-    context = BlockContext(first.height, first.time_ms, first.proposer, parameters)
+    context = BlockContext(first.height, first.time_ms, first.proposer, parameters, domain)
     result = apply_block(overlay, context, transactions)
     state = _drop_deleted({**first_state, **result.changes})
     receipts_root = compute_root([compute_leaf_hash(encode(receipt)) for receipt in result.receipts])

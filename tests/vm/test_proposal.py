@@ -6,7 +6,7 @@ import pytest
 
 from ledger.block import Header
 from ledger.primitives import EMPTY_ROOT, ConsensusKey, Round
-from tests.builders import PARAMETERS, Draft, address_of, make_key, transfer
+from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
 from tests.chains import BLOCK_TIME_MS, COMMITTEE, OTHER_COMMITTEE, SmallChain
 from vm.proposal import InvalidBlockError, build_header, check_block, get_next_block_rules
 
@@ -37,7 +37,7 @@ def propose(rules, transactions, **changes) -> Header:
 
 def refuse(rules, transactions, expected: str, evidence=(), **changes) -> None:
     with pytest.raises(InvalidBlockError, match=expected):
-        check_block(rules, propose(rules, transactions, **changes), transactions, evidence)
+        check_block(rules, DOMAIN, propose(rules, transactions, **changes), transactions, evidence)
 
 
 def test_the_rules_are_read_from_head_and_state():
@@ -56,8 +56,8 @@ def test_a_header_states_what_follows_from_the_chain():
     assert (header.state_root, header.receipts_root) == (head.state_root, head.receipts_root)
     assert (header.committee_hash, header.next_committee_hash) == (COMMITTEE.hash, COMMITTEE.hash)
     assert (header.parameters_hash, header.evidence_root) == (PARAMETERS.hash, EMPTY_ROOT)
-    check_block(rules, header, transactions, ())
-    check_block(rules, propose(rules, []), [], ())
+    check_block(rules, DOMAIN, header, transactions, ())
+    check_block(rules, DOMAIN, propose(rules, []), [], ())
 
 
 FREE_FIELDS = {"round", "time_ms", "proposer"}
@@ -78,14 +78,14 @@ def test_no_field_that_follows_may_differ(name):
 def test_round_time_and_proposer_are_the_consensus_to_judge():
     rules = make_rules()
     header = propose(rules, [], round=Round(7), proposer=ConsensusKey(bytes(32)))
-    check_block(rules, header, [], ())
+    check_block(rules, DOMAIN, header, [], ())
 
 
 @pytest.mark.parametrize("step_ms", [0, -1])
 def test_time_goes_forward(step_ms):
     rules = make_rules()
     refuse(rules, [], "not later", time_ms=rules.head.header.time_ms + step_ms)
-    check_block(rules, propose(rules, [], time_ms=rules.head.header.time_ms + 1), [], ())
+    check_block(rules, DOMAIN, propose(rules, [], time_ms=rules.head.header.time_ms + 1), [], ())
 
 
 def test_a_body_that_is_not_the_headers_is_refused():
@@ -93,7 +93,7 @@ def test_a_body_that_is_not_the_headers_is_refused():
     header = propose(rules, [pay(1), pay(2)])
     for transactions in ([pay(2), pay(1)], [pay(1)], [pay(1), pay(2), pay(3)], []):
         with pytest.raises(InvalidBlockError, match="transactions_root"):
-            check_block(rules, header, transactions, ())
+            check_block(rules, DOMAIN, header, transactions, ())
 
 
 def test_evidence_is_not_taken_yet():
@@ -109,7 +109,7 @@ def test_count_bytes_and_gas_are_limited_to_the_last_one():
     ]:
         rules = replace(make_rules(), parameters=replace(PARAMETERS, **{name: limit}))
         transactions = [pay(sequence) for sequence in range(1, 5)]
-        check_block(rules, propose(rules, transactions[:3]), transactions[:3], ())
+        check_block(rules, DOMAIN, propose(rules, transactions[:3]), transactions[:3], ())
         refuse(rules, transactions, message)
 
 
@@ -139,10 +139,10 @@ def test_what_only_the_state_tells_does_not():
     """Sequence, funds and keys are judged when the block is executed: such a transaction is skipped."""
     rules = make_rules()
     transactions = [pay(0), pay(9), Draft(make_key("poor"), [transfer(B, 1)]).sign(), pay(2, price_grains=0)]
-    check_block(rules, propose(rules, transactions), transactions, ())
+    check_block(rules, DOMAIN, propose(rules, transactions), transactions, ())
 
 
 def test_limits_are_inclusive():
     rules = make_rules()
     transactions = [pay(1, valid_until=2), pay(bytes(8), valid_until=602)]
-    check_block(rules, propose(rules, transactions), transactions, ())
+    check_block(rules, DOMAIN, propose(rules, transactions), transactions, ())

@@ -15,7 +15,8 @@ from ledger.transaction import Call
 from tests.builders import PARAMETERS, Draft, address_of, block_context, make_key, make_state, transfer
 from vm.gas import compute_intrinsic_gas
 from vm.native.accounts import get_account, get_policy
-from vm.transition import FEES_ADDRESS, apply_block, apply_transaction, check_admission, check_stateless
+from vm.native.iov import FEES_ADDRESS
+from vm.transition import apply_block, apply_transaction, check_admission, check_stateless
 
 ALICE, BOB, CAROL = make_key("alice"), make_key("bob"), make_key("carol")
 A, B, C = address_of(ALICE), address_of(BOB), address_of(CAROL)

@@ -27,8 +27,17 @@ from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 RECIPIENTS_MAX: Final = 500  # one batch stays far below a block's gas
 
-MODULE_ACCOUNTS: Final = ("fees", "cornerstone", "subscription", "team", "mining", "treasury")
-"""Accounts that no key leads to: collected fees, and the shares of paper 12.4."""
+TREASURY_PERCENT: Final = {"core": 10, "operations": 10, "acquisitions": 35, "marketing": 30, "community": 15}
+"""Budget categories of the treasury (paper 11); each has an account `treasury_<category>`."""
+
+MODULE_ACCOUNTS: Final = (
+    *("fees", "staking", "cornerstone", "subscription", "team", "mining"),
+    *(f"treasury_{category}" for category in TREASURY_PERCENT),
+)
+"""Accounts that no key leads to: fees of the epoch, stake, the shares of paper 12.4, the treasury's budgets."""
+
+FEES_ADDRESS: Final = compute_module_address("fees")
+STAKING_ADDRESS: Final = compute_module_address("staking")
 
 _MODULE_ADDRESSES: Final = frozenset(compute_module_address(name) for name in MODULE_ACCOUNTS)
 
