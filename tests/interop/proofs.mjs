@@ -15,7 +15,7 @@ import {
   readList,
   readText,
 } from "./codec.mjs";
-import { KEY_TYPES, PURPOSES, buildSigningBytes, computeModuleAddress, isSignatureGood, parseAddress } from "./keys.mjs";
+import { KEY_TYPES, PURPOSES, buildSigningBytes, isSignatureGood } from "./keys.mjs";
 
 const HASH_BYTES = 32;
 const WIDTH = 16;
@@ -26,7 +26,6 @@ const COMMITTEE_MEMBERS_MAX = 21;
 const JSON_INTEGER_MAX = 2n ** 53n - 1n;
 const ROUND_MAX = 2n ** 31n - 1n;
 const TABLES = { parameters: 1, committee: 2, nextCommittee: 3, account: 16, policy: 17, unordered: 18, node: 32 };
-const ROLES = { super_node: 1, observer: 2, gateway: 3 };
 const EMPTY_ROOT = sha256(new Uint8Array());
 
 // Lists
@@ -183,10 +182,6 @@ export function readHeader(encoded) {
   return { ...header, hash: sha256(encoded) };
 }
 
-export function encodeHeader(header) {
-  return encode(HEADER_FIELDS.map((name) => header[name]));
-}
-
 /** The members' consensus keys in order, and the committee's hash; throws RefusedError. */
 export function readCommittee(encoded) {
   const [members] = readFields(decode(encoded), 1, "a committee");
@@ -225,63 +220,16 @@ export function checkCertificate(encoded, header, committee, domain) {
 
 // Genesis
 
-const PARAMETER_FIELDS = [
-  "block_interval_ms",
-  "block_gas_max",
-  "block_bytes_max",
-  "block_transactions_max",
-  "price_floor_grains",
-  "propose_timeout_ms",
-  "propose_timeout_step_ms",
-  "vote_timeout_ms",
-  "vote_timeout_step_ms",
-  "clock_precision_ms",
-  "message_delay_ms",
-];
+/** Block 0's header, which everything else hangs on: it must have the genesis hash. */
+export function checkGenesisHeader(headerBytes, genesisHash) {
+  const header = readHeader(headerBytes);
+  if (!areEqual(header.hash, genesisHash)) throw new RefusedError("block 0 does not have the genesis hash");
+  return header;
+}
 
-/** What follows from a genesis document: the first state's entries, the committee, and block 0's header. */
-export function buildGenesis(document) {
-  const parse = (text) => parseAddress(text, document.network);
-  const nodes = document.nodes.map((node) => ({ role: "super_node", addresses: [], ...node }));
-  const superNodes = nodes.filter((node) => node.role === "super_node");
-  const committee = encode([superNodes.map((node) => [parse(node.operator), fromHex(node.consensus_key)])]);
-  const parameters = encode(PARAMETER_FIELDS.map((name) => document.parameters[name]));
-  const entries = [
-    [new Uint8Array([TABLES.parameters]), parameters],
-    [new Uint8Array([TABLES.committee]), committee],
-    [new Uint8Array([TABLES.nextCommittee]), committee],
-    ...document.allocations.map((allocation) => [
-      buildAccountKey(allocation.module ? computeModuleAddress(allocation.module) : parse(allocation.account)),
-      encode([0, BigInt(allocation.amount_grains)]),
-    ]),
-    ...nodes.map((node) => [
-      concat([TABLES.node], fromHex(node.node_key)),
-      encode([
-        fromHex(node.node_key),
-        fromHex(node.node_certificate_signature),
-        parse(node.operator),
-        ROLES[node.role],
-        node.name,
-        node.addresses,
-      ]),
-    ]),
-  ];
-  const committeeHash = sha256(committee);
-  const header = encodeHeader({
-    version: 1,
-    chain_id: document.chain_id,
-    height: 0,
-    round: 0,
-    time_ms: document.time_ms,
-    previous_hash: new Uint8Array(HASH_BYTES),
-    proposer: new Uint8Array(HASH_BYTES),
-    transactions_root: EMPTY_ROOT,
-    evidence_root: EMPTY_ROOT,
-    state_root: computeStateRoot(entries),
-    receipts_root: EMPTY_ROOT,
-    committee_hash: committeeHash,
-    next_committee_hash: committeeHash,
-    parameters_hash: sha256(parameters),
-  });
-  return { entries, committee: readCommittee(committee), header: readHeader(header) };
+/** A committee whose hash a trusted header states. */
+export function checkCommittee(committeeBytes, committeeHash) {
+  const committee = readCommittee(committeeBytes);
+  if (!areEqual(committee.hash, committeeHash)) throw new RefusedError("not the committee that the header names");
+  return committee;
 }

@@ -22,8 +22,9 @@ import {
 } from "./keys.mjs";
 import {
   buildAccountKey,
-  buildGenesis,
   checkCertificate,
+  checkCommittee,
+  checkGenesisHeader,
   checkStateProof,
   readAccount,
   readCommittee,
@@ -42,19 +43,19 @@ const TRANSFER_BYTES_MAX = 640; // with the longest memo
 const FINAL_TIMEOUT_MS = 30_000;
 const FLIP_STEP_BYTES = 13; // a flipped signature costs a whole verification: every 13th byte is enough here
 
-/** What a chain's signatures and proofs hang on, recomputed from the genesis document. */
+/** What a chain's signatures and proofs hang on: the genesis hash, block 0's header, the committee that it names. */
 async function learnChain(call, pinnedGenesisHash) {
   const { chainId, genesisHash, network } = await call("chain_id");
-  const { document } = await call("chain_genesis");
-  const genesis = buildGenesis(document);
   const wanted = fromHex(pinnedGenesisHash ?? genesisHash);
-  if (!areEqual(genesis.header.hash, wanted)) throw new RefusedError("the document does not have the genesis hash");
-  if (document.chain_id !== chainId || document.network !== network) throw new RefusedError("another chain's document");
+  const { headerBytes } = await call("chain_getCommit", { height: 0 });
+  const header = checkGenesisHeader(fromHex(headerBytes), wanted);
+  if (header.chain_id !== chainId) throw new RefusedError("block 0 is of another chain");
+  const { committeeBytes } = await call("chain_getCommittee", { at: { height: 0 } });
   return {
     chainId,
     network,
     genesisHash: wanted,
-    committee: genesis.committee,
+    committee: checkCommittee(fromHex(committeeBytes), header.committee_hash),
     domain: computeSigningDomain(chainId, wanted),
   };
 }

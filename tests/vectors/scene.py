@@ -14,11 +14,11 @@ from identity.keys import KeyType, PrivateKey
 from identity.policy import KeyPolicy, build_policy, policy_to_bytes
 from identity.signing import SigningDomain, compute_signing_domain
 from ledger.block import HEADER_VERSION, Header, compute_transactions_root
+from ledger.chain import compute_receipts_root
 from ledger.codec import encode, to_plain
 from ledger.committee import Committee
-from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import EMPTY_ROOT, SUPPLY_GRAINS, ConsensusKey, Height, RootHash, Round, TimeMs
-from ledger.receipt import Receipt
+from ledger.receipt import BlockEvents, Receipt
 from ledger.state import State
 from ledger.transaction import Call, Transaction
 from ledger.tree import StateTree
@@ -91,6 +91,20 @@ def build_document() -> GenesisDocument:
             vote_timeout_step_ms=250,
             clock_precision_ms=500,
             message_delay_ms=2_000,
+            epoch_heights=100,
+            committee_seats=21,
+            committee_members_min=1,
+            candidate_bond_min_grains=10**13,
+            unbonding_epochs=2,
+            double_sign_slash_bps=500,
+            absence_slash_bps=10,
+            absence_heights_max=150,
+            jail_epochs=1,
+            proposer_fee_bps=3_000,
+            voting_heights_normal=40,
+            voting_heights_urgent=20,
+            voting_heights_emergency=10,
+            pause_heights_max=1_000,
         ),
         allocations=allocations,
         nodes=[_build_node(index) for index in range(SUPER_NODES)],
@@ -146,7 +160,9 @@ def build_scene() -> Scene:
     context = BlockContext(first.height, first.time_ms, first.proposer, parameters, domain)
     result = apply_block(overlay, context, transactions)
     state = _drop_deleted({**first_state, **result.changes})
-    receipts_root = compute_root([compute_leaf_hash(encode(receipt)) for receipt in result.receipts])
+    receipts_root = compute_receipts_root(
+        [encode(receipt) for receipt in result.receipts], encode(BlockEvents(result.events)) if result.events else None
+    )
     second = _build_header(first, committee, (), compute_state_root(state), receipts_root)
     return Scene(
         document, committee, genesis, domain, transactions, tuple(result.receipts), (first, second), first_state, state
