@@ -22,6 +22,7 @@ from consensus.effects import (
     SignProposal,
     SignVote,
 )
+from consensus.equivocation import build_equivocation_evidence
 from consensus.events import (
     BlockBuilt,
     BlockChecked,
@@ -45,6 +46,7 @@ from node.block_assembly import AssembledBlock, BlockAssembly
 from node.clock import Clock
 from node.disk_full import DiskFullError
 from node.errors import StoreWriteError
+from node.evidence_pool import EvidencePool
 from node.execution import CommittedBlock, Execution
 from node.safety_file import SafetyFile
 from node.signer import ConsensusSigner, SignerRefusedError, SignerUnavailableError
@@ -56,7 +58,6 @@ from vm.proposal import NextBlockRules, build_header, get_next_block_rules
 PEER_EVENTS_WAITING_MAX: Final = 20_000  # dropped beyond; summaries bring them again
 SUMMARY_INTERVAL_S: Final = 0.5
 SIGNER_RETRY_S: Final = 0.5
-EQUIVOCATIONS_MAX: Final = 1_000
 BLAME_POINTS: Final = 20.0
 MINE_SECONDS_MAX: Final = 10.0
 
@@ -125,6 +126,7 @@ class ConsensusDriver:
         execution: Execution,
         assembly: BlockAssembly,
         mempool: Mempool,
+        evidence: EvidencePool,
         log: WriteAheadLog[LogRecord],
         safety_file: SafetyFile | None,
         signer: ConsensusSigner | None,
@@ -139,6 +141,7 @@ class ConsensusDriver:
         self._execution = execution
         self._assembly = assembly
         self._mempool = mempool
+        self._evidence = evidence
         self._log = log
         self._safety_file = safety_file
         self._signer = signer
@@ -154,7 +157,6 @@ class ConsensusDriver:
         self._work_timer: asyncio.TimerHandle | None = None
         self._last_start_s = 0.0
         self.dropped_events = 0
-        self.equivocations: list[tuple[Vote | Proposal, Vote | Proposal]] = []
 
     # What others tell the driver
 
@@ -259,9 +261,7 @@ class ConsensusDriver:
             case Decide(proposal, certificate):
                 await self._decide(proposal, certificate)
             case ReportEquivocation(first, second):
-                self._logger.warning("a member has signed two different messages", first=first, second=second)
-                if len(self.equivocations) < EQUIVOCATIONS_MAX:
-                    self.equivocations.append((first, second))
+                self._keep_evidence(first, second)
             case BlameMessage(peer, reason):
                 self._voice.penalise(peer, BLAME_POINTS, reason)
             case _:
@@ -332,12 +332,13 @@ class ConsensusDriver:
             parameters.block_gas_max, parameters.block_bytes_max, parameters.block_transactions_max
         )
         names = [transaction.envelope_hash for transaction in transactions]
-        header = build_header(rules, round_number, TimeMs(time_ms), self._signer.public_key, names)
-        block = Block(header, tuple(transaction.raw for transaction in transactions), ())
+        evidence = self._evidence.select()
+        header = build_header(rules, round_number, TimeMs(time_ms), self._signer.public_key, names, evidence)
+        block = Block(header, tuple(transaction.raw for transaction in transactions), evidence)
         own = AssembledBlock(block, transactions)
         self._assembly.add_own(own)
         await self._persist(lambda: self._assembly.keep_on_disk(own))
-        self._events.put_nowait(BlockBuilt(height, round_number, header, tuple(names), ()))
+        self._events.put_nowait(BlockBuilt(height, round_number, header, tuple(names), evidence))
 
     async def _decide(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         block = self._assembly.get(proposal.block_hash)
@@ -404,6 +405,14 @@ class ConsensusDriver:
             await self._perform(effect)
         self.on_work()
 
+    def _keep_evidence(self, first: Vote | Proposal, second: Vote | Proposal) -> None:
+        rules = self._get_rules()
+        if first.height != rules.height:
+            return  # of a height decided meanwhile: whoever else saw it reports it too
+        evidence = build_equivocation_evidence(first, second, rules.committee, rules.turns)
+        if evidence is not None:
+            self._evidence.add_found(evidence)
+
     # Time
 
     def _begin_work(self) -> None:
@@ -411,8 +420,8 @@ class ConsensusDriver:
         self._events.put_nowait(WorkArrived(Height(self._chain.head.header.height + 1)))
 
     def has_work(self) -> bool:
-        """Whether something should go into a block: waiting transactions, or a state that no header states yet."""
-        return self._mempool.has_ready or not self._chain.head.is_sealed
+        """Whether a block has something to do: transactions, an offence, or a state that no header states yet."""
+        return self._mempool.has_ready or self._evidence.has_ready or not self._chain.head.is_sealed
 
     def _get_interval_s(self) -> float:
         return self._get_rules().parameters.block_interval_ms / 1000

@@ -11,6 +11,7 @@ from ledger.block import CertifiedBlock
 from ledger.chain import Chain, Head
 from ledger.primitives import TransactionId
 from ledger.receipt import Event, Receipt, Status
+from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.errors import StoreDamagedError
 from vm.context import BlockContext
@@ -35,6 +36,8 @@ class CommittedBlock:
     events: Sequence[Event]
     """What happened at the block's end."""
     head: Head
+    changed_tables: frozenset[int]
+    """First bytes of the state keys that changed (ledger.state_keys.Table)."""
     executed_ms: float
 
 
@@ -88,7 +91,10 @@ class Execution:
         assert result is not None, "the last slice gives the result"
         head = self._chain.commit(certified, result.receipts, result.events, result.changes)
         executed_ms = (time.perf_counter() - started_s) * 1000
-        committed = CommittedBlock(certified, transactions, result.receipts, result.events, head, executed_ms)
+        changed_tables = frozenset([key[0] for key in result.changes])
+        committed = CommittedBlock(
+            certified, transactions, result.receipts, result.events, head, changed_tables, executed_ms
+        )
         return self._announce(committed)
 
     def announce_stored(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
@@ -96,7 +102,10 @@ class Execution:
         receipts = self._chain.get_receipts(certified.block.header.height)
         assert receipts is not None, "a stored block has receipts"
         events = self._chain.get_block_events(certified.block.header.height)
-        return self._announce(CommittedBlock(certified, transactions, receipts, events, self._chain.head, 0.0))
+        all_tables = frozenset(int(table) for table in Table)
+        return self._announce(
+            CommittedBlock(certified, transactions, receipts, events, self._chain.head, all_tables, 0.0)
+        )
 
     def _announce(self, committed: CommittedBlock) -> CommittedBlock:
         for listener in self._listeners:

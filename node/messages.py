@@ -36,6 +36,8 @@ class MessageKind(IntEnum):
     """TransactionBatch: those of them that are known."""
     CONSENSUS = 400
     """consensus.messages.Message: proposal, vote or summary."""
+    EVIDENCE = 401
+    """ledger.evidence.Evidence: that a super node signed twice."""
     BLOCKS_REQUEST = 500
     """BlocksRequest"""
     BLOCKS_ANSWER = 501
@@ -48,6 +50,7 @@ CHANNELS: Final[dict[int, Channel]] = {
     MessageKind.TRANSACTIONS_REQUEST: Channel.TRANSACTIONS,
     MessageKind.TRANSACTIONS_ANSWER: Channel.TRANSACTIONS,
     MessageKind.CONSENSUS: Channel.CONSENSUS,
+    MessageKind.EVIDENCE: Channel.CONSENSUS,
     MessageKind.BLOCKS_REQUEST: Channel.SYNC,
     MessageKind.BLOCKS_ANSWER: Channel.SYNC,
 }

@@ -10,6 +10,7 @@ from ledger.mempool import Mempool
 from ledger.receipt import Status
 from node.backend import VERSION
 from node.consensus_driver import ConsensusDriver
+from node.evidence_pool import EvidencePool
 from node.execution import CommittedBlock
 from node.ops import Measure
 from node.space import DiskSpace
@@ -27,6 +28,7 @@ class NodeMetrics:
     core: Core
     driver: ConsensusDriver
     mempool: Mempool
+    evidence: EvidencePool
     network: Network
     space: DiskSpace
     watchdog: Watchdog
@@ -80,7 +82,8 @@ class NodeMetrics:
             Measure(
                 "events_dropped", "Consensus events lost to a full queue.", self.driver.dropped_events, is_counter=True
             ),
-            Measure("equivocations", "Members caught signing twice.", len(self.driver.equivocations), is_counter=True),
+            Measure("offences_seen", "Proofs of double signing seen.", self.evidence.offences_seen, is_counter=True),
+            Measure("evidence_waiting", "Proofs that wait for a block.", len(self.evidence)),
             Measure("peer_bans", "Peers banned.", counters.bans, is_counter=True),
         ]
         measures += [

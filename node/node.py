@@ -28,6 +28,7 @@ from ledger.mempool import Mempool, MempoolLimits
 from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
 from ledger.reasons import Reason
 from ledger.receipt import Status as ReceiptStatus
+from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.backend import NodeBackend, NodeParts
 from node.block_assembly import BlockAssembly
@@ -39,6 +40,7 @@ from node.consensus_driver import ConsensusDriver, build_height_started
 from node.dev_control import ControlAddress, find_control_address, run_control_client
 from node.dev_methods import DevMethods
 from node.errors import ConfigurationError
+from node.evidence_pool import EvidencePool
 from node.execution import CommittedBlock, Execution, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.home import Home
@@ -155,6 +157,7 @@ class Node:
             lambda certified, block: self._driver.commit_synced(certified, block),
             get_logger("sync"),
         )
+        self._evidence = EvidencePool(self._chain, self._domain, self._on_evidence, get_logger("consensus"))
         self._exchange = PeerExchange(
             self._intake,
             self._assembly,
@@ -163,6 +166,7 @@ class Node:
             post_consensus=lambda event: self._driver.post_from_peer(event),
             get_status=self._get_status,
             get_summary=self._get_summary,
+            evidence=self._evidence,
             logger=get_logger("p2p"),
         )
         self._core = Core(
@@ -174,6 +178,7 @@ class Node:
             self._execution,
             self._assembly,
             self._mempool,
+            self._evidence,
             log,
             safety_file,
             keys.signer,
@@ -196,6 +201,7 @@ class Node:
             self._core,
             self._driver,
             self._mempool,
+            self._evidence,
             self._network,
             self._space,
             self._watchdog,
@@ -204,6 +210,7 @@ class Node:
         )
         for listener in (
             self._on_block,
+            self._evidence.on_block,
             self._sync.on_block,
             self._watchdog.on_block,
             self._metrics.on_block,
@@ -337,12 +344,18 @@ class Node:
         self._journal.rewrite_when_long(self._mempool.total_bytes, (transaction.raw for transaction in self._mempool))
         self._views.add_head()
         self._indexer.add_block(header.height, committed.transactions, committed.receipts)
+        if Table.NODE in committed.changed_tables:
+            self._apply_registry(self._network)
         self._exchange.broadcast_status()
 
     def _on_waiting(self, transactions: list[Transaction]) -> None:
         self._assembly.on_transactions(transactions)
         self._driver.on_work()
         self._backend.on_waiting(transactions)
+
+    def _on_evidence(self, encoded: bytes) -> None:
+        self._exchange.broadcast_evidence(encoded)
+        self._driver.on_work()
 
     def _reopen_store(self) -> None:
         """After a failed write: nothing in memory is believed any more."""

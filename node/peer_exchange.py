@@ -12,6 +12,7 @@ from ledger.transaction import Transaction
 from node.block_assembly import BlockAssembly
 from node.block_sync import BlockSync
 from node.clock import Clock
+from node.evidence_pool import EvidencePool
 from node.intake import Intake
 from node.messages import (
     CHANNELS,
@@ -52,6 +53,7 @@ class PeerExchange:
         post_consensus: PostConsensus,
         get_status: Callable[[], Status],
         get_summary: Callable[[], RoundSummary | None],
+        evidence: EvidencePool,
         logger: Any,
     ) -> None:
         self._intake = intake
@@ -61,6 +63,7 @@ class PeerExchange:
         self._post_consensus = post_consensus
         self._get_status = get_status
         self._get_summary = get_summary
+        self._evidence = evidence
         self._logger = logger
         self._network: Network | None = None
         self._roles: dict[NodeKey, NodeRole] = {}
@@ -84,6 +87,10 @@ class PeerExchange:
     def send_consensus(self, peer: NodeKey, message: Message) -> None:
         """To one peer that lacks it."""
         self._get_network().send(peer, Channel.CONSENSUS, MessageKind.CONSENSUS, encode_message(message))
+
+    def broadcast_evidence(self, encoded: bytes) -> None:
+        """To every peer: whoever builds the next block should have it."""
+        self._get_network().broadcast(Channel.CONSENSUS, MessageKind.EVIDENCE, encoded)
 
     def broadcast_status(self) -> None:
         """Tell how far this node has come, now or a little later: while catching up, not after every block."""
@@ -127,6 +134,8 @@ class PeerExchange:
         summary = self._get_summary()
         if summary is not None:
             self.send_consensus(info.key, summary)
+        for encoded in self._evidence.list_waiting():
+            network.send(info.key, Channel.CONSENSUS, MessageKind.EVIDENCE, encoded)
 
     def peer_left(self, key: NodeKey, reason: str) -> None:
         """Forget what the peer told."""
@@ -141,6 +150,8 @@ class PeerExchange:
         match kind:
             case MessageKind.CONSENSUS:
                 self._take_consensus(peer, decode_message(payload))
+            case MessageKind.EVIDENCE:
+                self._evidence.add(payload)
             case MessageKind.TRANSACTIONS:
                 self._start(self._take_gossip(peer, decode(TransactionBatch, payload)))
             case MessageKind.TRANSACTIONS_REQUEST:

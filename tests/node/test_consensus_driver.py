@@ -35,12 +35,13 @@ from consensus.events import (
     VoteSigned,
     WorkArrived,
 )
-from consensus.messages import Proposal, Step, Vote, VoteKind
+from consensus.messages import Proposal, Step, Vote, VoteKind, vote_signing_bytes
 from consensus.safety import NOTHING_SIGNED, encode_safety
-from ledger.block import CertifiedBlock
+from ledger.block import CertifiedBlock, compute_evidence_root
 from ledger.committee import Committee
+from ledger.evidence import Offence, OffenceKind, check_evidence_signatures, decode_evidence
 from ledger.mempool import Mempool
-from ledger.primitives import Height, NodeKey, Round
+from ledger.primitives import Height, NodeKey, Round, Signature
 from ledger.transaction import Transaction
 from node import consensus_driver as driver_module
 from node.block_assembly import AssembledBlock
@@ -48,6 +49,7 @@ from node.clock import Clock
 from node.consensus_driver import BLAME_POINTS, ConsensusDriver, build_height_started, compute_timeouts
 from node.disk_full import DiskFullError
 from node.errors import StoreWriteError
+from node.evidence_pool import EvidencePool
 from node.execution import Execution
 from node.signer import LocalSigner, SignerRefusedError, SignerUnavailableError
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
@@ -219,6 +221,7 @@ class Scene:
         self.core, self.signer = FakeCore(self.diary), FakeSigner()
         self.assembly, self.space = FakeAssembly(self.diary), FakeSpace(self.diary)
         self.mempool = Mempool()
+        self.evidence = EvidencePool(self.small.chain, DOMAIN, lambda _: None, self.logger)
         self.reopened = 0
         self.driver = ConsensusDriver(
             self.core,
@@ -226,6 +229,7 @@ class Scene:
             Execution(self.small.chain, DOMAIN, self.logger),
             self.assembly,
             self.mempool,
+            self.evidence,
             FakeLog(self.diary),
             FakeSafety(self.diary),
             self.signer,
@@ -522,23 +526,38 @@ async def test_a_failed_commit_is_tried_again_after_the_store_was_reopened(scene
     assert waits == [("wait for room", "StoreWriteError")] * 2
 
 
-async def test_double_signing_is_kept_and_said(scene):
-    other = make_vote(0, VoteKind.PREVOTE, b"\x01" * 32)
-    scene.core.plan(WorkArrived, ReportEquivocation(VOTE, other))
+def sign_prevote(block_hash: bytes | None) -> Vote:
+    message = vote_signing_bytes(DOMAIN, VoteKind.PREVOTE, Height(1), Round(0), block_hash)
+    return Vote(VoteKind.PREVOTE, Height(1), Round(0), block_hash, 2, Signature(MEMBER_KEYS[2].sign(message)))
+
+
+async def test_double_signing_becomes_evidence_that_the_next_block_holds(scene):
+    decide, assembled = scene.make_decision([pay(0)])
+    scene.assembly.blocks[decide.proposal.block_hash] = assembled
+    one, other = sign_prevote(None), sign_prevote(b"\x01" * 32)
+    scene.core.plan(WorkArrived, ReportEquivocation(one, other), ReportEquivocation(other, one), decide)
+    async with running(scene):
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: scene.height == 1)
+        assert scene.driver.has_work()
+        scene.core.plan(TimedOut, BuildBlock(Height(2), Round(0)))
+        scene.driver.post_from_peer(TimedOut(Height(2), Round(0), Step.PROPOSE))
+        await scene.wait_until(lambda: any(isinstance(event, BlockBuilt) for event in scene.core.handled))
+    built = next(event for event in scene.core.handled if isinstance(event, BlockBuilt))
+    [encoded] = built.evidence
+    evidence, offence = decode_evidence(encoded)
+    assert offence == Offence(OffenceKind.PREVOTE, COMMITTEE.members[2].consensus_key, Height(1), Round(0))
+    check_evidence_signatures(evidence, DOMAIN)
+    assert built.header.evidence_root == compute_evidence_root(built.evidence)
+    assert scene.evidence.offences_seen == 1
+
+
+async def test_an_accusation_without_two_signatures_is_no_evidence(scene):
+    scene.core.plan(WorkArrived, ReportEquivocation(VOTE, make_vote(0, VoteKind.PREVOTE, b"\x01" * 32)))
     async with running(scene):
         scene.driver.post_from_peer(WorkArrived(Height(1)))
         await settle()
-    assert scene.driver.equivocations == [(VOTE, other)]
-    assert scene.logger.list_events("warning") == ["a member has signed two different messages"]
-
-
-async def test_caught_double_signers_fill_no_memory(scene, monkeypatch):
-    monkeypatch.setattr(driver_module, "EQUIVOCATIONS_MAX", 2)
-    scene.core.plan(WorkArrived, *[ReportEquivocation(VOTE, VOTE)] * 3)
-    async with running(scene):
-        scene.driver.post_from_peer(WorkArrived(Height(1)))
-        await settle()
-    assert len(scene.driver.equivocations) == 2
+    assert len(scene.evidence) == 0
 
 
 async def test_who_idles_while_peers_work_asks_for_what_it_missed(scene):
@@ -685,6 +704,7 @@ class AloneScene(Scene):
         real = Core(DOMAIN, signer.public_key)
         rules = get_next_block_rules(self.small.chain.head, self.small.chain.open_state())
         self.started = real.handle(build_height_started(rules))
+        self.evidence = EvidencePool(self.small.chain, DOMAIN, lambda _: None, self.logger)
         self.execution = Execution(self.small.chain, DOMAIN, self.logger)
         self.execution.add_listener(
             lambda committed: self.mempool.remove_included(
@@ -697,6 +717,7 @@ class AloneScene(Scene):
             self.execution,
             self.assembly,
             self.mempool,
+            self.evidence,
             FakeLog(self.diary),
             FakeSafety(self.diary),
             signer,

@@ -36,6 +36,15 @@ class FakeWatchdog:
         return self.waiting_for
 
 
+class FakeEvidence:
+    """A pool that has seen two offences, of which one waits."""
+
+    offences_seen = 2
+
+    def __len__(self) -> int:
+        return 1
+
+
 @dataclass
 class Scene:
     small: SmallChain = field(default_factory=lambda: SmallChain({A: 10**9}))
@@ -52,8 +61,9 @@ class Scene:
             "ab" * 32,
             self.small.chain,
             self.core,
-            SimpleNamespace(dropped_events=4, equivocations=[1, 2]),
+            SimpleNamespace(dropped_events=4),
             Mempool(),
+            FakeEvidence(),
             self.network,
             self.space,
             self.watchdog,
@@ -127,7 +137,8 @@ def test_every_number_has_its_name(scene):
         "transactions_failed": 0,
         "execution_seconds": 0,
         "events_dropped": 4,
-        "equivocations": 2,
+        "offences_seen": 2,
+        "evidence_waiting": 1,
         "peer_bans": 6,
     }
     assert {name: values[name, ()] for name in expected} == expected

@@ -109,12 +109,28 @@ class FakeSync:
         self.heard.append(("blocks", peer, answer))
 
 
+class FakeEvidence:
+    """A pool that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.added: list[bytes] = []
+
+    def list_waiting(self) -> list[bytes]:
+        return self.waiting
+
+    def add(self, encoded: bytes) -> bool:
+        self.added.append(encoded)
+        return True
+
+
 class Scene:
     def __init__(self) -> None:
         self.network, self.intake, self.assembly, self.sync = FakeNetwork(), FakeIntake(), FakeAssembly(), FakeSync()
         self.posted: list[Any] = []
         self.summary: RoundSummary | None = None
         self.clock, self.logger = FakeClock(wall_ms=123), RecordingLogger()
+        self.evidence = FakeEvidence()
         self.exchange = PeerExchange(
             self.intake,
             self.assembly,
@@ -123,6 +139,7 @@ class Scene:
             lambda event: self.posted.append(event) or True,
             lambda: Status(7, 0),
             lambda: self.summary,
+            self.evidence,
             self.logger,
         )
         self.exchange.attach(self.network)
@@ -144,6 +161,15 @@ def test_a_new_peer_hears_where_we_are_and_what_we_have_heard(scene):
     scene.join(OBSERVER, NodeRole.OBSERVER)
     status = (OBSERVER, Channel.CONTROL, MessageKind.STATUS, encode(Status(7, 0)))
     assert scene.network.sent == [status]
+
+
+def test_evidence_reaches_the_pool_and_new_peers(scene):
+    scene.hear(MessageKind.EVIDENCE, b"proof")
+    assert scene.evidence.added == [b"proof"]
+    scene.evidence.waiting = [b"one", b"two"]
+    scene.join(OBSERVER, NodeRole.OBSERVER)
+    told = [payload for _, _, kind, payload in scene.network.sent if kind is MessageKind.EVIDENCE]
+    assert told == [b"one", b"two"]
 
 
 def test_peers_are_asked_super_nodes_first_and_forgotten_when_gone(scene):
@@ -236,7 +262,7 @@ def test_no_more_is_sent_once_the_queue_is_full(scene, monkeypatch):
     assert len(scene.network.sent) == 1
 
 
-@pytest.mark.parametrize("kind", MessageKind)
+@pytest.mark.parametrize("kind", [kind for kind in MessageKind if kind is not MessageKind.EVIDENCE])
 def test_bytes_that_do_not_decode_are_refused(scene, kind):
     for payload in (b"", b"\xc1", b"\x90" * 40, bytes(300)):
         with pytest.raises(DecodeError):
