@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from node.crash_points import crash, is_to_be_torn
 from node.disk_full import naming_full_disk
 
 PRIVATE_FILE_MODE: Final = 0o600
@@ -53,6 +54,9 @@ def sync_directory(path: Path) -> None:
 def write_all(descriptor: int, content: bytes, offset: int) -> None:
     """Write everything at this offset; a single call may write less."""
     view = memoryview(content)
+    if is_to_be_torn():
+        os.pwrite(descriptor, view[: len(view) // 2], offset)
+        crash()
     while view:
         written = os.pwrite(descriptor, view, offset)
         view = view[written:]

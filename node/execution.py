@@ -13,6 +13,7 @@ from ledger.primitives import TransactionId
 from ledger.receipt import Event, Receipt, Status
 from ledger.state_keys import Table
 from ledger.transaction import Transaction
+from node.crash_points import CrashPoint, crash_point
 from node.errors import StoreDamagedError
 from vm.context import BlockContext
 from vm.offences import read_offences
@@ -89,7 +90,8 @@ class Execution:
             if result is None:
                 await asyncio.sleep(0)
         assert result is not None, "the last slice gives the result"
-        head = self._chain.commit(certified, result.receipts, result.events, result.changes)
+        with crash_point(CrashPoint.STORE_WRITE):
+            head = self._chain.commit(certified, result.receipts, result.events, result.changes)
         executed_ms = (time.perf_counter() - started_s) * 1000
         changed_tables = frozenset([key[0] for key in result.changes])
         committed = CommittedBlock(

@@ -12,6 +12,7 @@ from typing import Final
 
 from ledger.transaction import TRANSACTION_BYTES_MAX
 from node.atomic_file import replace_file
+from node.crash_points import CrashPoint, crash, crash_point, is_to_be_torn
 from node.disk_full import DiskFullError
 
 REWRITE_BYTES: Final = 32 * 2**20  # the journal is rewritten once it has grown this much beyond what still waits
@@ -51,7 +52,11 @@ class MempoolJournal:
         size_before = self._file.tell()
         frames = _encode_frames(raws)
         try:
-            written = self._file.write(frames)
+            with crash_point(CrashPoint.JOURNAL_APPEND):
+                if is_to_be_torn():
+                    self._file.write(frames[: len(frames) // 2])
+                    crash()
+                written = self._file.write(frames)
         except OSError:
             written = 0
         if written != len(frames):  # half a frame would hide the ones after it
@@ -67,7 +72,8 @@ class MempoolJournal:
     def rewrite(self, waiting: Iterable[bytes]) -> None:
         """Replace the journal by these transactions; on a full disk the longer one stays, which does no harm."""
         try:
-            replace_file(self._path, _encode_frames(waiting))
+            with crash_point(CrashPoint.JOURNAL_REWRITE):
+                replace_file(self._path, _encode_frames(waiting))
         except DiskFullError:
             return
         self._file.close()

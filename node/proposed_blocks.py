@@ -11,6 +11,7 @@ from typing import Final
 from ledger.block import Block
 from ledger.codec import DecodeError, decode, encode
 from node.atomic_file import TEMPORARY_SUFFIX, make_private_directory, replace_file
+from node.crash_points import CrashPoint, crash_point
 
 _CHECKSUM_BYTES: Final = 32
 _SUFFIX: Final = ".block"
@@ -31,7 +32,8 @@ class ProposedBlocks:
             return
         encoded = encode(block)
         path = self._directory / (block.header.hash.hex() + _SUFFIX)
-        replace_file(path, sha256(encoded).digest() + encoded)
+        with crash_point(CrashPoint.PROPOSED_SAVE):
+            replace_file(path, sha256(encoded).digest() + encoded)
 
     def load(self) -> list[Block]:
         """What is kept; a file that a crash left incomplete is removed."""
@@ -49,5 +51,6 @@ class ProposedBlocks:
 
     def clear(self) -> None:
         """The height is decided."""
-        for path in self._directory.glob("*" + _SUFFIX):
-            path.unlink()
+        with crash_point(CrashPoint.PROPOSED_CLEAR):
+            for path in self._directory.glob("*" + _SUFFIX):
+                path.unlink()

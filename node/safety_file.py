@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from node.atomic_file import PRIVATE_FILE_MODE, create_file, make_private_directory, write_all
+from node.crash_points import CrashPoint, crash_point
 from node.disk_full import DiskFullError, naming_full_disk
 
 SLOT_BYTES: Final = 8192  # whole pages: writing one slot never rewrites a sector of the other
@@ -95,7 +96,7 @@ class SafetyFile:
         assert 1 <= len(payload) <= SAFETY_PAYLOAD_BYTES_MAX
         sequence = self._latest.sequence + 1
         try:
-            with naming_full_disk(self._path):
+            with naming_full_disk(self._path), crash_point(CrashPoint.SAFETY_SAVE):
                 write_all(self._state, _encode_slot(sequence, payload), sequence % 2 * SLOT_BYTES)
                 os.fdatasync(self._state)
         except DiskFullError:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from node.atomic_file import PRIVATE_FILE_MODE, make_private_directory, sync_directory, write_all
+from node.crash_points import CrashPoint, crash_point
 from node.disk_full import DiskFullError, naming_full_disk
 
 LOG_BYTES_MAX: Final = 2**28  # one height; at most 21 votes of 200 bytes twice a round, that is weeks of rounds
@@ -82,6 +83,10 @@ class WriteAheadLog(Generic[Record]):
         """
         if height == self.height:
             return
+        with crash_point(CrashPoint.LOG_BEGIN):
+            self._begin_height(height)
+
+    def _begin_height(self, height: int) -> None:
         self._check_usable()
         path = get_log_path(self._directory, height)
         with naming_full_disk(path):
@@ -111,7 +116,7 @@ class WriteAheadLog(Generic[Record]):
         if self._length - self._length_synced >= UNSYNCED_BYTES_MAX:
             self.sync()
         try:
-            with naming_full_disk(self.path):
+            with naming_full_disk(self.path), crash_point(CrashPoint.LOG_APPEND):
                 write_all(self._descriptor, encoded, self._length)
         except DiskFullError:
             self._cut_back()
@@ -127,7 +132,7 @@ class WriteAheadLog(Generic[Record]):
         if self._length == self._length_synced and self._is_name_synced:
             return
         try:
-            with naming_full_disk(self.path):
+            with naming_full_disk(self.path), crash_point(CrashPoint.LOG_SYNC):
                 if self._is_rewrite_due:
                     write_all(self._descriptor, b"".join(self._unsynced), self._length_synced)
                 os.fdatasync(self._descriptor)

@@ -53,11 +53,15 @@ def start(home: Path, stop_when_stdin_closes: bool, **flags: str | None) -> None
     config = load_config(node_home.config_file, read_process_environment(), flags)
     levels = parse_log_levels(config.node_log_levels)
 
+    from node.crash_points import arm_crash_point
     from node.logs import configure_logs, get_logger
     from node.node import run_node
 
     configure_logs(levels, config.node_log_style)
     logger = get_logger("node")
+    armed = arm_crash_point(read_process_environment())
+    if armed is not None:
+        logger.warning("this node is going to kill itself", crash_point=armed)
 
     async def work(stop: "asyncio.Event") -> None:
         await run_node(node_home, config, stop)

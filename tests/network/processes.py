@@ -283,7 +283,7 @@ class ProcessNetwork:
         shortest = min(len(chain) for chain in chains)
         for index, chain in zip(asked, chains, strict=True):
             assert chain[:shortest] == chains[0][:shortest], f"{self.nodes[index].name} has another chain"
-            assert await self.get_metric(index, "equivocations") == 0
+            assert await self.get_metric(index, "offences_seen") == 0
         return chains[0][:shortest]
 
     async def _get_ops(self, index: int, name: str) -> tuple[int, str]:

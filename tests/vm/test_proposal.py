@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from ledger.block import Header
+from ledger.block import Header, compute_evidence_root
 from ledger.primitives import EMPTY_ROOT, ConsensusKey, Round
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
 from tests.chains import BLOCK_TIME_MS, COMMITTEE, OTHER_COMMITTEE, SmallChain
@@ -96,8 +96,9 @@ def test_a_body_that_is_not_the_headers_is_refused():
             check_block(rules, DOMAIN, header, transactions, ())
 
 
-def test_evidence_is_not_taken_yet():
-    refuse(make_rules(), [], "no evidence", evidence=[b"evidence"])
+def test_evidence_must_prove_an_offence():
+    evidence = [b"evidence"]
+    refuse(make_rules(), [], "evidence: does not decode", evidence, evidence_root=compute_evidence_root(evidence))
 
 
 def test_count_bytes_and_gas_are_limited_to_the_last_one():
