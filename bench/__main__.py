@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.apply import run_apply, run_growth
+from bench.catching_up import run_block_sync
+from bench.faults import run_one_down
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
 from bench.throughput import run_devnet_1, run_devnet_4, run_latency
@@ -20,6 +22,8 @@ SCENARIOS: dict[str, Scenario] = {
     "devnet-1": run_devnet_1,
     "growth": run_growth,
     "latency": run_latency,
+    "one-down": run_one_down,
+    "block-sync": run_block_sync,
     "reads": run_reads,
     "idle": run_idle,
     "memory": run_memory,

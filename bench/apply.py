@@ -37,7 +37,7 @@ Progress = Callable[[str], None]
 async def run_apply(progress: Progress) -> list[Result]:
     """100,000 signed transfers among 10^5 accounts."""
     floor = measure_floor()
-    rate, details = await _measure(100_000, TRANSFERS, progress)
+    rate, details = await measure_apply(100_000, TRANSFERS, progress)
     return [Result("apply", rate, "transfers/s", floor, rate / floor, 0.4, details=details)]
 
 
@@ -46,7 +46,7 @@ async def run_growth(progress: Progress) -> list[Result]:
     floor = measure_floor()
     rates = {}
     for accounts in (10_000, 100_000, 1_000_000):
-        rates[accounts], _ = await _measure(accounts, 40_000, progress)
+        rates[accounts], _ = await measure_apply(accounts, 40_000, progress)
     factor = rates[10_000] / rates[1_000_000]
     details = {f"transfers/s at {accounts} accounts": round(rate) for accounts, rate in rates.items()}
     return [Result("growth", factor, "x cost from 10^4 to 10^6", floor, None, 2.0, at_most=True, details=details)]
@@ -64,7 +64,8 @@ def _make_document() -> GenesisDocument:
     return build_preset(NetworkKind.DEVNET, "bench", 1, [node])
 
 
-async def _measure(accounts: int, transfers: int, progress: Progress) -> tuple[float, dict[str, object]]:
+async def measure_apply(accounts: int, transfers: int, progress: Progress) -> tuple[float, dict[str, object]]:
+    """Transfers a second among so many accounts, and where the time went."""
     with tempfile.TemporaryDirectory(prefix="carlive-bench-") as directory:
         store = LevelDbStore(Path(directory) / "data")
         try:

@@ -49,23 +49,51 @@ class RpcConnection:
 
 
 class BenchNetwork:
-    """Starts the nodes on entry, kills them on exit."""
+    """Starts the nodes on entry, stops them on exit."""
 
-    def __init__(self, super_nodes: int, accounts: Sequence[BenchAccount]) -> None:
+    def __init__(
+        self, super_nodes: int, accounts: Sequence[BenchAccount], observers: int = 0, started: int | None = None
+    ) -> None:
+        """With `started`, only so many of the nodes begin at once; `start` begins the others."""
         self._accounts = accounts
         self._super_nodes = super_nodes
+        self._observers = observers
+        self._started = super_nodes + observers if started is None else started
+        self._homes: list[Home] = []
+        self._running: list[int] = []
         self._directory = tempfile.TemporaryDirectory(prefix="carlive-bench-")
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.rpc_ports: list[int] = []
-        self.ops_ports: list[int] = []
         self.domain: SigningDomain
 
     def __enter__(self) -> Self:
-        homes = self._prepare()
-        for home in homes:
-            self.processes.append(self.start_node(home))
-        self._wait_until_ready()
+        self._prepare()
+        self.start(*range(self._started))
         return self
+
+    def start(self, *indices: int, until: str = "/readyz") -> None:
+        """Start these nodes and wait until they are ready, or only until they answer on `/livez`."""
+        for index in indices:
+            self.processes.append(self.start_node(self._homes[index]))
+            self._running.append(index)
+        self._wait_until(until)
+
+    def kill(self, index: int) -> None:
+        """kill -9; nothing is sent to this node or read from it any more."""
+        position = self._running.index(index)
+        process = self.processes.pop(position)
+        del self._running[position]
+        process.kill()
+        process.wait()
+
+    @property
+    def rpc_ports(self) -> list[int]:
+        """Of the running nodes."""
+        return [self._rpc_ports[index] for index in self._running]
+
+    @property
+    def ops_ports(self) -> list[int]:
+        """Of the running nodes."""
+        return [self._ops_ports[index] for index in self._running]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -89,32 +117,33 @@ class BenchNetwork:
         with (home.directory / "node.log").open("ab") as log:
             return subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=dict(os.environ))
 
-    def _prepare(self) -> list[Home]:
+    def _prepare(self) -> None:
         addresses = [format_address(each.address, NetworkKind.DEVNET) for each in self._accounts]
         prepared = prepare_network(
             Path(self._directory.name),
             self._super_nodes,
+            self._observers,
             chain_id=CHAIN_ID,
             funded_grains=dict.fromkeys(addresses, FUNDED_GRAINS),
         )
         self.domain = prepared.domain
-        self.rpc_ports = [node.config.rpc_port for node in prepared.nodes]
-        self.ops_ports = [node.config.ops_port for node in prepared.nodes]
-        return [node.home for node in prepared.nodes]
+        self._rpc_ports = [node.config.rpc_port for node in prepared.nodes]
+        self._ops_ports = [node.config.ops_port for node in prepared.nodes]
+        self._homes = [node.home for node in prepared.nodes]
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until(self, path: str) -> None:
         deadline_s = time.monotonic() + START_SECONDS_MAX
         for port in self.ops_ports:
-            while not self._is_ready(port):
+            while not self._is_good(port, path):
                 if time.monotonic() > deadline_s:
                     raise RuntimeError("the network did not become ready")
                 time.sleep(0.1)
 
     @staticmethod
-    def _is_ready(port: int) -> bool:
+    def _is_good(port: int, path: str) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             return connection.getresponse().status == 200
         except OSError:
             return False

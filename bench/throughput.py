@@ -66,6 +66,7 @@ def build_batches(
     transfers: int,
     sequences: list[int],
     recipients: Sequence[Address] | None = None,
+    batch: int = BATCH,
 ) -> list[bytes]:
     """Encoded JSON-RPC batches, by default among the accounts; counts the sequences on."""
     addresses = recipients or [account.address for account in accounts]
@@ -75,7 +76,7 @@ def build_batches(
         raw = sign_transfer(accounts[number], sequences[number], recipient, 5, CHAIN_ID, network.domain)
         sequences[number] += 1
         calls.append({"jsonrpc": "2.0", "id": len(calls), "method": "tx_send", "params": {"raw": "0x" + raw.hex()}})
-        if len(calls) == BATCH:
+        if len(calls) == batch:
             bodies.append(json.dumps(calls).encode())
             calls = []
     if calls:
