@@ -257,7 +257,7 @@ def _read_dataclass(kind: Any) -> Reader:
     readers = [get_reader(hints[name]) for name in names]
     count = len(names)
     integers: list[tuple[int, int, int]] = []
-    texts: list[tuple[int, type, int, int]] = []
+    texts: list[tuple[int, Any, int, int]] = []
     nested: list[tuple[int, Reader]] = []
     for index, name in enumerate(names):
         base, low, high = _split_limits(hints[name])
