@@ -43,6 +43,8 @@ import {
   readTransaction,
 } from "./transactions.mjs";
 
+const toEntries = (pairs) => pairs.map(([key, value]) => [fromHex(key), fromHex(value)]);
+
 /** Run all checks; the answer counts them and lists what failed. */
 export function runSelfTest(directory) {
   const report = { checks: 0, failures: [] };
@@ -193,7 +195,6 @@ function checkTransaction(report, vector, domain) {
 }
 
 function checkStateProofs(report, vectors) {
-  const toEntries = (pairs) => pairs.map(([key, value]) => [fromHex(key), fromHex(value)]);
   expectEqual(report, "state root", computeStateRoot(toEntries(vectors.state)), vectors.state_root);
   for (const { name, entries, root } of vectors.small_states) {
     expectEqual(report, `root of ${name}`, computeStateRoot(toEntries(entries)), root);
