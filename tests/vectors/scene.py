@@ -8,7 +8,8 @@ from functools import cache
 from typing import Final
 
 from genesis.build import build_committee, build_first_state, build_genesis_header, build_parameters
-from genesis.document import Allocation, GenesisDocument, GenesisNode, GenesisParameters
+from genesis.document import Allocation, GenesisDocument, GenesisNode
+from genesis.presets import get_parameters_preset
 from identity.address import Address, NetworkKind, compute_policy_address, format_address
 from identity.keys import KeyType, PrivateKey
 from identity.policy import KeyPolicy, build_policy, policy_to_bytes
@@ -69,7 +70,7 @@ class Scene:
 
 
 def build_document() -> GenesisDocument:
-    """A devnet whose parameters stand here, so that tuning a preset changes no vector."""
+    """A devnet with the preset's parameters: tuning them changes the vectors."""
     funded = [format_address(address_of(key), NETWORK) for key in ACCOUNTS]
     funded.append(format_address(POLICY_ADDRESS, NETWORK))
     allocations = [Allocation(module="subscription", amount_grains=str(SUPPLY_GRAINS - START_GRAINS * len(funded)))]
@@ -79,18 +80,8 @@ def build_document() -> GenesisDocument:
         chain_id="carlive-vectors",
         network="devnet",
         time_ms=1_700_000_000_000,
-        parameters=GenesisParameters(
-            block_interval_ms=BLOCK_INTERVAL_MS,
-            block_gas_max=16_000_000,
-            block_bytes_max=2_097_152,
-            block_transactions_max=5_000,
-            price_floor_grains=1,
-            propose_timeout_ms=1_000,
-            propose_timeout_step_ms=500,
-            vote_timeout_ms=500,
-            vote_timeout_step_ms=250,
-            clock_precision_ms=500,
-            message_delay_ms=2_000,
+        parameters=get_parameters_preset(NETWORK, SUPER_NODES).model_copy(
+            update={"block_interval_ms": BLOCK_INTERVAL_MS}
         ),
         allocations=allocations,
         nodes=[_build_node(index) for index in range(SUPER_NODES)],
