@@ -3,11 +3,11 @@
 from dataclasses import fields
 from typing import Final
 
-from genesis.document import GenesisDocument, GenesisError
+from genesis.document import GenesisDocument, GenesisError, GenesisNode
 from identity.address import NetworkKind, compute_module_address, parse_address
 from ledger.block import HEADER_VERSION, Header
 from ledger.chain import initialise_store
-from ledger.codec import DecodeError, encode, from_plain
+from ledger.codec import DecodeError, from_plain
 from ledger.committee import Committee, Member
 from ledger.memory_store import MemoryStore
 from ledger.primitives import (
@@ -24,14 +24,18 @@ from ledger.primitives import (
     TimeMs,
 )
 from ledger.state import State
-from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.store import Store
-from vm.native.iov import credit
-from vm.native.network import NodeRole, RegisteredNode, put_node
+from vm.native.election import begin_first_epoch
+from vm.native.iov import STAKING_ADDRESS, credit
+from vm.native.network import NodeRole, Operator, RegisteredNode, put_node, put_operator
+from vm.native.stake import add_stake, build_candidate, put_candidate
 from vm.parameters import Parameters, put_parameters
 
 _NO_HASH: Final = BlockHash(bytes(HASH_BYTES))
 _NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
+
+GENESIS_COMMISSION_BPS: Final = 1_000
+"""What the first operators keep of their pools' earnings until they set it."""
 
 
 def build_parameters(document: GenesisDocument) -> Parameters:
@@ -46,9 +50,9 @@ def build_committee(document: GenesisDocument) -> Committee:
     """The first committee, in the document's order; raises GenesisError without super nodes."""
     members = []
     for node in document.super_nodes:
-        assert node.consensus_key is not None, "the document has checked it"
-        operator = parse_address(node.operator, document.network_kind)
-        members.append(Member(operator, ConsensusKey(bytes.fromhex(node.consensus_key[2:]))))
+        consensus_key = _read_consensus_key(node)
+        assert consensus_key is not None, "the document has checked it"
+        members.append(Member(parse_address(node.operator, document.network_kind), consensus_key))
     if not members:
         raise GenesisError("genesis nodes: name at least one super node (carlive genesis add-node)")
     if document.network_kind is not NetworkKind.DEVNET and len(members) < 4:
@@ -60,9 +64,7 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
     """Every key of the first state."""
     state = State(lambda key: None, lambda start, stop: iter(()))
     put_parameters(state, build_parameters(document))
-    committee = encode(build_committee(document))
-    state.put(COMMITTEE_KEY, committee)
-    state.put(NEXT_COMMITTEE_KEY, committee)
+    begin_first_epoch(state, build_committee(document))
     for allocation in document.allocations:
         if allocation.module is not None:
             address = compute_module_address(allocation.module)
@@ -78,11 +80,14 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
                 certificate_signature=Signature(bytes.fromhex(node.node_certificate_signature[2:])),
                 operator=parse_address(node.operator, document.network_kind),
                 role=NodeRole[node.role.upper()],
+                consensus_key=_read_consensus_key(node),
                 name=node.name,
                 addresses=tuple(node.addresses),
             ),
         )
-    return state.changes
+    for node in document.super_nodes:
+        _add_candidate(state, document, node)
+    return {key: value for key, value in state.changes.items() if value is not None}
 
 
 def build_genesis_header(document: GenesisDocument, state_root: RootHash) -> Header:
@@ -115,3 +120,19 @@ def initialise_chain(store: Store, document: GenesisDocument) -> Header:
 def compute_genesis_hash(document: GenesisDocument) -> BlockHash:
     """The hash of block 0, without a store."""
     return initialise_chain(MemoryStore(), document).hash
+
+
+def _add_candidate(state: State, document: GenesisDocument, node: GenesisNode) -> None:
+    """Admit a super node's operator; it stands for election, with its bond in the staking module's account."""
+    operator = parse_address(node.operator, document.network_kind)
+    put_operator(state, Operator(operator, node.name))
+    candidate = build_candidate(operator, GENESIS_COMMISSION_BPS, is_standing=True)
+    put_candidate(state, candidate)
+    bond_grains = int(node.bond_grains)
+    if bond_grains:
+        credit(state, STAKING_ADDRESS, bond_grains, document.time_ms)
+        add_stake(state, operator, candidate, bond_grains, document.time_ms)
+
+
+def _read_consensus_key(node: GenesisNode) -> ConsensusKey | None:
+    return None if node.consensus_key is None else ConsensusKey(bytes.fromhex(node.consensus_key[2:]))

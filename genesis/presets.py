@@ -123,6 +123,7 @@ def build_preset(
 
 
 def build_devnet(time_ms: int, nodes: list[GenesisNode]) -> GenesisDocument:
-    """A devnet with its ten funded accounts."""
+    """A devnet with its ten funded accounts; the super nodes' operators have something to spend too."""
     funded = {account.address: DEVELOPMENT_ACCOUNT_GRAINS for account in list_development_accounts()}
+    funded |= {node.operator: DEVELOPMENT_OPERATOR_GRAINS for node in nodes if node.role == "super_node"}
     return build_preset(NetworkKind.DEVNET, DEVNET_CHAIN_ID, time_ms, nodes, funded)

@@ -87,7 +87,7 @@ def _get_writer(kind: type) -> Callable[[Any], list[Any]]:
     hints = get_type_hints(kind, include_extras=True)
     nested = [index for index, name in enumerate(names) if not _is_plain(hints[name])]
     get_fields: Callable[[Any], tuple[Any, ...]] = (
-        attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+        attrgetter(*names) if len(names) > 1 else lambda value: tuple([getattr(value, name) for name in names])
     )
 
     def write(value: Any) -> list[Any]:

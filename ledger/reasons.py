@@ -46,6 +46,30 @@ class Reason(IntEnum):
     BAD_POLICY = 108
     RECIPIENT_NOT_ALLOWED = 109
     """A module's own address takes no direct transfers."""
+    OPERATOR_NOT_ADMITTED = 120
+    """Governance has not admitted this account as an operator."""
+    NO_SUCH_CANDIDATE = 121
+    ALREADY_STANDING = 122
+    NOT_STANDING = 123
+    """The candidate has retired."""
+    CANDIDATE_JAILED = 124
+    NOT_JAILED = 125
+    JAIL_NOT_OVER = 126
+    STAKE_TOO_SMALL = 127
+    """Less than the least amount that may be staked, moved or left behind."""
+    STAKE_INSUFFICIENT = 128
+    """More than the sender has staked there."""
+    TOO_MANY_CANDIDATES = 129
+    TOO_MANY_DELEGATIONS = 130
+    TOO_MANY_UNBONDINGS = 131
+    POOL_DEPLETED = 132
+    """The pool was slashed so far that no share of it can be counted."""
+    REDELEGATION_TOO_SOON = 133
+    OWN_BOND = 134
+    """An operator's own stake is not moved to other candidates."""
+    SAME_CANDIDATE = 135
+    KEY_CHANGE_TOO_SOON = 136
+    """A member's consensus key changes once an epoch."""
 
 
 class Rejected(Exception):

@@ -53,13 +53,21 @@ class State:
         changes[key] = None
 
     def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key starts with the prefix, in byte order, this block's changes included."""
+        """Pairs whose key starts with the prefix, in byte order, with this block's changes up to now.
+
+        What is written while the pairs are taken does not show in them.
+        """
         changed = {key: value for key, value in self._changes.items() if key.startswith(prefix)}
-        merged: dict[bytes, bytes] = dict(self._iterate_committed(prefix, end_of_prefix(prefix)))
-        for key in sorted(merged.keys() | changed.keys()):
-            value = changed[key] if key in changed else merged[key]
-            if value is not None:
-                yield key, value
+        ahead = sorted(changed, reverse=True)
+        for key, committed in self._iterate_committed(prefix, end_of_prefix(prefix)):
+            while ahead and ahead[-1] < key:
+                yield from _present(ahead[-1], changed[ahead.pop()])
+            if ahead and ahead[-1] == key:
+                yield from _present(key, changed[ahead.pop()])
+            else:
+                yield key, committed
+        while ahead:
+            yield from _present(ahead[-1], changed[ahead.pop()])
 
     def get_mark(self) -> int:
         """A point to return to."""
@@ -78,6 +86,11 @@ class State:
     def forget_marks(self) -> None:
         """What was written so far stays; the journal starts anew."""
         self._journal.clear()
+
+
+def _present(key: bytes, value: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    if value is not None:
+        yield key, value
 
 
 def end_of_prefix(prefix: bytes) -> bytes:

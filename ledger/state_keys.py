@@ -23,6 +23,8 @@ class Table(IntEnum):
     """-> Absences: members that missed their last turns; absent while there are none"""
     TERM = 6
     """first height, 8 bytes big-endian -> Term: who ruled from that height on; kept while evidence counts"""
+    KEY_CHANGES = 7
+    """-> KeyChanges: members whose consensus key changes with this block; absent after every block"""
     ACCOUNT = 16
     """address, 20 bytes -> Account"""
     POLICY = 17
@@ -45,6 +47,8 @@ class Table(IntEnum):
     """term's first height, 8 bytes ‖ offence id, 32 bytes -> height of its punishment"""
     EARNINGS = 45
     """-> Earnings: fees of this epoch that belong to their proposers"""
+    HOLDINGS = 46
+    """holder, 20 bytes -> Holdings: how many delegations, and which stake is on its way out"""
     PROPOSAL = 48
     """id, 8 bytes -> Proposal of governance"""
     PROPOSAL_COUNT = 49
@@ -60,6 +64,7 @@ class Table(IntEnum):
 PARAMETERS_KEY: Final = bytes([Table.PARAMETERS])
 EPOCH_KEY: Final = bytes([Table.EPOCH])
 ABSENCES_KEY: Final = bytes([Table.ABSENCES])
+KEY_CHANGES_KEY: Final = bytes([Table.KEY_CHANGES])
 EARNINGS_KEY: Final = bytes([Table.EARNINGS])
 PROPOSAL_COUNT_KEY: Final = bytes([Table.PROPOSAL_COUNT])
 COMMITTEE_KEY: Final = bytes([Table.COMMITTEE])
@@ -72,7 +77,8 @@ PAUSE_PREFIX: Final = bytes([Table.PAUSE])
 _DELEGATION: Final = bytes([Table.DELEGATION])
 _UNBONDING_POOL: Final = bytes([Table.UNBONDING_POOL])
 UNBONDING_PREFIX: Final = bytes([Table.UNBONDING])
-_OFFENCE: Final = bytes([Table.OFFENCE])
+OFFENCE_PREFIX: Final = bytes([Table.OFFENCE])
+_HOLDINGS: Final = bytes([Table.HOLDINGS])
 _AGENDA: Final = bytes([Table.AGENDA])
 _BODY: Final = bytes([Table.BODY])
 _NUMBER_BYTES: Final = 8
@@ -142,14 +148,24 @@ def unbonding_pool_key(operator: Address, release_epoch: int) -> bytes:
     return unbonding_pool_prefix(operator) + release_epoch.to_bytes(_NUMBER_BYTES, "big")
 
 
+def unbonding_prefix(release_epoch: int) -> bytes:
+    """All stake that is released when this epoch begins."""
+    return UNBONDING_PREFIX + release_epoch.to_bytes(_NUMBER_BYTES, "big")
+
+
 def unbonding_key(release_epoch: int, operator: Address, delegator: Address) -> bytes:
     """A holder's part of such stake; in the order in which they are released."""
-    return UNBONDING_PREFIX + release_epoch.to_bytes(_NUMBER_BYTES, "big") + operator + delegator
+    return unbonding_prefix(release_epoch) + operator + delegator
+
+
+def holdings_key(holder: Address) -> bytes:
+    """What a holder has in stake, counted."""
+    return _HOLDINGS + holder
 
 
 def offence_prefix(term_height: int) -> bytes:
     """All punished offences of one term."""
-    return _OFFENCE + term_height.to_bytes(_NUMBER_BYTES, "big")
+    return OFFENCE_PREFIX + term_height.to_bytes(_NUMBER_BYTES, "big")
 
 
 def offence_key(term_height: int, offence_id: bytes) -> bytes:

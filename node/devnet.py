@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genesis.build import compute_genesis_hash
 from genesis.document import GenesisDocument, GenesisNode, format_genesis, parse_genesis
-from genesis.presets import build_devnet
+from genesis.presets import DEVELOPMENT_BOND_GRAINS, build_devnet
 from identity.address import NetworkKind, compute_key_address, format_address
 from identity.keys import PrivateKey
 from ledger.committee import COMMITTEE_MEMBERS_MAX
@@ -211,7 +211,7 @@ def check_ports_free(nodes: tuple[DevnetNode, ...]) -> None:
 
 
 def build_super_node(
-    name: str, operator: str, consensus: PrivateKey, node: PrivateKey, addresses: list[str]
+    name: str, operator: str, consensus: PrivateKey, node: PrivateKey, addresses: list[str], bond_grains: int = 0
 ) -> GenesisNode:
     """A super node's entry in a genesis document; raises ConfigurationError."""
     key, signature = compact_certificate(build_certificate(node.secret))
@@ -224,6 +224,7 @@ def build_super_node(
             node_key="0x" + key.hex(),
             node_certificate_signature="0x" + signature.hex(),
             addresses=addresses,
+            bond_grains=str(bond_grains),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -282,7 +283,7 @@ def _create(directory: Path, nodes: tuple[DevnetNode, ...]) -> None:
         create_key_file(node.home.keys / NODE_KEY_FILE, transport)
         initialise_safety_directory(node.home.safety)
         address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
-        entries.append(build_super_node(node.name, address, consensus, transport, []))
+        entries.append(build_super_node(node.name, address, consensus, transport, [], DEVELOPMENT_BOND_GRAINS))
     text = format_genesis(build_devnet(time.time_ns() // 1_000_000, entries))
     for node in nodes:
         replace_file(node.home.genesis_file, text)

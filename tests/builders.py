@@ -7,6 +7,7 @@ from hashlib import sha256
 from identity.address import Address, compute_key_address
 from identity.keys import KeyType, PrivateKey
 from identity.signing import SigningDomain, SigningPurpose, compute_signing_domain, signing_bytes
+from ledger.committee import Committee, Member
 from ledger.primitives import ChainId, ConsensusKey, Gas, Grains, Height, TimeMs
 from ledger.primitives import Sequence as SequenceNumber
 from ledger.state import State
@@ -22,6 +23,7 @@ from ledger.transaction import (
     encode_body,
 )
 from vm.context import BlockContext
+from vm.native.election import begin_first_epoch
 from vm.native.iov import credit
 from vm.parameters import Parameters
 
@@ -117,8 +119,10 @@ def transfer(recipient: Address, amount_grains: int) -> Call:
 
 
 def make_state(balances: dict[Address, int]) -> State:
-    """An uncommitted state with these balances."""
+    """An uncommitted state with these balances, in the first epoch of a committee of one."""
     state = State(lambda key: None, lambda start, stop: iter(()))
+    operator = address_of(make_key("operator"))
+    begin_first_epoch(state, Committee((Member(operator, ConsensusKey(make_key("consensus").public_key.key)),)))
     for address, grains in balances.items():
         credit(state, address, grains, 0)
     state.forget_marks()

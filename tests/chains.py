@@ -14,14 +14,14 @@ from ledger.memory_store import MemoryStore
 from ledger.primitives import EMPTY_ROOT, BlockHash, ConsensusKey, Height, RootHash, Round, Signature, TimeMs
 from ledger.receipt import Receipt
 from ledger.state import State
-from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY, term_key
+from ledger.state_keys import NEXT_COMMITTEE_KEY
 from ledger.store import Store
 from ledger.transaction import Transaction
 from node.verify_worker import Check, is_good
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, address_of, make_key
 from vm.context import BlockContext
+from vm.native.election import begin_first_epoch
 from vm.native.iov import credit
-from vm.offences import Term
 from vm.parameters import Parameters, put_parameters
 from vm.proposal import build_header, get_next_block_rules
 from vm.transition import apply_block
@@ -116,9 +116,8 @@ class SmallChain:
         self.store: Store = MemoryStore() if store is None else store
         state = State(lambda key: None, lambda start, stop: iter(()))
         put_parameters(state, parameters)
-        state.put(COMMITTEE_KEY, encode(committee))
+        begin_first_epoch(state, committee)
         state.put(NEXT_COMMITTEE_KEY, encode(next_committee))
-        state.put(term_key(1), encode(Term(0, committee)))
         for address, grains in balances.items():
             credit(state, address, grains, 0)
 

@@ -3,12 +3,33 @@
 from ledger.receipt import Event
 from ledger.state import State
 from vm.context import BlockContext
-from vm.native.iov import FEES_ADDRESS, credit
+from vm.native.election import (
+    apply_key_changes,
+    gather_fees,
+    get_committee,
+    hold_elections,
+    promote_committee,
+)
+from vm.native.punishment import Jailed, punish_offences, record_turns
+from vm.native.stake import release_due
 
 
 def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tuple[Event, ...]:
-    """Everything that is due with this block, in this order; its events, in this order."""
-    events: list[Event] = []
-    if fees_grains:
-        credit(state, FEES_ADDRESS, fees_grains, block.time_ms)
+    """Everything that is due with this block, in this order; its events, in this order.
+
+    A block for which nothing is due writes nothing: an idle chain is sealed by an empty block.
+    """
+    ruling = get_committee(state)
+    events = punish_offences(state, block)
+    events += record_turns(state, block, ruling)
+    is_someone_jailed = any(event.name == Jailed.__name__ for event in events)
+    gather_fees(state, block, ruling, fees_grains)
+
+    # Decisions of governance that are due take effect here, before an election counts with them.
+
+    # The next block's header was promised this committee; only then may changes be decided for the block after it.
+    promote_committee(state)
+    events += apply_key_changes(state, block)
+    events += hold_elections(state, block, ruling, is_someone_jailed=is_someone_jailed)
+    events += release_due(state, block.time_ms)
     return tuple(events)

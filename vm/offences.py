@@ -27,6 +27,8 @@ class Culprit:
 
     operator: Address
     term_height: Height
+    epoch: int
+    """Of that term."""
 
 
 def find_culprit(state: StateReader, offence: Offence) -> Culprit | None:
@@ -39,11 +41,12 @@ def find_culprit(state: StateReader, offence: Offence) -> Culprit | None:
     if found is None:
         return None
     key, encoded = found
-    committee = decode(Term, encoded).committee
-    index = committee.find(offence.key)
+    term = decode(Term, encoded)
+    index = term.committee.find(offence.key)
     if index is None:
         return None
-    return Culprit(committee.members[index].operator, Height(int.from_bytes(key[len(TERM_PREFIX) :], "big")))
+    term_height = Height(int.from_bytes(key[len(TERM_PREFIX) :], "big"))
+    return Culprit(term.committee.members[index].operator, term_height, term.epoch)
 
 
 def check_offence(state: StateReader, offence: Offence, height: Height) -> Culprit:

@@ -5,18 +5,30 @@ import copy
 import orjson
 import pytest
 
-from genesis.build import build_committee, build_first_state, compute_genesis_hash
+from genesis.build import build_committee, build_first_state, build_parameters, compute_genesis_hash
 from genesis.document import GenesisError, GenesisNode, format_genesis, load_genesis, parse_genesis
-from genesis.presets import ALLOCATION_PERCENT, build_devnet, build_preset, list_development_accounts
+from genesis.presets import (
+    ALLOCATION_PERCENT,
+    DEVELOPMENT_OPERATOR_GRAINS,
+    build_devnet,
+    build_preset,
+    list_development_accounts,
+)
 from identity.address import NetworkKind, compute_module_address, format_address, parse_address
+from ledger.codec import decode
 from ledger.primitives import SUPPLY_GRAINS
 from ledger.state import State
+from ledger.state_keys import term_key
 from tests.builders import address_of, make_key
 from vm.native.accounts import get_account
-from vm.native.network import get_nodes
+from vm.native.election import elect
+from vm.native.iov import STAKING_ADDRESS
+from vm.native.network import get_nodes, is_operator
+from vm.native.stake import Epoch, compute_delegation_value, get_candidates, get_epoch
+from vm.offences import Term
 
 
-def make_node(index: int, network: NetworkKind = NetworkKind.DEVNET) -> GenesisNode:
+def make_node(index: int, network: NetworkKind = NetworkKind.DEVNET, bond_grains: int = 0) -> GenesisNode:
     return GenesisNode(
         name=f"node-{index}",
         operator=format_address(address_of(make_key(f"operator {index}")), network),
@@ -24,10 +36,12 @@ def make_node(index: int, network: NetworkKind = NetworkKind.DEVNET) -> GenesisN
         node_key="0x" + make_key(f"node {index}").public_key.key.hex(),
         node_certificate_signature="0x" + bytes(64).hex(),
         addresses=[f"127.0.0.1:{8646 + 10 * index}"],
+        bond_grains=str(bond_grains),
     )
 
 
-DOCUMENT = build_devnet(1_700_000_000_000, [make_node(index) for index in range(4)])
+BOND_GRAINS = 10**14
+DOCUMENT = build_devnet(1_700_000_000_000, [make_node(index, bond_grains=BOND_GRAINS) for index in range(4)])
 
 
 def read_first_state(document) -> State:
@@ -45,7 +59,8 @@ def test_a_document_survives_the_file():
 def test_every_grain_of_the_supply_is_in_the_first_state():
     state = read_first_state(DOCUMENT)
     holders = [parse_address(account.address, NetworkKind.DEVNET) for account in list_development_accounts()]
-    holders += [compute_module_address(name) for name in ALLOCATION_PERCENT]
+    holders += [parse_address(node.operator, NetworkKind.DEVNET) for node in DOCUMENT.nodes]
+    holders += [compute_module_address(name) for name in (*ALLOCATION_PERCENT, "staking")]
     assert sum(get_account(state, holder).balance_grains for holder in holders) == SUPPLY_GRAINS
     assert {get_account(state, holder).balance_grains for holder in holders[:10]} == {10**15}
 
@@ -63,6 +78,35 @@ def test_the_committee_and_the_registry_follow_the_document():
         node.consensus_key[2:] for node in DOCUMENT.super_nodes if node.consensus_key
     ]
     assert {node.name for node in get_nodes(read_first_state(DOCUMENT))} == {f"node-{index}" for index in range(4)}
+
+
+def test_the_first_super_nodes_are_admitted_candidates_with_their_bonds():
+    state = read_first_state(DOCUMENT)
+    committee = build_committee(DOCUMENT)
+    candidates = {candidate.operator: candidate for candidate in get_candidates(state)}
+    assert list(candidates) == sorted(member.operator for member in committee.members)
+    for member in committee.members:
+        assert is_operator(state, member.operator)
+        candidate = candidates[member.operator]
+        assert (candidate.pool_grains, candidate.is_standing) == (BOND_GRAINS, True)
+        assert compute_delegation_value(state, member.operator, candidate) == BOND_GRAINS
+        account = get_account(state, member.operator)
+        assert (account.balance_grains, account.staked_grains) == (DEVELOPMENT_OPERATOR_GRAINS, BOND_GRAINS)
+    assert get_account(state, STAKING_ADDRESS).balance_grains == 4 * BOND_GRAINS
+    assert set(elect(state, build_parameters(DOCUMENT))) == set(committee.members)
+
+
+def test_a_super_node_without_a_bond_stands_all_the_same():
+    state = read_first_state(build_devnet(1, [make_node(0)]))
+    (candidate,) = get_candidates(state)
+    assert (candidate.pool_grains, candidate.is_standing) == (0, True)
+    assert elect(state, build_parameters(DOCUMENT)) == []
+
+
+def test_the_first_epoch_begins_with_block_one_and_its_term_is_the_first_committees():
+    state = read_first_state(DOCUMENT)
+    assert get_epoch(state) == Epoch(0, 1, 1)
+    assert decode(Term, state.get(term_key(1))) == Term(0, build_committee(DOCUMENT))
 
 
 def test_the_genesis_hash_depends_on_every_part():

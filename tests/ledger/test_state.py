@@ -154,3 +154,30 @@ def test_any_history_of_writes_and_undos_ends_like_a_plain_dictionary(steps):
     seen = {key: value for key, value in {**COMMITTED, **expected}.items() if value is not None}
     assert {key: state.get(key) for key in seen} == seen
     assert list(state.iterate_prefix(b"a")) == sorted((k, v) for k, v in seen.items() if k.startswith(b"a"))
+
+
+@given(
+    st.dictionaries(st.binary(min_size=1, max_size=2), st.binary(max_size=1), max_size=8),
+    st.dictionaries(st.binary(min_size=1, max_size=2), st.none() | st.binary(max_size=1), max_size=8),
+    st.binary(min_size=1, max_size=1).filter(lambda prefix: prefix != b"\xff"),
+)
+def test_a_prefix_lists_what_a_plain_merge_does(committed, written, prefix):
+    state = make_overlay(committed)
+    for key, value in written.items():
+        if value is None:
+            state.delete(key)
+        else:
+            state.put(key, value)
+    merged = {key: value for key, value in {**committed, **written}.items() if value is not None}
+    expected = [(key, merged[key]) for key in sorted(merged) if key.startswith(prefix)]
+    assert list(state.iterate_prefix(prefix)) == expected
+
+
+def test_what_is_written_while_a_prefix_is_listed_does_not_show():
+    state = make_overlay()
+    seen = []
+    for key, _ in state.iterate_prefix(b"a"):
+        seen.append(key)
+        state.delete(b"a2")
+        state.put(b"a3", b"new")
+    assert seen == [b"a1", b"a2"]

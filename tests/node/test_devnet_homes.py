@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from genesis.presets import DEVELOPMENT_BOND_GRAINS, DEVELOPMENT_OPERATOR_GRAINS
 from node.config import load_config
 from node.devnet import Devnet, check_ports_free, hold_devnet_lock, prepare_devnet
 from node.errors import ConfigurationError
@@ -25,6 +26,13 @@ def test_four_nodes_by_default_with_ports_ten_apart(tmp_path: Path) -> None:
         (8675, 8676, 8677),
     ]
     assert [node.name for node in devnet.document.super_nodes] == ["node-0", "node-1", "node-2", "node-3"]
+
+
+def test_every_operator_has_a_bond_and_something_to_spend(tmp_path: Path) -> None:
+    document = prepare_devnet(tmp_path / "dev", None, None, is_fresh=False).document
+    assert [node.bond_grains for node in document.super_nodes] == [str(DEVELOPMENT_BOND_GRAINS)] * 4
+    funded = {each.account: each.amount_grains for each in document.allocations if each.account is not None}
+    assert [funded[node.operator] for node in document.super_nodes] == [str(DEVELOPMENT_OPERATOR_GRAINS)] * 4
 
 
 def test_each_node_has_its_own_keys_and_knows_the_others(tmp_path: Path) -> None:

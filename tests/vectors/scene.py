@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from genesis.build import build_committee, build_first_state, build_genesis_header, build_parameters
-from genesis.document import Allocation, GenesisDocument, GenesisNode, GenesisParameters
+from genesis.document import Allocation, GenesisDocument, GenesisNode
 from identity.address import Address, NetworkKind, compute_policy_address, format_address
 from identity.keys import KeyType, PrivateKey
 from identity.policy import KeyPolicy, build_policy, policy_to_bytes
@@ -69,7 +69,7 @@ class Scene:
 
 
 def build_document() -> GenesisDocument:
-    """A devnet whose parameters stand here, so that tuning a preset changes no vector."""
+    """A devnet with the preset's parameters: tuning them changes the vectors."""
     funded = [format_address(address_of(key), NETWORK) for key in ACCOUNTS]
     funded.append(format_address(POLICY_ADDRESS, NETWORK))
     allocations = [Allocation(module="subscription", amount_grains=str(SUPPLY_GRAINS - START_GRAINS * len(funded)))]

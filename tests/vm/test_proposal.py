@@ -43,7 +43,7 @@ def refuse(rules, transactions, expected: str, evidence=(), **changes) -> None:
 def test_the_rules_are_read_from_head_and_state():
     rules = make_rules(next_committee=OTHER_COMMITTEE)
     assert (rules.height, rules.parameters) == (2, PARAMETERS)
-    assert (rules.committee, rules.next_committee) == (COMMITTEE, OTHER_COMMITTEE)
+    assert (rules.committee, rules.next_committee) == (OTHER_COMMITTEE, OTHER_COMMITTEE), "named by block 1"
 
 
 def test_a_header_states_what_follows_from_the_chain():

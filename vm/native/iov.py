@@ -116,6 +116,18 @@ def debit(state: State, address: Address, amount_grains: int, now_ms: int) -> No
     put_account(state, address, change_balance(account, account.balance_grains - amount_grains, now_ms))
 
 
+def deposit_treasury(state: State, amount_grains: int, now_ms: int) -> None:
+    """Share coins out among the treasury's budgets; what the division leaves goes to the first of them.
+
+    The caller has taken them from another account.
+    """
+    parts = {category: amount_grains * percent // 100 for category, percent in TREASURY_PERCENT.items()}
+    parts[next(iter(TREASURY_PERCENT))] += amount_grains - sum(parts.values())
+    for category, grains in parts.items():
+        if grains:
+            credit(state, compute_module_address(f"treasury_{category}"), grains, now_ms)
+
+
 def _check_payment(recipient: Address, amount_grains: int) -> None:
     if amount_grains == 0:
         raise Rejected(Reason.AMOUNT_ZERO, "an amount is at least one grain")

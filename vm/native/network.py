@@ -3,6 +3,7 @@
 | key               | value          |
 |-------------------|----------------|
 | node_key(key)     | RegisteredNode |
+| operator_key(op)  | Operator       |
 
 Genesis fills it.
 """
@@ -15,9 +16,9 @@ from annotated_types import Len
 
 from identity.address import Address
 from ledger.codec import decode, encode
-from ledger.primitives import NodeKey, Signature
+from ledger.primitives import ConsensusKey, NodeKey, Signature
 from ledger.state import State, StateReader
-from ledger.state_keys import NODE_PREFIX, node_key
+from ledger.state_keys import NODE_PREFIX, node_key, operator_key
 from vm.native.rules import ModuleRule, ViewRule
 
 ADDRESSES_MAX = 4
@@ -43,9 +44,29 @@ class RegisteredNode:
     certificate_signature: Signature
     operator: Address
     role: NodeRole
+    consensus_key: ConsensusKey | None
+    """With which a super node votes; the others have none."""
     name: Annotated[str, Len(1, 64)]
     addresses: Annotated[tuple[Annotated[str, Len(1, 255)], ...], Len(0, ADDRESSES_MAX)]
     """host:port, where it listens for peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An account that governance has admitted to run super nodes."""
+
+    operator: Address
+    name: Annotated[str, Len(1, 64)]
+
+
+def is_operator(state: StateReader, address: Address) -> bool:
+    """Whether an account is admitted to run super nodes."""
+    return state.get(operator_key(address)) is not None
+
+
+def put_operator(state: State, operator: Operator) -> None:
+    """Admit an operator, or rename it."""
+    state.put(operator_key(operator.operator), encode(operator))
 
 
 def get_nodes(state: StateReader) -> list[RegisteredNode]:
