@@ -26,9 +26,10 @@ from ledger.primitives import (
 from ledger.state import State
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.store import Store
+from vm.native.governance import BodyKind, put_body
 from vm.native.iov import credit
-from vm.native.network import NodeRole, RegisteredNode, put_node
-from vm.parameters import Parameters, put_parameters
+from vm.native.network import NodeRole, Operator, RegisteredNode, is_operator, put_node, put_operator
+from vm.parameters import Parameters, find_conflict, put_parameters
 
 _NO_HASH: Final = BlockHash(bytes(HASH_BYTES))
 _NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
@@ -37,9 +38,13 @@ _NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
 def build_parameters(document: GenesisDocument) -> Parameters:
     """The first parameters; raises GenesisError when one is out of bounds."""
     try:
-        return from_plain(Parameters, [getattr(document.parameters, field.name) for field in fields(Parameters)])
+        parameters = from_plain(Parameters, [getattr(document.parameters, field.name) for field in fields(Parameters)])
     except DecodeError as error:
         raise GenesisError(f"genesis parameters: {error}") from None
+    conflict = find_conflict(parameters)
+    if conflict is not None:
+        raise GenesisError(f"genesis parameters: {conflict}")
+    return parameters
 
 
 def build_committee(document: GenesisDocument) -> Committee:
@@ -70,16 +75,25 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
             assert allocation.account is not None, "the document has checked it"
             address = parse_address(allocation.account, document.network_kind)
         credit(state, address, int(allocation.amount_grains), document.time_ms)
+    for name, members in document.bodies.items():
+        addresses = [parse_address(member, document.network_kind) for member in members]
+        put_body(state, BodyKind[name.upper()], tuple(addresses))
     for node in document.nodes:
+        operator = parse_address(node.operator, document.network_kind)
+        if not is_operator(state, operator):
+            put_operator(state, Operator(operator, node.name))
         put_node(
             state,
             RegisteredNode(
                 key=NodeKey(bytes.fromhex(node.node_key[2:])),
                 certificate_signature=Signature(bytes.fromhex(node.node_certificate_signature[2:])),
-                operator=parse_address(node.operator, document.network_kind),
+                operator=operator,
                 role=NodeRole[node.role.upper()],
                 name=node.name,
                 addresses=tuple(node.addresses),
+                consensus_key=(
+                    None if node.consensus_key is None else ConsensusKey(bytes.fromhex(node.consensus_key[2:]))
+                ),
             ),
         )
     return state.changes

@@ -3,6 +3,7 @@
 from ledger.receipt import Event
 from ledger.state import State
 from vm.context import BlockContext
+from vm.native.governance import apply_decisions
 from vm.native.iov import FEES_ADDRESS, credit
 
 
@@ -11,4 +12,5 @@ def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tupl
     events: list[Event] = []
     if fees_grains:
         credit(state, FEES_ADDRESS, fees_grains, block.time_ms)
+    events.extend(apply_decisions(state, block))
     return tuple(events)
