@@ -80,6 +80,16 @@ def get_nodes(state: StateReader) -> list[RegisteredNode]:
     return [decode(RegisteredNode, encoded) for _, encoded in state.iterate_prefix(NODE_PREFIX)]
 
 
+def find_nodes(state: StateReader, *parts: bytes) -> tuple[int, list[RegisteredNode]]:
+    """How many nodes there are, and those in whose bytes one of these keys, addresses or packed names stands.
+
+    Decoding them all would take ten times as long; the caller looks at the few that are found.
+    """
+    entries = [encoded for _, encoded in state.iterate_prefix(NODE_PREFIX)]
+    found = [encoded for encoded in entries if any(part in encoded for part in parts)]
+    return len(entries), [decode(RegisteredNode, encoded) for encoded in found]
+
+
 def get_node(state: StateReader, key: NodeKey) -> RegisteredNode | None:
     """The node with this key."""
     encoded = state.get(node_key(key))
@@ -119,7 +129,8 @@ def put_operator(state: State, operator: Operator) -> None:
 
 def remove_operator(state: State, address: Address) -> list[NodeKey]:
     """Take an operator and its nodes from the registry; the keys of these nodes."""
-    keys = [node.key for node in get_nodes(state) if node.operator == address]
+    _, found = find_nodes(state, address)
+    keys = [node.key for node in found if node.operator == address]
     for key in keys:
         delete_node(state, key)
     state.delete(operator_key(address))

@@ -34,6 +34,7 @@ from vm.native.network import (
     Operator,
     RegisteredNode,
     delete_node,
+    find_nodes,
     get_node,
     get_nodes,
     get_operator,
@@ -150,8 +151,8 @@ def apply_register_node(state: State, context: Context, call: RegisterNode) -> N
     given = (call.consensus_key is not None, call.consensus_signature is not None)
     if given != (is_super_node, is_super_node):
         raise Rejected(Reason.BAD_NODE, "exactly the super nodes have a consensus key, with its signature")
-    nodes = get_nodes(state)
-    if len(nodes) >= NODES_MAX:
+    count, nodes = find_nodes(state, context.sender, call.key, call.consensus_key or call.key, pack(call.name))
+    if count >= NODES_MAX:
         raise Rejected(Reason.NODES_LIMIT, f"the registry holds at most {NODES_MAX} nodes", maximum=NODES_MAX)
     own = [node for node in nodes if node.operator == context.sender]
     if len(own) >= NODES_PER_OPERATOR_MAX:
@@ -196,7 +197,8 @@ def apply_update_node(state: State, context: Context, call: UpdateNode) -> None:
     """Rules N1, N2 and N6."""
     node = _get_own_node(state, context.sender, call.key)
     _check_addresses(call.addresses)
-    _check_name([each for each in get_nodes(state) if each.key != call.key], call.name)
+    _, nodes = find_nodes(state, pack(call.name))
+    _check_name([each for each in nodes if each.key != call.key], call.name)
     put_node(state, replace(node, name=call.name, addresses=call.addresses))
     context.emit(MODULE.name, NodeUpdated.__name__, context.sender, call.key)
 
@@ -205,7 +207,7 @@ def apply_rotate_node(state: State, context: Context, call: RotateNode) -> None:
     """Rules N1 to N3 and N5; everything else about the node stays."""
     node = _get_own_node(state, context.sender, call.old_key)
     _check_node_key(call.new_key, call.certificate_signature)
-    _check_unused(get_nodes(state), call.new_key)
+    _check_unused(find_nodes(state, call.new_key)[1], call.new_key)
     names = [context.sender, call.old_key, call.new_key]
     _check_signature(context, SigningPurpose.NODE_KEY_ROTATION, names, call.old_key, call.signature)
     delete_node(state, call.old_key)
@@ -220,7 +222,7 @@ def apply_rotate_consensus(state: State, context: Context, call: RotateConsensus
     if old_key is None:
         raise Rejected(Reason.BAD_NODE, "only a super node has a consensus key")
     _check_key(call.consensus_key)
-    _check_unused(get_nodes(state), call.consensus_key)
+    _check_unused(find_nodes(state, call.consensus_key)[1], call.consensus_key)
     names = [context.sender, old_key, call.consensus_key]
     _check_signature(context, SigningPurpose.CONSENSUS_KEY_ROTATION, names, old_key, call.old_signature)
     _check_signature(context, SigningPurpose.CONSENSUS_KEY_ROTATION, names, call.consensus_key, call.new_signature)
