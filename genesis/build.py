@@ -89,11 +89,11 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
                 certificate_signature=Signature(bytes.fromhex(node.node_certificate_signature[2:])),
                 operator=operator,
                 role=NodeRole[node.role.upper()],
-                name=node.name,
-                addresses=tuple(node.addresses),
                 consensus_key=(
                     None if node.consensus_key is None else ConsensusKey(bytes.fromhex(node.consensus_key[2:]))
                 ),
+                name=node.name,
+                addresses=tuple(node.addresses),
             ),
         )
     return state.changes

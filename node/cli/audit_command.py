@@ -54,9 +54,9 @@ class BlockSource:
 )
 @output_option
 def audit(home: Path | None, node_url: str, directory: Path, output: Output) -> None:
-    """Execute the whole chain again from genesis and account for every grain of the supply.
+    """Execute the whole chain again and account for every grain.
 
-    Every certificate, signature and root is checked. The exit code is 1 if anything does not add up.
+    It begins with genesis; every certificate, signature and root is checked. The exit code is 1 if anything is wrong.
     """
     from genesis.build import compute_genesis_hash, initialise_chain
     from identity.signing import compute_signing_domain
@@ -90,11 +90,8 @@ def audit(home: Path | None, node_url: str, directory: Path, output: Output) -> 
         page = build_page(document.chain_id, genesis_hash, result)
         replace_file(directory / PAGE_FILE, page.encode(), 0o644)
     totals = summarise(result)
-    record = (
-        {"genesisHash": f"0x{genesis_hash.hex()}"}
-        | totals
-        | {"problems": result.problems, "files": [str(directory / CSV_FILE), str(directory / PAGE_FILE)]}
-    )
+    files = [str(directory / name) for name in (CSV_FILE, PAGE_FILE)]
+    record = {"genesisHash": f"0x{genesis_hash.hex()}"} | totals | {"problems": result.problems, "files": files}
     output.show_record(record, {name: format_grains for name in totals if name not in ("height", "accounts")})
     if result.problems:
         more = f", and {len(result.problems) - 1} more" if len(result.problems) > 1 else ""

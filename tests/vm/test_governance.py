@@ -450,7 +450,7 @@ def test_a_removed_operators_nodes_leave_the_registry():
     state = make_chain()
     removed = address_of(OPERATOR)
     for key, operator in [(b"\1" * 32, removed), (b"\2" * 32, M[0])]:
-        put_node(state, RegisteredNode(key, bytes(64), operator, NodeRole.OBSERVER, key.hex(), (), None))
+        put_node(state, RegisteredNode(key, bytes(64), operator, NodeRole.OBSERVER, None, key.hex(), ()))
     events = pass_and_apply(state, Call("governance", "propose_operator_removal", [removed, terms()]))
     assert events == [
         Event("network", "NodeRemoved", [removed, b"\1" * 32]),

@@ -104,7 +104,7 @@ def test_an_operator_registers_a_super_node():
     key, signature = certificate_of("node")
     consensus_key = make_key("vote").public_key.key
     assert get_nodes(state) == [
-        RegisteredNode(key, signature, A, NodeRole.SUPER_NODE, "node", tuple(ADDRESSES), consensus_key)
+        RegisteredNode(key, signature, A, NodeRole.SUPER_NODE, consensus_key, "node", tuple(ADDRESSES))
     ]
     assert events == (Event("network", "NodeRegistered", [A, key, 1, consensus_key]),)
     assert answer_view(state, MOMENT, "network", "nodes", []) == get_nodes(state)
@@ -303,7 +303,7 @@ def test_the_registry_takes_as_many_nodes_as_the_transport_trusts():
         put_node(
             state,
             RegisteredNode(
-                index.to_bytes(32, "big"), bytes(64), index.to_bytes(20, "big"), NodeRole.OBSERVER, str(index), (), None
+                index.to_bytes(32, "big"), bytes(64), index.to_bytes(20, "big"), NodeRole.OBSERVER, None, str(index), ()
             ),
         )
     accept(state, register("last"))

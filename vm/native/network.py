@@ -63,10 +63,10 @@ class RegisteredNode:
     certificate_signature: Signature
     operator: Address
     role: NodeRole
-    name: Name
-    addresses: Endpoints
     consensus_key: ConsensusKey | None
     """What a super node votes with; exactly the super nodes have one."""
+    name: Name
+    addresses: Endpoints
 
 
 def is_endpoint(text: str) -> bool:

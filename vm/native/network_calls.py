@@ -185,9 +185,9 @@ def apply_register_node(state: State, context: Context, call: RegisterNode) -> N
             call.certificate_signature,
             context.sender,
             call.role,
+            call.consensus_key,
             call.name,
             call.addresses,
-            call.consensus_key,
         ),
     )
     context.emit(MODULE.name, NodeRegistered.__name__, context.sender, call.key, int(call.role), call.consensus_key)
