@@ -26,10 +26,11 @@ from ledger.primitives import (
 from ledger.state import State
 from ledger.store import Store
 from vm.native.election import begin_first_epoch
+from vm.native.governance import BodyKind, put_body
 from vm.native.iov import STAKING_ADDRESS, credit
-from vm.native.network import NodeRole, Operator, RegisteredNode, put_node, put_operator
+from vm.native.network import NodeRole, Operator, RegisteredNode, is_operator, put_node, put_operator
 from vm.native.stake import add_stake, build_candidate, put_candidate
-from vm.parameters import Parameters, put_parameters
+from vm.parameters import Parameters, find_conflict, put_parameters
 
 _NO_HASH: Final = BlockHash(bytes(HASH_BYTES))
 _NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
@@ -41,9 +42,13 @@ GENESIS_COMMISSION_BPS: Final = 1_000
 def build_parameters(document: GenesisDocument) -> Parameters:
     """The first parameters; raises GenesisError when one is out of bounds."""
     try:
-        return from_plain(Parameters, [getattr(document.parameters, field.name) for field in fields(Parameters)])
+        parameters = from_plain(Parameters, [getattr(document.parameters, field.name) for field in fields(Parameters)])
     except DecodeError as error:
         raise GenesisError(f"genesis parameters: {error}") from None
+    conflict = find_conflict(parameters)
+    if conflict is not None:
+        raise GenesisError(f"genesis parameters: {conflict}")
+    return parameters
 
 
 def build_committee(document: GenesisDocument) -> Committee:
@@ -72,13 +77,19 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
             assert allocation.account is not None, "the document has checked it"
             address = parse_address(allocation.account, document.network_kind)
         credit(state, address, int(allocation.amount_grains), document.time_ms)
+    for name, members in document.bodies.items():
+        addresses = [parse_address(member, document.network_kind) for member in members]
+        put_body(state, BodyKind[name.upper()], tuple(addresses))
     for node in document.nodes:
+        operator = parse_address(node.operator, document.network_kind)
+        if not is_operator(state, operator):
+            put_operator(state, Operator(operator, node.name))
         put_node(
             state,
             RegisteredNode(
                 key=NodeKey(bytes.fromhex(node.node_key[2:])),
                 certificate_signature=Signature(bytes.fromhex(node.node_certificate_signature[2:])),
-                operator=parse_address(node.operator, document.network_kind),
+                operator=operator,
                 role=NodeRole[node.role.upper()],
                 consensus_key=_read_consensus_key(node),
                 name=node.name,
@@ -123,9 +134,8 @@ def compute_genesis_hash(document: GenesisDocument) -> BlockHash:
 
 
 def _add_candidate(state: State, document: GenesisDocument, node: GenesisNode) -> None:
-    """Admit a super node's operator; it stands for election, with its bond in the staking module's account."""
+    """A super node stands for election, with its bond in the staking module's account."""
     operator = parse_address(node.operator, document.network_kind)
-    put_operator(state, Operator(operator, node.name))
     candidate = build_candidate(operator, GENESIS_COMMISSION_BPS, is_standing=True)
     put_candidate(state, candidate)
     bond_grains = int(node.bond_grains)

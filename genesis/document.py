@@ -3,7 +3,6 @@
 It is JSON; amounts are decimal strings of grains, bytes are 0x-hex, addresses are bech32m of the network it names.
 """
 
-import re
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
@@ -14,6 +13,7 @@ from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
 from ledger.committee import COMMITTEE_MEMBERS_MAX
 from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS
 from vm.native.iov import MODULE_ACCOUNTS
+from vm.native.network import is_endpoint
 
 GENESIS_FORMAT: Final = "carlive-genesis/1"
 GENESIS_BYTES_MAX: Final = 16 * 2**20
@@ -22,7 +22,6 @@ ALLOCATIONS_MAX: Final = 200_000
 HexKey = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]
 HexSignature = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{128}$")]
 GrainsText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
-_ENDPOINT: Final = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")
 
 
 class GenesisError(ValueError):
@@ -101,7 +100,7 @@ class GenesisNode(_Model):
         if self.role != "super_node" and self.bond_grains != "0":
             raise ValueError("exactly the super nodes have a bond")
         for address in self.addresses:
-            if not _ENDPOINT.match(address) or not 0 < int(address.rpartition(":")[2]) < 65_536:
+            if not is_endpoint(address):
                 raise ValueError(f"{address!r} is not host:port")
         return self
 

@@ -20,6 +20,10 @@ class SigningPurpose(IntEnum):
     PREVOTE = 3
     PRECOMMIT = 4
     HELLO = 5
+    CONSENSUS_KEY_POSSESSION = 6
+    """That whoever registers a super node has its consensus key."""
+    NODE_KEY_ROTATION = 7
+    CONSENSUS_KEY_ROTATION = 8
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

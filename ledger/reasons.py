@@ -71,6 +71,40 @@ class Reason(IntEnum):
     KEY_CHANGE_TOO_SOON = 136
     """A member's consensus key changes once an epoch."""
 
+    # Governance and the node registry: 150-179.
+    MODULE_PAUSED = 150
+    """Governance has switched the module off for a while."""
+    NOT_AN_OPERATOR = 151
+    """Only admitted operators may do this."""
+    NOT_A_MEMBER = 152
+    """The sender does not sit in the body that decides."""
+    UNKNOWN_PROPOSAL = 153
+    VOTING_CLOSED = 154
+    PROPOSALS_LIMIT = 155
+    """Too many proposals are open, of all or of this proposer."""
+    BAD_TERMS = 156
+    """Priority or effective height do not fit the proposal."""
+    BAD_PARAMETER = 157
+    """No such parameter, or a value out of its bounds or against another parameter."""
+    BAD_BODY = 158
+    """No such body of governance, or members that cannot form one."""
+    UNKNOWN_CATEGORY = 159
+    """The treasury has no such budget category."""
+    NOT_PAUSABLE = 160
+    """No such module, or one that is never paused; or nothing to resume."""
+    OPERATOR_EXISTS = 161
+    COMMITTEE_TOO_SMALL = 162
+    """Too few members of the ruling committee would be left."""
+    UNKNOWN_NODE = 163
+    """The registry has no such node of this operator."""
+    NODES_LIMIT = 164
+    KEY_IN_USE = 165
+    """The key or name stands in the registry already."""
+    BAD_NODE = 166
+    """Role and keys do not fit each other, or an address is not host:port."""
+    BAD_KEY_SIGNATURE = 167
+    """A key's signature that this call needs is missing or wrong."""
+
 
 class Rejected(Exception):
     """Input broke a rule. The reason is the contract; details are typed facts that help to mend it."""

@@ -52,13 +52,13 @@ class Table(IntEnum):
     PROPOSAL = 48
     """id, 8 bytes -> Proposal of governance"""
     PROPOSAL_COUNT = 49
-    """-> number of proposals so far"""
+    """-> Docket: number of proposals so far, and those that are open"""
     AGENDA = 50
     """height, 8 bytes ‖ proposal id, 8 bytes -> empty: the proposal ends or takes effect with this block"""
     BODY = 51
     """number of the body, 1 byte -> Body: its members"""
     PAUSE = 52
-    """module name -> height up to which its calls are refused"""
+    """-> Pauses: modules whose calls are refused; absent while there are none"""
 
 
 PARAMETERS_KEY: Final = bytes([Table.PARAMETERS])
@@ -67,13 +67,13 @@ ABSENCES_KEY: Final = bytes([Table.ABSENCES])
 KEY_CHANGES_KEY: Final = bytes([Table.KEY_CHANGES])
 EARNINGS_KEY: Final = bytes([Table.EARNINGS])
 PROPOSAL_COUNT_KEY: Final = bytes([Table.PROPOSAL_COUNT])
+PAUSES_KEY: Final = bytes([Table.PAUSE])
 COMMITTEE_KEY: Final = bytes([Table.COMMITTEE])
 NEXT_COMMITTEE_KEY: Final = bytes([Table.NEXT_COMMITTEE])
 TERM_PREFIX: Final = bytes([Table.TERM])
 OPERATOR_PREFIX: Final = bytes([Table.OPERATOR])
 CANDIDATE_PREFIX: Final = bytes([Table.CANDIDATE])
 PROPOSAL_PREFIX: Final = bytes([Table.PROPOSAL])
-PAUSE_PREFIX: Final = bytes([Table.PAUSE])
 _DELEGATION: Final = bytes([Table.DELEGATION])
 _UNBONDING_POOL: Final = bytes([Table.UNBONDING_POOL])
 UNBONDING_PREFIX: Final = bytes([Table.UNBONDING])
@@ -191,8 +191,3 @@ def agenda_key(height: int, proposal_id: int) -> bytes:
 def body_key(body: int) -> bytes:
     """The members of a body of governance."""
     return _BODY + bytes([body])
-
-
-def pause_key(module: str) -> bytes:
-    """Until when a module is paused."""
-    return PAUSE_PREFIX + module.encode()

@@ -331,6 +331,8 @@ class BlockView(ReadResult):
     transactions: list[TransactionView] | None = None
     """Decoded, when asked for in full."""
     evidence: list[Bytes]
+    raw: Bytes | None = None
+    """The whole block's bytes, when asked for in full: whoever audits the chain executes these."""
 
 
 class BlockSummary(ReadResult):

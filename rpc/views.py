@@ -117,6 +117,7 @@ def build_block_view(certified: CertifiedBlock, network: NetworkKind, *, full: b
         transaction_ids=[transaction.id for transaction in transactions],
         transactions=[build_transaction_view(each, network) for each in transactions] if full else None,
         evidence=list(block.evidence),
+        raw=encode(block) if full else None,
     )
 
 

@@ -10,6 +10,7 @@ from vm.native.election import (
     hold_elections,
     promote_committee,
 )
+from vm.native.governance import apply_decisions
 from vm.native.punishment import Jailed, punish_offences, record_turns
 from vm.native.stake import release_due
 
@@ -25,8 +26,7 @@ def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tupl
     is_someone_jailed = any(event.name == Jailed.__name__ for event in events)
     gather_fees(state, block, ruling, fees_grains)
 
-    # Decisions of governance that are due take effect here, before an election counts with them.
-
+    events += apply_decisions(state, block)  # before an election, which counts with them
     # The next block's header was promised this committee; only then may changes be decided for the block after it.
     promote_committee(state)
     events += apply_key_changes(state, block)

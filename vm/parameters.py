@@ -75,6 +75,17 @@ class Parameters:
         return RootHash(sha256(encode(self)).digest())
 
 
+def find_conflict(parameters: Parameters) -> str | None:
+    """What no bounds of a single parameter can say: which of these contradict each other, in words."""
+    if parameters.committee_members_min > parameters.committee_seats:
+        return "committee_members_min is above committee_seats"
+    if parameters.voting_heights_urgent > parameters.voting_heights_normal:
+        return "voting_heights_urgent is above voting_heights_normal"
+    if parameters.voting_heights_emergency > parameters.voting_heights_urgent:
+        return "voting_heights_emergency is above voting_heights_urgent"
+    return None
+
+
 def get_parameters(state: StateReader) -> Parameters:
     """The parameters in force; genesis always sets them."""
     encoded = state.get(PARAMETERS_KEY)

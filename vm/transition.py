@@ -18,6 +18,7 @@ from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
 from vm.native.accounts import Account, change_balance, get_account, is_authorised, put_account
+from vm.native.governance import check_not_paused
 from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.parameters import Parameters
@@ -114,8 +115,14 @@ def check_expiry(body: TransactionBody, height: Height) -> None:
 def check_admission(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
     """Whether it may wait for a block of this height or later: all but the sequence's exact turn; raises Rejected.
 
-    Returns the sender's account.
+    Returns the sender's account. A call of a paused module is refused here, where it costs nothing; one that comes
+    into a block all the same, because the pause began later, fails there and pays.
     """
+    check_not_paused(state, transaction.body.calls, height)
+    return _check_payable(state, transaction, height, parameters)
+
+
+def _check_payable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
     body = transaction.body
     check_expiry(body, height)
     price_grains = body.price_grains
@@ -145,7 +152,7 @@ def check_admission(state: StateReader, transaction: Transaction, height: Height
 
 def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
     """Whether a block of this height can execute it right now; raises Rejected. Returns the sender's account."""
-    sender = check_admission(state, transaction, height, parameters)
+    sender = _check_payable(state, transaction, height, parameters)
     ordering = transaction.body.ordering
     if not isinstance(ordering, bytes) and ordering > sender.sequence:
         raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sender.sequence}", expected=sender.sequence)
@@ -176,6 +183,7 @@ def _take_fee_and_order(state: State, transaction: Transaction, sender: Account,
 
 
 def _apply_calls(state: State, context: Context, body: TransactionBody) -> None:
+    check_not_paused(state, body.calls, context.block.height)
     for call in body.calls:
         ready = find_call(call.module, call.call)
         try:

@@ -22,8 +22,9 @@ from ledger.state_keys import term_key
 from tests.builders import address_of, make_key
 from vm.native.accounts import get_account
 from vm.native.election import elect
+from vm.native.governance import BodyKind, get_body
 from vm.native.iov import STAKING_ADDRESS
-from vm.native.network import get_nodes, is_operator
+from vm.native.network import Operator, get_nodes, get_operators, is_operator
 from vm.native.stake import Epoch, compute_delegation_value, get_candidates, get_epoch
 from vm.offences import Term
 
@@ -168,3 +169,23 @@ def test_a_real_network_needs_four_super_nodes():
     nodes = [make_node(index, NetworkKind.TESTNET) for index in range(3)]
     with pytest.raises(GenesisError, match="at least 4"):
         build_first_state(build_preset(NetworkKind.TESTNET, "carlive-test", 1, nodes))
+
+
+def test_operators_bodies_and_consensus_keys_follow_the_document():
+    members = [format_address(address_of(make_key(f"adviser {index}")), NetworkKind.DEVNET) for index in range(3)]
+    document = load_genesis(orjson.loads(format_genesis(DOCUMENT)) | {"bodies": {"technical": members}})
+    state = read_first_state(document)
+    addresses = [parse_address(member, NetworkKind.DEVNET) for member in members]
+    assert get_body(state, BodyKind.TECHNICAL) == tuple(sorted(addresses))
+    assert get_body(state, BodyKind.FINANCIAL) == ()
+    expected = {Operator(address_of(make_key(f"operator {index}")), f"node-{index}") for index in range(4)}
+    assert set(get_operators(state)) == expected
+    keys = {make_key(f"consensus {index}").public_key.key for index in range(4)}
+    assert {node.consensus_key for node in get_nodes(state)} == keys
+
+
+def test_parameters_that_contradict_each_other_are_refused():
+    document = orjson.loads(format_genesis(DOCUMENT))
+    document["parameters"] |= {"committee_seats": 4, "committee_members_min": 5}
+    with pytest.raises(GenesisError, match="committee_members_min is above committee_seats"):
+        build_first_state(load_genesis(document))

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from genesis.build import build_committee, build_first_state, build_genesis_header, build_parameters
-from genesis.document import Allocation, GenesisDocument, GenesisNode
+from genesis.document import Allocation, GenesisDocument, GenesisNode, GenesisParameters
 from identity.address import Address, NetworkKind, compute_policy_address, format_address
 from identity.keys import KeyType, PrivateKey
 from identity.policy import KeyPolicy, build_policy, policy_to_bytes

@@ -6,6 +6,7 @@ from ledger.primitives import Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from tests.builders import address_of, make_key, make_state
 from vm.context import Moment
+from vm.native.governance import PAUSABLE
 from vm.native.registry import CALLS, MODULES, answer_view, list_fields
 
 MOMENT = Moment(Height(7), TimeMs(9_000))
@@ -22,8 +23,22 @@ def test_names_are_stable():
     assert sorted(CALLS) == [
         ("accounts", "register_policy"),
         ("accounts", "set_policy"),
+        ("governance", "donate"),
+        ("governance", "propose_body"),
+        ("governance", "propose_operator"),
+        ("governance", "propose_operator_removal"),
+        ("governance", "propose_parameter"),
+        ("governance", "propose_pause"),
+        ("governance", "propose_resume"),
+        ("governance", "propose_spending"),
+        ("governance", "vote"),
         ("iov", "batch_transfer"),
         ("iov", "transfer"),
+        ("network", "register_node"),
+        ("network", "remove_node"),
+        ("network", "rotate_consensus"),
+        ("network", "rotate_node"),
+        ("network", "update_node"),
         ("staking", "bond"),
         ("staking", "delegate"),
         ("staking", "redelegate"),
@@ -34,7 +49,11 @@ def test_names_are_stable():
         ("staking", "undelegate"),
         ("staking", "unjail"),
     ]
-    assert sorted(MODULES) == ["accounts", "iov", "network", "staking"]
+    assert sorted(MODULES) == ["accounts", "governance", "iov", "network", "staking"]
+
+
+def test_every_module_but_governance_can_be_paused():
+    assert set(MODULES) - set(PAUSABLE) == {"governance"}
 
 
 def test_a_view_answers_and_refuses():

@@ -38,6 +38,7 @@ MODULE_ACCOUNTS: Final = (
 
 FEES_ADDRESS: Final = compute_module_address("fees")
 STAKING_ADDRESS: Final = compute_module_address("staking")
+TREASURY_ADDRESSES: Final = {category: compute_module_address(f"treasury_{category}") for category in TREASURY_PERCENT}
 
 _MODULE_ADDRESSES: Final = frozenset(compute_module_address(name) for name in MODULE_ACCOUNTS)
 
@@ -117,15 +118,21 @@ def debit(state: State, address: Address, amount_grains: int, now_ms: int) -> No
 
 
 def deposit_treasury(state: State, amount_grains: int, now_ms: int) -> None:
-    """Share coins out among the treasury's budgets; what the division leaves goes to the first of them.
+    """Share out among the treasury's budgets, by their percentages, what the caller has taken from another balance.
 
-    The caller has taken them from another account.
+    Every share is rounded down; what is left over goes to the first category.
     """
-    parts = {category: amount_grains * percent // 100 for category, percent in TREASURY_PERCENT.items()}
-    parts[next(iter(TREASURY_PERCENT))] += amount_grains - sum(parts.values())
-    for category, grains in parts.items():
-        if grains:
-            credit(state, compute_module_address(f"treasury_{category}"), grains, now_ms)
+    shares = {category: amount_grains * percent // 100 for category, percent in TREASURY_PERCENT.items()}
+    first = next(iter(shares))
+    shares[first] += amount_grains - sum(shares.values())
+    for category, share_grains in shares.items():
+        if share_grains:
+            credit(state, TREASURY_ADDRESSES[category], share_grains, now_ms)
+
+
+def is_module_address(address: Address) -> bool:
+    """Whether the address belongs to a module and takes no direct transfers (rule T4)."""
+    return address in _MODULE_ADDRESSES
 
 
 def _check_payment(recipient: Address, amount_grains: int) -> None:

@@ -1,0 +1,901 @@
+"""Governance: bodies decide proposals by two thirds, and what was decided takes effect at its stated height.
+
+| key                      | value                                                    |
+|--------------------------|----------------------------------------------------------|
+| proposal_key(id)         | Proposal                                                 |
+| PROPOSAL_COUNT_KEY       | Docket                                                   |
+| agenda_key(height, id)   | empty: something is due for the proposal with this block |
+| body_key(body)           | Body                                                     |
+| PAUSES_KEY               | Pauses                                                   |
+
+Rules
+* G1 Each kind of proposal has bodies that may decide it, see DECISIONS. It goes to the first of them in which the
+  proposer sits, else to the first. An empty body's decisions are the committee's: the operators of the ruling members.
+* G2 Whoever sits in the deciding body, and every admitted operator, may propose; at most PROPOSALS_OPEN_MAX are open,
+  PROPOSALS_PER_PROPOSER_MAX of one proposer.
+* G3 A member has one vote and may change it while voting lasts. Who has left the body no longer counts.
+* G4 A proposal passes as soon as ayes are two thirds of the body as it is then, and is rejected as soon as the noes
+  leave no way to that; it is counted once more at its deadline, and expires there.
+* G5 Voting lasts as long as the priority says, so priority decides how fast. What passed takes effect at the end of the
+  block of its effective height, which lies after the deadline: once, and never earlier.
+* G6 What a proposal wants is checked when it is made and when it takes effect; if it does not hold then, it has failed.
+* G7 Emergencies pause and resume modules, nothing else. Governance itself is never paused.
+* G8 Treasury money moves by `donate` into all budgets, and out of one by a decision to spend.
+* G9 An operator whose removal would leave a committee without more than two thirds of its members stays.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum, unique
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+from annotated_types import Interval, Len
+
+from identity.address import Address
+from ledger.codec import Arguments, DecodeError, decode, encode, from_plain, to_plain
+from ledger.committee import Committee
+from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, Height
+from ledger.reasons import Reason, Rejected
+from ledger.receipt import Event
+from ledger.state import State, StateReader
+from ledger.state_keys import (
+    COMMITTEE_KEY,
+    NEXT_COMMITTEE_KEY,
+    PAUSES_KEY,
+    PROPOSAL_COUNT_KEY,
+    agenda_key,
+    agenda_prefix,
+    body_key,
+    proposal_key,
+)
+from ledger.transaction import Call
+from vm.context import BlockContext, Context, Moment
+from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
+from vm.native.iov import (
+    TREASURY_ADDRESSES,
+    TREASURY_PERCENT,
+    credit,
+    debit,
+    deposit_treasury,
+    get_balance,
+    is_module_address,
+)
+from vm.native.network import Name, Operator, get_operators, is_operator, put_operator, remove_operator
+from vm.native.network_calls import MODULE as NETWORK
+from vm.native.network_calls import NodeRemoved
+from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
+from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
+
+BODY_MEMBERS_MAX: Final = 64
+PROPOSALS_OPEN_MAX: Final = 64  # all of them could end with one block
+PROPOSALS_PER_PROPOSER_MAX: Final = 8  # nobody alone keeps the others from proposing
+PROPOSALS_SHOWN_MAX: Final = 100
+OPERATORS_MAX: Final = 256
+EFFECTIVE_HEIGHTS_MAX: Final = 10_000_000  # how far behind its deadline a proposal may take effect
+PAUSABLE: Final = ("accounts", "iov", "network", "staking")
+"""Modules that can be paused: all but governance."""
+
+
+@unique
+class BodyKind(IntEnum):
+    """Number of a body that decides; never reused."""
+
+    COMMITTEE = 1
+    """The operators of the ruling committee."""
+    FOUNDATION = 2
+    TECHNICAL = 3
+    FINANCIAL = 4
+
+
+@unique
+class Priority(IntEnum):
+    """Number of how pressing a proposal is; never reused."""
+
+    NORMAL = 1
+    URGENT = 2
+    EMERGENCY = 3
+
+
+@unique
+class ProposalKind(IntEnum):
+    """Number of what a proposal wants; never reused."""
+
+    ADMIT_OPERATOR = 1
+    REMOVE_OPERATOR = 2
+    SET_PARAMETER = 3
+    SET_BODY = 4
+    SPEND = 5
+    PAUSE = 6
+    RESUME = 7
+
+
+@unique
+class ProposalStatus(IntEnum):
+    """Number of where a proposal stands; never reused."""
+
+    VOTING = 1
+    PASSED = 2
+    """Waits for its effective height."""
+    REJECTED = 3
+    EXPIRED = 4
+    APPLIED = 5
+    FAILED = 6
+    """Passed, but was no longer possible at its effective height."""
+
+
+Members = Annotated[tuple[Address, ...], Len(0, BODY_MEMBERS_MAX)]
+Title = Annotated[str, Len(1, 128)]
+ModuleName = Annotated[str, Len(1, 32)]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Who sits in a body, by address."""
+
+    members: Members
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A question to a body, its votes, and what became of it."""
+
+    id: Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
+    kind: ProposalKind
+    arguments: Arguments
+    """Those of the call that made it, without the terms."""
+    proposer: Address
+    body: BodyKind
+    priority: Priority
+    title: Title
+    first_height: Height
+    deadline: Height
+    """The last block that counts votes."""
+    effective_height: Height
+    ayes: Members
+    noes: Members
+    status: ProposalStatus
+
+
+@dataclass(frozen=True, slots=True)
+class OpenProposal:
+    """A proposal that is not settled yet."""
+
+    id: Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
+    proposer: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Docket:
+    """How many proposals there were, and those that are open: being voted on, or waiting to take effect."""
+
+    count: Annotated[int, Interval(ge=0, le=JSON_INTEGER_MAX)]
+    open: Annotated[tuple[OpenProposal, ...], Len(0, PROPOSALS_OPEN_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A module whose calls are refused up to a height, that one included."""
+
+    module: ModuleName
+    until_height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """All pauses, by module; one record, because every transaction asks for it."""
+
+    modules: Annotated[tuple[Pause, ...], Len(0, len(PAUSABLE))]
+
+
+NOTHING_PAUSED: Final = Pauses(())
+NO_PROPOSALS: Final = Docket(0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How pressing a proposal is, when it shall take effect, and what it is about."""
+
+    priority: Priority
+    effective_height: Height
+    title: Title
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeOperator:
+    """Propose to admit an operator."""
+
+    operator: Address
+    name: Name
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeOperatorRemoval:
+    """Propose to remove an operator; its nodes leave the registry."""
+
+    operator: Address
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeParameter:
+    """Propose another value for a chain parameter."""
+
+    name: Annotated[str, Len(1, 64)]
+    value: int
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeBody:
+    """Propose who sits in a body; nobody: its decisions are the committee's."""
+
+    body: BodyKind
+    members: Members
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSpending:
+    """Propose a payment out of one of the treasury's budgets."""
+
+    category: Annotated[str, Len(1, 32)]
+    recipient: Address
+    amount_grains: Grains
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposePause:
+    """Propose to refuse a module's calls for so many blocks."""
+
+    module: ModuleName
+    heights: Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeResume:
+    """Propose to end a module's pause."""
+
+    module: ModuleName
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Vote for or against a proposal, or change the vote."""
+
+    proposal_id: Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
+    is_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Donate:
+    """Give coins to the treasury; its budgets share them by their percentages."""
+
+    amount_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalMade:
+    """A proposal may be voted on."""
+
+    id: int
+    kind: ProposalKind
+    proposer: Address
+    body: BodyKind
+    deadline: Height
+    effective_height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """A member has voted."""
+
+    id: int
+    voter: Address
+    is_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalSettled:
+    """A proposal has passed, was rejected, has expired, took effect or failed to; the reason of a failure, else 0."""
+
+    id: int
+    status: ProposalStatus
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAdmitted:
+    """An operator may run nodes and stand for election."""
+
+    operator: Address
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRemoved:
+    """An operator is one no longer."""
+
+    operator: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSet:
+    """A chain parameter has another value from the next block on."""
+
+    name: str
+    value: int
+    previous: int
+
+
+@dataclass(frozen=True, slots=True)
+class BodySet:
+    """A body has these members."""
+
+    body: BodyKind
+    members: Members
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A budget of the treasury has paid."""
+
+    category: str
+    recipient: Address
+    amount_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePaused:
+    """A module's calls are refused up to a height."""
+
+    module: str
+    until_height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleResumed:
+    """A module's pause is over."""
+
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Donated:
+    """The treasury was given coins."""
+
+    donor: Address
+    amount_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDescription:
+    """A body as the view tells it."""
+
+    body: BodyKind
+    name: str
+    members: Members
+    """Who decides for it now: the committee's operators, if nobody sits in it."""
+    is_delegated: bool
+    """Whether nobody sits in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a budget of the treasury holds."""
+
+    category: str
+    percent: int
+    balance_grains: Grains
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A kind of proposal: who decides it, what must hold, and what it does."""
+
+    kind: ProposalKind
+    call: type
+    bodies: tuple[BodyKind, ...]
+    check: Callable[[StateReader, Any], None]
+    apply: Callable[[State, BlockContext, Any], list[Event]]
+
+
+# Reading and writing
+
+
+def get_proposal(state: StateReader, proposal_id: int) -> Proposal | None:
+    """The proposal of this number."""
+    encoded = state.get(proposal_key(proposal_id))
+    return None if encoded is None else decode(Proposal, encoded)
+
+
+def get_docket(state: StateReader) -> Docket:
+    """How many proposals there were, and which are open."""
+    encoded = state.get(PROPOSAL_COUNT_KEY)
+    return NO_PROPOSALS if encoded is None else decode(Docket, encoded)
+
+
+def get_body(state: StateReader, body: BodyKind) -> Members:
+    """Who sits in a body; those of the committee are its members' operators."""
+    if body is BodyKind.COMMITTEE:
+        return tuple([member.operator for member in _get_committee(state, COMMITTEE_KEY).members])
+    encoded = state.get(body_key(body))
+    return () if encoded is None else decode(Body, encoded).members
+
+
+def get_deciding_members(state: StateReader, body: BodyKind) -> Members:
+    """Who decides for a body: its members, else the committee (rule G1)."""
+    return get_body(state, body) or get_body(state, BodyKind.COMMITTEE)
+
+
+def put_body(state: State, body: BodyKind, members: Iterable[Address]) -> None:
+    """Replace who sits in a body; each once."""
+    assert body is not BodyKind.COMMITTEE, "the committee is elected"
+    state.put(body_key(body), encode(Body(tuple(sorted(members)))))
+
+
+def get_pauses(state: StateReader) -> Pauses:
+    """Which modules are paused, and until when."""
+    encoded = state.get(PAUSES_KEY)
+    return NOTHING_PAUSED if encoded is None else _decode_pauses(encoded)
+
+
+def check_not_paused(state: StateReader, calls: Iterable[Call], height: int) -> None:
+    """Refuse calls of a module that is paused at a height; raises Rejected. Mostly one read of an absent record."""
+    pauses = get_pauses(state).modules
+    if not pauses:
+        return
+    until = {pause.module: pause.until_height for pause in pauses}
+    for call in calls:
+        if height <= until.get(call.module, -1):
+            until_height = until[call.module]
+            raise Rejected(
+                Reason.MODULE_PAUSED, f"{call.module} is paused up to height {until_height}", until_height=until_height
+            )
+
+
+@lru_cache(maxsize=4)
+def _decode_pauses(encoded: bytes) -> Pauses:
+    """Asked for with every transaction, changed in emergencies."""
+    return decode(Pauses, encoded)
+
+
+def _put_pauses(state: State, pauses: Iterable[Pause]) -> None:
+    kept = tuple(sorted(pauses, key=lambda pause: pause.module))
+    if kept:
+        state.put(PAUSES_KEY, encode(Pauses(kept)))
+    else:
+        state.delete(PAUSES_KEY)
+
+
+def _get_committee(state: StateReader, key: bytes) -> Committee:
+    encoded = state.get(key)
+    assert encoded is not None, "genesis sets the committees"
+    return decode(Committee, encoded)
+
+
+# What calls do
+
+
+def apply_propose(state: State, context: Context, call: Any) -> None:
+    """Rules G1, G2, G5, G6 and G7."""
+    decision = _DECISIONS_BY_CALL[type(call)]
+    sender, terms, height = context.sender, call.terms, context.block.height
+    body = next((each for each in decision.bodies if sender in get_deciding_members(state, each)), None)
+    if body is None:
+        if not is_operator(state, sender):
+            raise Rejected(Reason.NOT_A_MEMBER, "the sender neither sits in the body that decides nor is an operator")
+        body = decision.bodies[0]
+    if terms.priority is Priority.EMERGENCY and decision.kind not in (ProposalKind.PAUSE, ProposalKind.RESUME):
+        raise Rejected(Reason.BAD_TERMS, "an emergency pauses or resumes a module, nothing else")
+    deadline = Height(height + _get_voting_heights(context.block.parameters, terms.priority))
+    if not deadline < terms.effective_height <= deadline + EFFECTIVE_HEIGHTS_MAX:
+        raise Rejected(
+            Reason.BAD_TERMS,
+            f"voting ends with block {deadline}; it can take effect from {deadline + 1} on",
+            minimum=deadline + 1,
+            maximum=deadline + EFFECTIVE_HEIGHTS_MAX,
+        )
+    docket = get_docket(state)
+    if len(docket.open) >= PROPOSALS_OPEN_MAX:
+        raise Rejected(
+            Reason.PROPOSALS_LIMIT, f"at most {PROPOSALS_OPEN_MAX} proposals are open", maximum=PROPOSALS_OPEN_MAX
+        )
+    if sum(each.proposer == sender for each in docket.open) >= PROPOSALS_PER_PROPOSER_MAX:
+        raise Rejected(
+            Reason.PROPOSALS_LIMIT,
+            f"at most {PROPOSALS_PER_PROPOSER_MAX} open proposals are one proposer's",
+            maximum=PROPOSALS_PER_PROPOSER_MAX,
+        )
+    decision.check(state, call)
+    proposal_id = docket.count + 1
+    _put_proposal(
+        state,
+        Proposal(
+            id=proposal_id,
+            kind=decision.kind,
+            arguments=to_plain(call)[:-1],
+            proposer=sender,
+            body=body,
+            priority=terms.priority,
+            title=terms.title,
+            first_height=height,
+            deadline=deadline,
+            effective_height=terms.effective_height,
+            ayes=(),
+            noes=(),
+            status=ProposalStatus.VOTING,
+        ),
+    )
+    state.put(PROPOSAL_COUNT_KEY, encode(Docket(proposal_id, (*docket.open, OpenProposal(proposal_id, sender)))))
+    state.put(agenda_key(deadline, proposal_id), b"")
+    context.emit(
+        MODULE.name,
+        ProposalMade.__name__,
+        *(proposal_id, int(decision.kind), sender, int(body), deadline, terms.effective_height),
+    )
+
+
+def apply_vote(state: State, context: Context, call: Vote) -> None:
+    """Rules G3 and G4."""
+    proposal = get_proposal(state, call.proposal_id)
+    if proposal is None:
+        raise Rejected(Reason.UNKNOWN_PROPOSAL, "there is no such proposal")
+    if proposal.status is not ProposalStatus.VOTING or context.block.height > proposal.deadline:
+        raise Rejected(Reason.VOTING_CLOSED, "the proposal is no longer voted on", deadline=proposal.deadline)
+    members = get_deciding_members(state, proposal.body)
+    if context.sender not in members:
+        raise Rejected(Reason.NOT_A_MEMBER, "the sender does not sit in the body that decides")
+    ayes = [voter for voter in proposal.ayes if voter in members and voter != context.sender]
+    noes = [voter for voter in proposal.noes if voter in members and voter != context.sender]
+    (ayes if call.is_approved else noes).append(context.sender)
+    proposal = replace(proposal, ayes=tuple(ayes), noes=tuple(noes))
+    _put_proposal(state, proposal)
+    context.emit(MODULE.name, Voted.__name__, proposal.id, context.sender, call.is_approved)
+    status = _count(proposal, members)
+    if status is not ProposalStatus.VOTING:
+        context.events.append(_settle(state, proposal, status))
+
+
+def apply_donate(state: State, context: Context, call: Donate) -> None:
+    """Rule G8."""
+    if call.amount_grains == 0:
+        raise Rejected(Reason.AMOUNT_ZERO, "an amount is at least one grain")
+    now_ms = context.block.time_ms
+    debit(state, context.sender, call.amount_grains, now_ms)
+    deposit_treasury(state, call.amount_grains, now_ms)
+    context.emit(MODULE.name, Donated.__name__, context.sender, call.amount_grains)
+
+
+# What is due with a block
+
+
+def apply_decisions(state: State, block: BlockContext) -> list[Event]:
+    """Everything of governance that ends or takes effect with this block, in the order of the proposals (rule G5)."""
+    events: list[Event] = []
+    for key, _ in list(state.iterate_prefix(agenda_prefix(block.height))):
+        state.delete(key)
+        proposal = get_proposal(state, int.from_bytes(key[-8:], "big"))
+        assert proposal is not None, "what is on the agenda exists"
+        if proposal.status is ProposalStatus.VOTING and proposal.deadline == block.height:
+            status = _count(proposal, get_deciding_members(state, proposal.body))
+            is_passed = status is ProposalStatus.PASSED
+            events.append(_settle(state, proposal, status if is_passed else ProposalStatus.EXPIRED))
+        elif proposal.status is ProposalStatus.PASSED and proposal.effective_height == block.height:
+            events.extend(_take_effect(state, block, proposal))
+    events.extend(_end_pauses(state, block.height))
+    return events
+
+
+def _take_effect(state: State, block: BlockContext, proposal: Proposal) -> list[Event]:
+    decision = _DECISIONS_BY_KIND[proposal.kind]
+    terms = [int(proposal.priority), proposal.effective_height, proposal.title]
+    mark = state.get_mark()
+    try:
+        try:
+            call: Any = from_plain(decision.call, [*proposal.arguments, terms])
+        except DecodeError as error:  # a later version of this software may have set tighter limits
+            raise Rejected(Reason.BAD_ARGUMENTS, str(error)) from None
+        decision.check(state, call)
+        events = decision.apply(state, block, call)
+    except Rejected as failure:
+        state.undo_to(mark)
+        return [_settle(state, proposal, ProposalStatus.FAILED, failure.reason)]
+    return [*events, _settle(state, proposal, ProposalStatus.APPLIED)]
+
+
+def _end_pauses(state: State, height: int) -> list[Event]:
+    pauses = get_pauses(state).modules
+    over = [pause for pause in pauses if pause.until_height <= height]
+    if over:
+        _put_pauses(state, [pause for pause in pauses if pause not in over])
+    return [_event(ModuleResumed, pause.module) for pause in over]
+
+
+def _count(proposal: Proposal, members: Members) -> ProposalStatus:
+    """Rule G4: whole numbers only, so that two thirds are met exactly."""
+    size = len(members)
+    ayes = sum(voter in members for voter in proposal.ayes)
+    noes = sum(voter in members for voter in proposal.noes)
+    if 3 * ayes >= 2 * size:
+        return ProposalStatus.PASSED
+    if 3 * (size - noes) < 2 * size:
+        return ProposalStatus.REJECTED
+    return ProposalStatus.VOTING
+
+
+def _settle(state: State, proposal: Proposal, status: ProposalStatus, reason: int = 0) -> Event:
+    """Give a proposal another status, and what follows from that."""
+    _put_proposal(state, replace(proposal, status=status))
+    if status is ProposalStatus.PASSED:
+        state.put(agenda_key(proposal.effective_height, proposal.id), b"")
+    else:
+        docket = get_docket(state)
+        kept = tuple([each for each in docket.open if each.id != proposal.id])
+        state.put(PROPOSAL_COUNT_KEY, encode(replace(docket, open=kept)))
+    return _event(ProposalSettled, proposal.id, int(status), int(reason))
+
+
+def _put_proposal(state: State, proposal: Proposal) -> None:
+    state.put(proposal_key(proposal.id), encode(proposal))
+
+
+def _event(kind: type, *values: object) -> Event:
+    return Event(MODULE.name, kind.__name__, list(values))
+
+
+def _get_voting_heights(parameters: Parameters, priority: Priority) -> int:
+    match priority:
+        case Priority.NORMAL:
+            return parameters.voting_heights_normal
+        case Priority.URGENT:
+            return parameters.voting_heights_urgent
+        case Priority.EMERGENCY:
+            return parameters.voting_heights_emergency
+
+
+# The kinds of proposals: what must hold, and what they do
+
+
+def _check_operator(state: StateReader, call: ProposeOperator) -> None:
+    if is_operator(state, call.operator):
+        raise Rejected(Reason.OPERATOR_EXISTS, "this account is an operator already")
+    if is_module_address(call.operator):
+        raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "this address belongs to a module, which runs no nodes")
+    if len(get_operators(state)) >= OPERATORS_MAX:
+        raise Rejected(Reason.NODES_LIMIT, f"there are at most {OPERATORS_MAX} operators", maximum=OPERATORS_MAX)
+
+
+def _apply_operator(state: State, _: BlockContext, call: ProposeOperator) -> list[Event]:
+    put_operator(state, Operator(call.operator, call.name))
+    return [_event(OperatorAdmitted, call.operator, call.name)]
+
+
+def _check_operator_removal(state: StateReader, call: ProposeOperatorRemoval) -> None:
+    if not is_operator(state, call.operator):
+        raise Rejected(Reason.NOT_AN_OPERATOR, "this account is no operator")
+    members_min = get_parameters(state).committee_members_min
+    for key in (COMMITTEE_KEY, NEXT_COMMITTEE_KEY):
+        operators = [member.operator for member in _get_committee(state, key).members]
+        if call.operator not in operators:
+            continue
+        left = sum(each != call.operator and is_operator(state, each) for each in operators)
+        if left < members_min or 3 * left <= 2 * len(operators):
+            raise Rejected(
+                Reason.COMMITTEE_TOO_SMALL,
+                f"only {left} of {len(operators)} members of a committee would be left",
+                left=left,
+                size=len(operators),
+            )
+
+
+def _apply_operator_removal(state: State, _: BlockContext, call: ProposeOperatorRemoval) -> list[Event]:
+    keys = remove_operator(state, call.operator)
+    removed = [Event(NETWORK.name, NodeRemoved.__name__, [call.operator, key]) for key in keys]
+    return [*removed, _event(OperatorRemoved, call.operator)]
+
+
+def _build_parameters(state: StateReader, call: ProposeParameter) -> Parameters:
+    """The parameters with this one changed, within all bounds; raises Rejected."""
+    parameters = get_parameters(state)
+    names = [field.name for field in fields(Parameters)]
+    if call.name not in names:
+        raise Rejected(Reason.BAD_PARAMETER, f"there is no parameter {call.name}")
+    plain = [call.value if name == call.name else getattr(parameters, name) for name in names]
+    try:
+        changed = from_plain(Parameters, plain)
+    except DecodeError as error:
+        raise Rejected(Reason.BAD_PARAMETER, str(error)) from None
+    conflict = find_conflict(changed)
+    if conflict is not None:
+        raise Rejected(Reason.BAD_PARAMETER, conflict)
+    return changed
+
+
+def _check_parameter(state: StateReader, call: ProposeParameter) -> None:
+    _build_parameters(state, call)
+
+
+def _apply_parameter(state: State, _: BlockContext, call: ProposeParameter) -> list[Event]:
+    previous = getattr(get_parameters(state), call.name)
+    put_parameters(state, _build_parameters(state, call))
+    return [_event(ParameterSet, call.name, call.value, previous)]
+
+
+def _check_body(_: StateReader, call: ProposeBody) -> None:
+    if call.body is BodyKind.COMMITTEE:
+        raise Rejected(Reason.BAD_BODY, "the committee is elected, not decided on")
+    if len(frozenset(call.members)) < len(call.members):
+        raise Rejected(Reason.BAD_BODY, "a member stands twice")
+
+
+def _apply_body(state: State, _: BlockContext, call: ProposeBody) -> list[Event]:
+    put_body(state, call.body, call.members)
+    return [_event(BodySet, int(call.body), sorted(call.members))]
+
+
+def _check_spending(_: StateReader, call: ProposeSpending) -> None:
+    """The budget need not hold the amount yet; it must when the payment is due."""
+    if call.category not in TREASURY_PERCENT:
+        raise Rejected(Reason.UNKNOWN_CATEGORY, f"the budgets are {', '.join(TREASURY_PERCENT)}")
+    if call.amount_grains == 0:
+        raise Rejected(Reason.AMOUNT_ZERO, "an amount is at least one grain")
+    if is_module_address(call.recipient):
+        raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "this address belongs to a module and takes no payments")
+
+
+def _apply_spending(state: State, block: BlockContext, call: ProposeSpending) -> list[Event]:
+    debit(state, TREASURY_ADDRESSES[call.category], call.amount_grains, block.time_ms)
+    credit(state, call.recipient, call.amount_grains, block.time_ms)
+    return [_event(Spent, call.category, call.recipient, call.amount_grains)]
+
+
+def _check_pausable(module: str) -> None:
+    if module not in PAUSABLE:
+        raise Rejected(Reason.NOT_PAUSABLE, f"what can be paused is {', '.join(PAUSABLE)}")
+
+
+def _check_pause(state: StateReader, call: ProposePause) -> None:
+    _check_pausable(call.module)
+    maximum = get_parameters(state).pause_heights_max
+    if call.heights > maximum:
+        raise Rejected(Reason.BAD_TERMS, f"a pause lasts at most {maximum} blocks", maximum=maximum)
+
+
+def _apply_pause(state: State, block: BlockContext, call: ProposePause) -> list[Event]:
+    until_height = Height(block.height + call.heights)
+    others = [pause for pause in get_pauses(state).modules if pause.module != call.module]
+    _put_pauses(state, [*others, Pause(call.module, until_height)])
+    return [_event(ModulePaused, call.module, until_height)]
+
+
+def _check_resume(_: StateReader, call: ProposeResume) -> None:
+    _check_pausable(call.module)
+
+
+def _apply_resume(state: State, _: BlockContext, call: ProposeResume) -> list[Event]:
+    pauses = get_pauses(state).modules
+    others = [pause for pause in pauses if pause.module != call.module]
+    if len(others) == len(pauses):
+        raise Rejected(Reason.NOT_PAUSABLE, f"{call.module} is not paused")
+    _put_pauses(state, others)
+    return [_event(ModuleResumed, call.module)]
+
+
+DECISIONS: Final = (
+    Decision(ProposalKind.ADMIT_OPERATOR, ProposeOperator, (BodyKind.COMMITTEE,), _check_operator, _apply_operator),
+    Decision(
+        ProposalKind.REMOVE_OPERATOR,
+        ProposeOperatorRemoval,
+        (BodyKind.COMMITTEE,),
+        _check_operator_removal,
+        _apply_operator_removal,
+    ),
+    Decision(ProposalKind.SET_PARAMETER, ProposeParameter, (BodyKind.COMMITTEE,), _check_parameter, _apply_parameter),
+    Decision(ProposalKind.SET_BODY, ProposeBody, (BodyKind.FOUNDATION, BodyKind.COMMITTEE), _check_body, _apply_body),
+    Decision(
+        ProposalKind.SPEND,
+        ProposeSpending,
+        (BodyKind.FINANCIAL, BodyKind.FOUNDATION),
+        _check_spending,
+        _apply_spending,
+    ),
+    Decision(ProposalKind.PAUSE, ProposePause, (BodyKind.TECHNICAL, BodyKind.COMMITTEE), _check_pause, _apply_pause),
+    Decision(
+        ProposalKind.RESUME, ProposeResume, (BodyKind.TECHNICAL, BodyKind.COMMITTEE), _check_resume, _apply_resume
+    ),
+)
+_DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
+_DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
+
+
+# Views
+
+
+def answer_proposals(state: StateReader, _: Moment) -> list[Proposal]:
+    """The view of the newest proposals, the newest first."""
+    count = get_docket(state).count
+    found = [get_proposal(state, number) for number in range(count, max(0, count - PROPOSALS_SHOWN_MAX), -1)]
+    return [proposal for proposal in found if proposal is not None]
+
+
+def answer_proposal(state: StateReader, _: Moment, proposal_id: int) -> Proposal | None:
+    """The view of one proposal."""
+    return get_proposal(state, proposal_id) if 1 <= proposal_id <= INTEGER_MAX else None
+
+
+def answer_bodies(state: StateReader, _: Moment) -> list[BodyDescription]:
+    """The view of all bodies."""
+    return [
+        BodyDescription(body, body.name.lower(), get_deciding_members(state, body), not get_body(state, body))
+        for body in BodyKind
+    ]
+
+
+def answer_treasury(state: StateReader, _: Moment) -> list[Budget]:
+    """The view of the treasury's budgets."""
+    return [
+        Budget(category, percent, get_balance(state, TREASURY_ADDRESSES[category]))
+        for category, percent in TREASURY_PERCENT.items()
+    ]
+
+
+def answer_pauses(state: StateReader, _: Moment) -> list[Pause]:
+    """The view of paused modules."""
+    return list(get_pauses(state).modules)
+
+
+_PROPOSE_GAS: Final = 3 * GAS_STATE_WRITE + 8 * GAS_STATE_READ
+_PROPOSE_OPERATOR_GAS: Final = _PROPOSE_GAS + OPERATORS_MAX * GAS_STATE_READ  # all of them are counted
+_VOTE_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
+_DONATE_GAS: Final = (1 + len(TREASURY_PERCENT)) * GAS_STATE_WRITE
+
+
+def _propose_rule(name: str, call: type, gas: int = _PROPOSE_GAS) -> CallRule:
+    return CallRule(name, call, apply_propose, lambda _: gas, str(gas))
+
+
+MODULE = ModuleRule(
+    name="governance",
+    summary="Proposals, decisions and the treasury",
+    calls=(
+        _propose_rule("propose_operator", ProposeOperator, _PROPOSE_OPERATOR_GAS),
+        _propose_rule("propose_operator_removal", ProposeOperatorRemoval),
+        _propose_rule("propose_parameter", ProposeParameter),
+        _propose_rule("propose_body", ProposeBody),
+        _propose_rule("propose_spending", ProposeSpending),
+        _propose_rule("propose_pause", ProposePause),
+        _propose_rule("propose_resume", ProposeResume),
+        CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
+        CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
+    ),
+    events=tuple(
+        map(
+            EventRule,
+            (
+                ProposalMade,
+                Voted,
+                ProposalSettled,
+                OperatorAdmitted,
+                OperatorRemoved,
+                ParameterSet,
+                BodySet,
+                Spent,
+                ModulePaused,
+                ModuleResumed,
+                Donated,
+            ),
+        )
+    ),
+    views=(
+        ViewRule("proposals", (), answer_proposals),
+        ViewRule("proposal", (("id", int),), answer_proposal),
+        ViewRule("bodies", (), answer_bodies),
+        ViewRule("treasury", (), answer_treasury),
+        ViewRule("pauses", (), answer_pauses),
+    ),
+)
