@@ -25,7 +25,22 @@ const STATE_VALUE_BYTES_MAX = 2 ** 20;
 const COMMITTEE_MEMBERS_MAX = 21;
 const JSON_INTEGER_MAX = 2n ** 53n - 1n;
 const ROUND_MAX = 2n ** 31n - 1n;
-const TABLES = { parameters: 1, committee: 2, nextCommittee: 3, account: 16, policy: 17, unordered: 18, node: 32 };
+const TABLES = {
+  parameters: 1,
+  committee: 2,
+  nextCommittee: 3,
+  epoch: 4,
+  term: 6,
+  account: 16,
+  policy: 17,
+  unordered: 18,
+  node: 32,
+  operator: 33,
+  candidate: 40,
+  delegation: 41,
+  holdings: 46,
+};
+const GENESIS_COMMISSION_BPS = 1000;
 const ROLES = { super_node: 1, observer: 2, gateway: 3 };
 const EMPTY_ROOT = sha256(new Uint8Array());
 
@@ -237,23 +252,78 @@ const PARAMETER_FIELDS = [
   "vote_timeout_step_ms",
   "clock_precision_ms",
   "message_delay_ms",
+  "epoch_heights",
+  "committee_seats",
+  "committee_members_min",
+  "candidate_bond_min_grains",
+  "unbonding_epochs",
+  "double_sign_slash_bps",
+  "absence_slash_bps",
+  "absence_heights_max",
+  "jail_epochs",
+  "proposer_fee_bps",
+  "voting_heights_normal",
+  "voting_heights_urgent",
+  "voting_heights_emergency",
+  "pause_heights_max",
 ];
+
+/** Every account that holds or has staked something; bonds lie in the staking module's account. */
+function buildGenesisAccounts(document, superNodes, parse) {
+  const accounts = new Map();
+  const change = (address, balance, staked) => {
+    const key = buildAccountKey(address);
+    const name = key.join();
+    const held = accounts.get(name) ?? { key, balance: 0n, staked: 0n };
+    accounts.set(name, { key, balance: held.balance + balance, staked: held.staked + staked });
+  };
+  for (const allocation of document.allocations) {
+    const address = allocation.module ? computeModuleAddress(allocation.module) : parse(allocation.account);
+    change(address, BigInt(allocation.amount_grains), 0n);
+  }
+  for (const node of superNodes.filter((each) => BigInt(each.bond_grains) > 0n)) {
+    change(computeModuleAddress("staking"), BigInt(node.bond_grains), 0n);
+    change(parse(node.operator), 0n, BigInt(node.bond_grains));
+  }
+  const noAge = new Uint8Array();
+  return [...accounts.values()].map(({ key, balance, staked }) => [
+    key,
+    encode([0, balance, staked, noAge, document.time_ms, 0]),
+  ]);
+}
+
+/** A super node's operator: admitted, a candidate, with its bond in its own pool, a share for each grain. */
+function buildGenesisCandidate(operator, name, bond) {
+  const entries = [
+    [concat([TABLES.operator], operator), encode([operator, name])],
+    [
+      concat([TABLES.candidate], operator),
+      encode([operator, GENESIS_COMMISSION_BPS, GENESIS_COMMISSION_BPS, bond, bond, 0, 0, true]),
+    ],
+  ];
+  if (bond > 0n) {
+    entries.push([concat([TABLES.delegation], operator, operator), encode([bond, bond, 0])]);
+    entries.push([concat([TABLES.holdings], operator), encode([1, []])]);
+  }
+  return entries;
+}
 
 /** What follows from a genesis document: the first state's entries, the committee, and block 0's header. */
 export function buildGenesis(document) {
   const parse = (text) => parseAddress(text, document.network);
-  const nodes = document.nodes.map((node) => ({ role: "super_node", addresses: [], ...node }));
+  const nodes = document.nodes.map((node) => ({ role: "super_node", addresses: [], bond_grains: "0", ...node }));
   const superNodes = nodes.filter((node) => node.role === "super_node");
-  const committee = encode([superNodes.map((node) => [parse(node.operator), fromHex(node.consensus_key)])]);
+  const committeeMembers = superNodes.map((node) => [parse(node.operator), fromHex(node.consensus_key)]);
+  const committee = encode([committeeMembers]);
   const parameters = encode(PARAMETER_FIELDS.map((name) => document.parameters[name]));
   const entries = [
     [new Uint8Array([TABLES.parameters]), parameters],
     [new Uint8Array([TABLES.committee]), committee],
     [new Uint8Array([TABLES.nextCommittee]), committee],
-    ...document.allocations.map((allocation) => [
-      buildAccountKey(allocation.module ? computeModuleAddress(allocation.module) : parse(allocation.account)),
-      encode([0, BigInt(allocation.amount_grains)]),
-    ]),
+    [new Uint8Array([TABLES.epoch]), encode([0, 1, 1])],
+    [concat([TABLES.term], new Uint8Array([0, 0, 0, 0, 0, 0, 0, 1])), encode([0, [committeeMembers]])],
+    ...buildGenesisAccounts(document, superNodes, parse),
+    ...superNodes.flatMap((node) => buildGenesisCandidate(parse(node.operator), node.name, BigInt(node.bond_grains))),
     ...nodes.map((node) => [
       concat([TABLES.node], fromHex(node.node_key)),
       encode([
@@ -261,6 +331,7 @@ export function buildGenesis(document) {
         fromHex(node.node_certificate_signature),
         parse(node.operator),
         ROLES[node.role],
+        node.consensus_key ? fromHex(node.consensus_key) : null,
         node.name,
         node.addresses,
       ]),
