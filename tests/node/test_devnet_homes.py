@@ -29,7 +29,7 @@ def test_four_nodes_by_default_with_ports_ten_apart(tmp_path: Path) -> None:
 
 
 def test_every_operator_has_a_bond_and_something_to_spend(tmp_path: Path) -> None:
-    document = prepare_devnet(tmp_path / "dev", None, None, is_fresh=False).document
+    document = prepare(tmp_path / "d").document
     assert [node.bond_grains for node in document.super_nodes] == [str(DEVELOPMENT_BOND_GRAINS)] * 4
     funded = {each.account: each.amount_grains for each in document.allocations if each.account is not None}
     assert [funded[node.operator] for node in document.super_nodes] == [str(DEVELOPMENT_OPERATOR_GRAINS)] * 4

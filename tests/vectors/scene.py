@@ -30,6 +30,8 @@ from vm.transition import apply_block
 NETWORK: Final = NetworkKind.DEVNET
 SUPER_NODES: Final = 4
 START_GRAINS: Final = 10**15
+BONDS_GRAINS: Final = (10**14, 2 * 10**14 + 1, 0, 10**14)
+"""Of the super nodes; one has none."""
 BLOCK_INTERVAL_MS: Final = 500
 
 ALICE: Final = make_key("alice")
@@ -72,7 +74,8 @@ def build_document() -> GenesisDocument:
     """A devnet with the preset's parameters: tuning them changes the vectors."""
     funded = [format_address(address_of(key), NETWORK) for key in ACCOUNTS]
     funded.append(format_address(POLICY_ADDRESS, NETWORK))
-    allocations = [Allocation(module="subscription", amount_grains=str(SUPPLY_GRAINS - START_GRAINS * len(funded)))]
+    rest_grains = SUPPLY_GRAINS - START_GRAINS * len(funded) - sum(BONDS_GRAINS)
+    allocations = [Allocation(module="subscription", amount_grains=str(rest_grains))]
     allocations += [Allocation(account=account, amount_grains=str(START_GRAINS)) for account in funded]
     return GenesisDocument(
         format="carlive-genesis/1",
@@ -193,6 +196,7 @@ def _build_node(index: int) -> GenesisNode:
         node_key="0x" + key.hex(),
         node_certificate_signature="0x" + signature.hex(),
         addresses=[f"127.0.0.1:{8646 + 10 * index}"],
+        bond_grains=str(BONDS_GRAINS[index]),
     )
 
 
