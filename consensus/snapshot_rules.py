@@ -265,11 +265,11 @@ class SnapshotPlanner:
         return planned
 
     def _plan_wanted(self, now_ms: TimeMs) -> list[SnapshotRequest]:
-        """The least busy peer first; ties go by strikes and key, so a plan repeats."""
+        """The peer with the least strikes first, then the least busy; ties go by key, so a plan repeats."""
         planned = []
         while self._queue:
             free = [
-                (busy, peer.strikes, key)
+                (peer.strikes, busy, key)
                 for key, peer in self._peers.items()
                 if peer.serves is _Serves.CHOSEN
                 and peer.benched_until_ms <= now_ms
