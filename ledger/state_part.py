@@ -9,7 +9,7 @@ both kinds of answer lead to them by hashing alone: a wrong value, a missing key
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from ledger.primitives import HASH_BYTES, RootHash
 from ledger.state_proof import STATE_VALUE_BYTES_MAX
@@ -110,18 +110,33 @@ def check_entries(place: Place, entries: Sequence[Entry]) -> None:
 
 def list_places(place: Place, children: bytes) -> list[Place]:
     """The filled slots of the node at this place; raises InvalidPartError."""
+    return [inner for inner in list_children(place, children) if inner.child != EMPTY_CHILD]
+
+
+def list_children(place: Place, children: bytes) -> list[Place]:
+    """All 16 slots of the node at this place; raises InvalidPartError."""
     if HASH_MARK + sha256(NODE_DOMAIN + children).digest() != place.child:
         raise InvalidPartError("the children do not lead to the hash of this place")
     places = []
     position = 0
     for nibble in range(WIDTH):
         length = 1 if children[position : position + 1] == EMPTY_CHILD else 1 + HASH_BYTES
-        child = children[position : position + length]
-        if child != EMPTY_CHILD:
-            places.append(Place(place.path + bytes((nibble,)), child))
+        places.append(Place(place.path + bytes((nibble,)), children[position : position + length]))
         position += length
     assert position == len(children), "what was hashed into a state root is well formed"
     return places
+
+
+def list_flat(entries: Sequence[Entry]) -> list[bytes]:
+    """Key, value, key, value: how entries are sent."""
+    return [each for entry in entries for each in entry]
+
+
+def parse_entries(flat: Any) -> list[Entry]:
+    """Entries as they were sent; raises InvalidPartError."""
+    if type(flat) is not list or len(flat) % 2 or not all(type(each) is bytes for each in flat):
+        raise InvalidPartError("a part is a list of keys and values")
+    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def is_path(path: bytes) -> bool:

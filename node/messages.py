@@ -92,6 +92,25 @@ CHANNELS: Final[dict[int, Channel]] = {
 }
 """Each kind has one channel, whose limits are its limits."""
 
+SNAPSHOT_REQUESTS: Final = frozenset(
+    {
+        MessageKind.SNAPSHOT_REQUEST,
+        MessageKind.COMMITTEE_CHANGES_REQUEST,
+        MessageKind.HEADER_REQUEST,
+        MessageKind.RECEIPTS_REQUEST,
+        MessageKind.STATE_PART_REQUEST,
+    }
+)
+SNAPSHOT_ANSWERS: Final = frozenset(
+    {
+        MessageKind.SNAPSHOT_OFFER,
+        MessageKind.COMMITTEE_CHANGES,
+        MessageKind.HEADER_ANSWER,
+        MessageKind.RECEIPTS_ANSWER,
+        MessageKind.STATE_PART,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Status:

@@ -12,7 +12,7 @@ from ledger.block import Block, CertifiedHeader, CommitCertificate
 from ledger.chain import Chain, StateView
 from ledger.codec import decode, pack
 from ledger.primitives import Height, NodeKey
-from ledger.state_part import StatePart, UnknownPlaceError, build_state_part, is_path
+from ledger.state_part import StatePart, UnknownPlaceError, build_state_part, is_path, list_flat
 from ledger.tree import TreeDamagedError
 from node.clock import Clock
 from node.errors import StoreWriteError
@@ -215,7 +215,7 @@ class SnapshotServer:
                 del self._waiting[peer]
         entries = None
         if part.entries is not None:
-            entries = pack([each for entry in part.entries for each in entry])
+            entries = pack(list_flat(part.entries))
         answer = StatePartAnswer(request.height, request.path, entries, part.children)
         self._send(peer, MessageKind.STATE_PART, answer)
 

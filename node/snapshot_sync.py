@@ -45,7 +45,7 @@ from ledger.codec import DecodeError, decode, unpack
 from ledger.committee import Committee
 from ledger.primitives import Height, NodeKey, TimeMs
 from ledger.receipt import BlockEvents, Receipt
-from ledger.state_part import Entry, InvalidPartError, Place, check_entries, get_root_place, list_places
+from ledger.state_part import Entry, InvalidPartError, Place, check_entries, get_root_place, list_places, parse_entries
 from ledger.store import Store
 from ledger.store_keys import value_store_key
 from ledger.transaction import compute_envelope_hash
@@ -397,7 +397,7 @@ class SnapshotSync:
                 self._planner.want_first(PartWanted(inner.path))
             self._share_done += (WIDTH - len(found)) * _compute_share(len(place.path) + 1)
         elif part.entries is not None and part.children is None:
-            entries = _pair_up(unpack(part.entries))
+            entries = parse_entries(unpack(part.entries))
             check_entries(place, entries)
             self._store_entries(entries)
             self._share_done += _compute_share(len(place.path))
@@ -439,9 +439,3 @@ class SnapshotSync:
 def _compute_share(depth: int) -> int:
     """What a slot at this depth is of the whole."""
     return 1 << _NIBBLE_BITS * max(_SHARE_DEPTH - depth, 0)
-
-
-def _pair_up(flat: Any) -> list[Entry]:
-    if type(flat) is not list or len(flat) % 2 or not all(type(each) is bytes for each in flat):
-        raise _LieError("a part is a list of keys and values")
-    return list(zip(flat[::2], flat[1::2], strict=True))

@@ -355,6 +355,10 @@ def spoil_certificate(answer: BlocksAnswer) -> BlocksAnswer:
     return replace(answer, blocks=((answer.blocks[0][0], encode(replace(certificate, signatures=()))),))
 
 
+def say_receipts_are_events(answer: ReceiptsAnswer) -> ReceiptsAnswer:
+    return replace(answer, receipts=pack([]), events=unpack(answer.receipts)[0])
+
+
 LIARS: dict[str, Lie] = {
     "a wrong value": change_entries(spoil_last_value),
     "a missing key": change_entries(lambda entries: entries[2:]),
@@ -374,9 +378,7 @@ LIARS: dict[str, Lie] = {
     "a block without its transactions": lie_about(MessageKind.BLOCKS_ANSWER, leave_out_transactions),
     "a block without signatures": lie_about(MessageKind.BLOCKS_ANSWER, spoil_certificate),
     "no receipts": lie_about(MessageKind.RECEIPTS_ANSWER, lambda answer: replace(answer, receipts=pack([]))),
-    "receipts as events": lie_about(
-        MessageKind.RECEIPTS_ANSWER, lambda answer: replace(answer, receipts=pack([]), events=unpack(answer.receipts)[0])
-    ),
+    "receipts as events": lie_about(MessageKind.RECEIPTS_ANSWER, say_receipts_are_events),
     "receipts that are none": lie_about(MessageKind.RECEIPTS_ANSWER, lambda answer: replace(answer, receipts=pack(7))),
 }
 
