@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from ledger.block import Block, CertifiedBlock, CommitCertificate, Header
+from ledger.block import Block, CertifiedBlock, CertifiedHeader, CommitCertificate, Header
 from ledger.codec import decode, encode, pack, unpack
 from ledger.committee import Committee
 from ledger.merkle import compute_leaf_hash, compute_root
@@ -15,13 +16,17 @@ from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.state_proof import StateProof, build_state_proof
 from ledger.store import Change, ReadView, Store
 from ledger.store_keys import (
+    COMMITTEE_CHANGE_PREFIX,
+    EARLIEST_HEIGHT_KEY,
     FORMAT_KEY,
     HEAD_KEY,
+    INDEXED_HEIGHT_KEY,
     VALUE_PREFIX,
     block_events_store_key,
     block_hash_store_key,
     block_store_key,
     certificate_store_key,
+    committee_change_store_key,
     committee_store_key,
     receipts_store_key,
 )
@@ -30,6 +35,8 @@ from ledger.tree import StateTree
 STORE_FORMAT: Final = 1
 CACHED_VALUES_MAX: Final = 150_000  # state values kept in memory, about 35 MB
 CACHED_NODES_MAX: Final = 131_072  # tree node records kept, about 80 MB: all of them at 10^6 accounts
+
+_CLEARED_AT_ONCE: Final = 10_000
 
 
 class UnknownFormatError(Exception):
@@ -76,12 +83,18 @@ class Chain:
         assert encoded_head is not None, "a store with a format has a head"
         stored = decode(_StoredHead, encoded_head)
         header = self._load_block(stored.height).header
+        self._earliest_height = Height(int.from_bytes(self._store.get(EARLIEST_HEIGHT_KEY) or b"", "big"))
         self._head = Head(header, stored.state_root, stored.receipts_root, stored.is_sealed)
 
     @property
     def head(self) -> Head:
         """The last final block."""
         return self._head
+
+    @property
+    def earliest_height(self) -> Height:
+        """The lowest height whose block is here."""
+        return self._earliest_height
 
     @property
     def store(self) -> Store:
@@ -136,6 +149,11 @@ class Chain:
         encoded = self._store.get(receipts_store_key(height))
         return None if encoded is None else [decode(Receipt, each) for each in unpack(encoded)]
 
+    def get_encoded_receipts(self, height: int) -> tuple[bytes, bytes | None] | None:
+        """Receipts and events of a block as stored, for peers that begin with it."""
+        encoded = self._store.get(receipts_store_key(height))
+        return None if encoded is None else (encoded, self._store.get(block_events_store_key(height)))
+
     def get_block_events(self, height: int) -> tuple[Event, ...]:
         """What happened at the end of a block."""
         encoded = self._store.get(block_events_store_key(height))
@@ -150,6 +168,12 @@ class Chain:
         """A committee of the past or present, by the hash in headers."""
         encoded = self._store.get(committee_store_key(committee_hash))
         return None if encoded is None else decode(Committee, encoded)
+
+    def list_committee_changes(self, first_height: int, count_max: int) -> list[CertifiedHeader]:
+        """Final headers from a height on after which another committee rules, in order; genesis is not among them."""
+        start = committee_change_store_key(first_height)
+        found = self._store.iterate(start, end_of_prefix(COMMITTEE_CHANGE_PREFIX))
+        return [decode(CertifiedHeader, encoded) for _, encoded in islice(found, count_max)]
 
     def take_view(self) -> "StateView":
         """The state after the head, frozen, for any thread; whoever takes it closes it."""
@@ -184,6 +208,10 @@ class StateView:
         """Pairs whose key starts with the prefix, in byte order."""
         for key, value in self._view.iterate(VALUE_PREFIX + prefix, VALUE_PREFIX + end_of_prefix(prefix)):
             yield key[1:], value
+
+    def load(self, store_key: bytes) -> bytes | None:
+        """A record of the store as it was: a value or a node of the tree."""
+        return self._view.get(store_key)
 
     def prove(self, key: bytes) -> StateProof:
         """Proof of a value, or of its absence, against `head.state_root`."""
@@ -239,6 +267,50 @@ def initialise_store(
     return header
 
 
+def write_snapshot(
+    store: Store,
+    genesis: CertifiedBlock,
+    certified: CertifiedBlock,
+    encoded_receipts: list[bytes],
+    encoded_events: bytes | None,
+    state_root: RootHash,
+    committee_changes: Sequence[CertifiedHeader],
+    committees: Sequence[Committee],
+) -> None:
+    """Make a chain of a store that holds the state after a block, values and tree, and nothing that names it yet.
+
+    Whoever calls has proven all of it. Before this one write the store is no chain, after it, it is whole.
+    """
+    assert store.get(FORMAT_KEY) is None, "the store holds a chain already"
+    header = certified.block.header
+    assert StateTree(store.get, CACHED_NODES_MAX).root == state_root, "the whole state is there"
+    receipts_root = compute_receipts_root(encoded_receipts, encoded_events)
+    is_sealed = state_root == header.state_root and not encoded_receipts and encoded_events is None
+    first_head = Head(genesis.block.header, genesis.block.header.state_root, EMPTY_ROOT, is_sealed=True)
+    writes = _list_block_writes(genesis, [], None, first_head)
+    for change in committee_changes:
+        writes.append((committee_change_store_key(change.header.height), encode(change)))
+    writes.extend((committee_store_key(committee.hash), encode(committee)) for committee in committees)
+    for key in (COMMITTEE_KEY, NEXT_COMMITTEE_KEY):
+        encoded = store.get(VALUE_PREFIX + key)
+        assert encoded is not None, "every state names its committees"
+        writes.append((committee_store_key(decode(Committee, encoded).hash), encoded))
+    head = Head(header, state_root, receipts_root, is_sealed)
+    writes.extend(_list_block_writes(certified, encoded_receipts, encoded_events, head))
+    writes.append((EARLIEST_HEIGHT_KEY, header.height.to_bytes(8, "big")))
+    writes.append((INDEXED_HEIGHT_KEY, (header.height - 1).to_bytes(8, "big")))
+    writes.append((FORMAT_KEY, bytes([STORE_FORMAT])))
+    store.write(writes, sync=True)
+
+
+def clear_unfinished(store: Store) -> None:
+    """Remove what a download that did not come to its end has left in a store."""
+    assert store.get(FORMAT_KEY) is None, "a chain is not removed"
+    leftovers = store.iterate(b"\x00", b"\xff")
+    while batch := list(islice(leftovers, _CLEARED_AT_ONCE)):
+        store.write([(key, None) for key, _ in batch], sync=False)
+
+
 def is_initialised(store: Store) -> bool:
     """Whether the store holds a chain."""
     return store.get(FORMAT_KEY) is not None
@@ -256,9 +328,12 @@ def _list_block_writes(
     header = certified.block.header
     height = header.height
     stored = _StoredHead(height, head.state_root, head.receipts_root, head.is_sealed)
-    events: list[Change] = [] if encoded_events is None else [(block_events_store_key(height), encoded_events)]
+    optional: list[Change] = [] if encoded_events is None else [(block_events_store_key(height), encoded_events)]
+    if header.next_committee_hash != header.committee_hash and height > 0:
+        change = CertifiedHeader(header, certified.certificate)
+        optional.append((committee_change_store_key(height), encode(change)))
     return [
-        *events,
+        *optional,
         (block_store_key(height), encode(certified.block)),
         (certificate_store_key(height), encode(certified.certificate)),
         (receipts_store_key(height), pack(encoded_receipts)),

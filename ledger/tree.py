@@ -316,6 +316,32 @@ def iterate_range(load: Load, start_hash: bytes, stop_hash: bytes | None) -> Ite
     return _iterate_node(load, load_root(load), b"", start, stop)
 
 
+def iterate_path(load: Load, path: bytes) -> Iterator[bytes]:
+    """All raw keys whose path begins so, in the order of their hashes."""
+    stripped = path.rstrip(bytes((WIDTH - 1,)))
+    stop = stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None
+    return _iterate_node(load, load_root(load), b"", path, stop)
+
+
+def find_child(load: Load, path: bytes) -> bytes:
+    """The child bytes of the slot at a path; a leaf that hangs higher up, for want of others, stands there too."""
+    node = load_root(load)
+    slot: Slot = (HASH_MARK + node.compute_hash(), False, b"")
+    for depth, nibble in enumerate(path):
+        slot = node.get_slot(nibble)
+        if slot[1]:
+            return slot[0] if compute_path(slot[2]).startswith(path) else EMPTY_CHILD
+        if slot[0] == EMPTY_CHILD or depth + 1 == len(path):
+            break
+        node = load_node(load, path[: depth + 1], slot)
+    return slot[0]
+
+
+def iterate_subtree(load: Load, node: Node, path: bytes) -> Iterator[bytes]:
+    """All raw keys beneath a node, in the order of their hashes."""
+    return _iterate_node(load, node, path, b"", None)
+
+
 def _iterate_node(load: Load, node: Node, path: bytes, start: bytes, stop: bytes | None) -> Iterator[bytes]:
     for nibble in range(WIDTH):
         child_path = path + bytes((nibble,))

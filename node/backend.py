@@ -29,11 +29,12 @@ from node.errors import StoreWriteError
 from node.execution import CommittedBlock, Finalised, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.intake import Admitted, Intake
+from node.snapshot_sync import SnapshotProgress
 from node.state_views import StateViews, StoreClosedError
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenState, Simulated, TransactionStatus
-from rpc.errors import bad_cursor, node_behind, not_ready, pruned
+from rpc.errors import bad_cursor, node_behind, node_syncing, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from vm.context import BlockContext, Moment
 from vm.native.accounts import get_account
@@ -92,6 +93,10 @@ class NodeParts:
     """Highest final height that a peer claims."""
     get_peer_height: Callable[[NodeKey], int]
     explain_waiting: Callable[[], str | None]
+    is_downloading: bool = False
+    """Whether this is a node without a chain of its own, which downloads its first state."""
+    get_snapshot_progress: Callable[[], SnapshotProgress | None] = lambda: None
+    """How far that download has come."""
 
 
 class NodeBackend:
@@ -156,6 +161,8 @@ class NodeBackend:
 
     async def submit_many(self, raws: Sequence[bytes]) -> Sequence[Admitted | Rejected]:
         """Admit transactions, one outcome each."""
+        if self._parts.is_downloading:
+            raise node_syncing(0)
         return await self._parts.intake.submit_many(raws)
 
     async def wait_final(self, transaction_id: TransactionId, timeout_ms: int) -> TransactionStatus:
@@ -253,8 +260,8 @@ class NodeBackend:
             yield _StateAt(view)
 
     def get_earliest_height(self) -> int:
-        """Every block since genesis is kept."""
-        return 0
+        """The lowest height whose block is here."""
+        return self._parts.chain.earliest_height
 
     def get_block(self, height: int) -> CertifiedBlock | None:
         """A final block with its certificate."""
@@ -365,19 +372,22 @@ class NodeBackend:
         parts = self._parts
         header = parts.chain.head.header
         target_height = parts.get_target_height()
-        is_syncing = target_height > header.height + 1
+        is_syncing = parts.is_downloading or target_height > header.height + 1
+        progress = parts.get_snapshot_progress()
         return NodeStatus(
             height=header.height,
             block_hash=header.hash,
             time_ms=header.time_ms,
             syncing=is_syncing,
             target_height=target_height if is_syncing else None,
-            earliest_height=0,
+            earliest_height=parts.chain.earliest_height,
             peers=len(parts.network.list_peers()),
             version=VERSION,
             super_node=self._find_seat() is not None,
             pending=len(parts.mempool),
             waiting_for=parts.explain_waiting(),
+            snapshot_keys_done=None if progress is None else progress.keys_done,
+            snapshot_keys_total=None if progress is None else progress.keys_total,
         )
 
     def list_peers(self) -> list[Peer]:

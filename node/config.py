@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from consensus.light import InvalidCheckpointError, parse_checkpoint
 from node.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "CARLIVE_"
@@ -78,6 +79,12 @@ class NodeConfig:
     )
     storage_free_bytes_min: int = _setting(
         "storage", 256 * 2**20, "Stop signing while the disk has less free space than this; resume when it has more."
+    )
+    sync_snapshot: bool = _setting(
+        "sync", False, "A node without data begins with the state of a recent block instead of executing all blocks."
+    )
+    sync_checkpoint: str = _setting(
+        "sync", "", "HEIGHT:0xBLOCKHASH to follow the chain from instead of genesis; from somebody you trust."
     )
     dev_enabled: bool = _setting("dev", False, "Serve the dev_ methods; refused unless the chain is a devnet.")
 
@@ -193,5 +200,10 @@ def _check_bounds(config: NodeConfig) -> None:
         raise ConfigurationError(
             f"node_name is 1 to {NODE_NAME_CHARACTERS_MAX} printable characters, not {config.node_name!r}"
         )
+    if config.sync_checkpoint:
+        try:
+            parse_checkpoint(config.sync_checkpoint)
+        except InvalidCheckpointError as error:
+            raise ConfigurationError(f"sync_checkpoint: {error}") from None
     if config.node_log_style not in _LOG_STYLES:
         raise ConfigurationError(f"node_log_style is one of {', '.join(_LOG_STYLES)}, not {config.node_log_style!r}")

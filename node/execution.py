@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from identity.signing import SigningDomain
-from ledger.block import CertifiedBlock
+from ledger.block import CertifiedBlock, Header
 from ledger.chain import Chain, Head
 from ledger.primitives import TransactionId
 from ledger.receipt import Event, Receipt, Status
@@ -48,7 +48,15 @@ Listener = Callable[[CommittedBlock], None]
 class Execution:
     """Executes blocks in order. Listeners are called after the block is on disk, in the order they were added."""
 
-    def __init__(self, chain: Chain, domain: SigningDomain, logger: Any) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        domain: SigningDomain,
+        logger: Any,
+        explain_divergence: Callable[[Header], Awaitable[str]] | None = None,
+    ) -> None:
+        """`explain_divergence` says where the state differs from the one that a final header certifies."""
+        self._explain_divergence = explain_divergence
         self._chain = chain
         self._domain = domain
         self._logger = logger
@@ -71,9 +79,10 @@ class Execution:
             evidence = certified.block.evidence
             check_block(rules, self._domain, header, transactions, evidence)
         except InvalidBlockError as error:
+            where = "" if self._explain_divergence is None else f"{await self._explain_divergence(header)}; "
             raise DivergedError(
                 f"block {header.height}, final on the network, does not follow from this node's state ({error}): "
-                "its data is damaged; move data/ away and let the node sync again, keep keys/ and safety/"
+                f"{where}its data is damaged; move data/ away and let the node sync again, keep keys/ and safety/"
             ) from error
         state = self._chain.open_state()
         context = BlockContext(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +13,7 @@ from consensus.committee import quorum
 from consensus.core import Core
 from consensus.effects import Effect
 from consensus.height import format_waiting
+from consensus.light import parse_checkpoint
 from consensus.log import LogDamage, LogRecord, decode_records, encode_record
 from consensus.messages import RoundSummary
 from consensus.replay import replay
@@ -22,10 +23,12 @@ from genesis.document import GenesisDocument, GenesisError, parse_genesis
 from identity.address import NetworkKind
 from identity.library_check import UnsuitableLibraryError, check_signature_libraries
 from identity.signing import compute_signing_domain
-from ledger.chain import Chain, UnknownFormatError, is_initialised
+from ledger.block import Header
+from ledger.chain import Chain, UnknownFormatError, clear_unfinished, is_initialised
 from ledger.codec import DecodeError
+from ledger.memory_store import MemoryStore
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.primitives import HASH_BYTES, BlockHash, NodeKey, Signature
 from ledger.reasons import Reason
 from ledger.receipt import Status as ReceiptStatus
 from ledger.state_keys import Table
@@ -39,6 +42,7 @@ from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver, build_height_started
 from node.dev_control import ControlAddress, find_control_address, run_control_client
 from node.dev_methods import DevMethods
+from node.divergence import DivergenceFinder
 from node.errors import ConfigurationError
 from node.evidence_pool import EvidencePool
 from node.execution import CommittedBlock, Execution, FinalityWaiters
@@ -56,6 +60,9 @@ from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
 from node.safety_file import SafetyFile, SafetyFileError
 from node.signer import ConsensusSigner, LocalSigner
+from node.snapshot_phase import SnapshotExchange, SnapshotOps
+from node.snapshot_server import SnapshotServer
+from node.snapshot_sync import SnapshotSync
 from node.space import DiskSpace
 from node.state_views import StateViews
 from node.verifier import Verifier
@@ -63,11 +70,11 @@ from node.watchdog import Watchdog
 from node.write_ahead_log import LogDamagedError, WriteAheadLog
 from p2p.addresses import PeerAddress, parse_peer_address
 from p2p.hello import HelloFacts
-from p2p.network import Network
+from p2p.network import Network, NetworkHandler
 from p2p.settings import NetworkSettings
 from rpc.server import RpcServer
 from rpc.settings import RpcSettings
-from vm.native.network import NodeRole, get_nodes
+from vm.native.network import NodeRole, RegisteredNode, get_nodes
 from vm.proposal import get_next_block_rules
 
 STATUS_INTERVAL_S: Final = 5.0
@@ -84,8 +91,9 @@ class _Keys:
 async def run_node(home: Home, config: NodeConfig, stop: asyncio.Event) -> None:
     """Run one node until `stop` is set; raises ConfigurationError when it cannot start."""
     async with AsyncExitStack() as stack:
-        node = await _open_node(home, config, stack)
-        await node.run(stop)
+        node = await _open_node(home, config, stack, stop)
+        if node is not None:
+            await node.run(stop)
 
 
 class Node:
@@ -127,7 +135,20 @@ class Node:
         self._indexer = HistoryIndexer(self._chain, get_logger("history"))
         self._space = DiskSpace(home.directory, config.storage_free_bytes_min, get_logger("disk"))
         self._waiters = FinalityWaiters()
-        self._execution = Execution(self._chain, self._domain, get_logger("execution"))
+        self._divergence = DivergenceFinder(
+            self._chain,
+            lambda: self._exchange.list_peers(),
+            lambda peer, kind, message: self._exchange.send_state_message(peer, kind, message),
+            get_logger("execution"),
+        )
+        self._snapshots = SnapshotServer(
+            self._chain,
+            self._views,
+            self._clock,
+            lambda peer, kind, message: self._exchange.send_state_message(peer, kind, message),
+            get_logger("sync"),
+        )
+        self._execution = Execution(self._chain, self._domain, get_logger("execution"), self._divergence.explain)
         self._intake = Intake(
             self._chain,
             self._mempool,
@@ -167,6 +188,8 @@ class Node:
             get_status=self._get_status,
             get_summary=self._get_summary,
             evidence=self._evidence,
+            serve_state=self._snapshots.received,
+            take_state_answer=self._divergence.received,
             logger=get_logger("p2p"),
         )
         self._core = Core(
@@ -231,6 +254,7 @@ class Node:
                     tasks.create_task(self._network.run()),
                     tasks.create_task(self._driver.run(effects)),
                     tasks.create_task(self._sync.run()),
+                    tasks.create_task(self._snapshots.run()),
                     tasks.create_task(self._indexer.run()),
                     tasks.create_task(self._watchdog.run()),
                     tasks.create_task(self._repeat_status()),
@@ -269,42 +293,12 @@ class Node:
 
     async def _start_servers(self, stack: AsyncExitStack) -> None:
         config = self._config
-        settings = RpcSettings(
-            host=config.rpc_host,
-            port=config.rpc_port,
-            host_names=config.rpc_allowed_hosts,
-            cors_origins=config.rpc_allowed_origins,
-            connections_max=config.rpc_connections_max,
-            connections_per_address_max=config.rpc_connections_per_address_max,
-            body_bytes_max=config.rpc_body_bytes_max,
-            batch_calls_max=config.rpc_batch_calls_max,
-        )
-        server = RpcServer(self._backend, settings)
+        server = RpcServer(self._backend, _build_rpc_settings(config))
         operations = OpsServer(self._metrics, config.ops_host, config.ops_port)
-        try:
-            await server.start()
-            stack.push_async_callback(server.stop)
-            await operations.start()
-            stack.push_async_callback(operations.stop)
-            await self._network.listen()
-        except OSError as error:
-            raise ConfigurationError(f"a port cannot be opened ({error}): stop what uses it, or change it") from None
+        await _open_ports(stack, server, operations, self._network)
 
     def _build_network(self) -> Network:
-        config = self._config
-        signer = self._keys.signer
-        network = Network(
-            NetworkSettings(
-                listen=PeerAddress(config.p2p_host, config.p2p_port), inbound_peers_max=config.p2p_inbound_max
-            ),
-            self._keys.node_secret,
-            self._get_hello_facts,
-            self._exchange,
-            self._clock.get_monotonic_s,
-            random.Random(),  # noqa: S311  # spreads retries, keeps no secret
-            get_logger("p2p"),
-            sign_hello=None if signer is None else signer.sign,
-        )
+        network = _build_network(self._config, self._keys, self._get_hello_facts, self._exchange, self._clock)
         self._apply_registry(network)
         return network
 
@@ -367,14 +361,7 @@ class Node:
         """The allow-list and the addresses to dial follow the chain's registry, plus what the operator configured."""
         with self._views.open(None) as view:
             nodes = get_nodes(view)
-        allowed = {node.key: Signature(node.certificate_signature) for node in nodes if node.key not in self._blocked}
-        network.set_allowed(allowed)
-        addresses: dict[NodeKey, list[PeerAddress]] = {
-            node.key: [parse_peer_address(text) for text in node.addresses] for node in nodes
-        }
-        for key, address in _parse_peers(self._config.p2p_peers).items():
-            addresses[key] = [address, *addresses.get(key, [])]
-        network.set_addresses({key: tuple(dict.fromkeys(places)) for key, places in addresses.items()})
+        _set_peers(network, nodes, self._config, self._blocked)
 
     async def _repeat_status(self) -> None:
         """A lost status must not leave a peer believing that we are behind."""
@@ -404,21 +391,13 @@ class Node:
     # What others ask
 
     def _get_status(self) -> Status:
-        return Status(self._chain.head.header.height, Height(0))
+        return Status(self._chain.head.header.height, self._chain.earliest_height)
 
     def _get_summary(self) -> RoundSummary | None:
         return self._core.get_summary()
 
     def _get_hello_facts(self) -> HelloFacts:
-        signer = self._keys.signer
-        return HelloFacts(
-            chain_id=self._chain.head.header.chain_id,
-            genesis_hash=self._genesis_hash,
-            role=NodeRole.OBSERVER if signer is None else NodeRole.SUPER_NODE,
-            head_height=self._chain.head.header.height,
-            listen_address="",
-            consensus_key=None if signer is None else signer.public_key,
-        )
+        return _build_hello_facts(self._chain.head.header, self._genesis_hash, self._keys)
 
     def _explain_waiting(self) -> str | None:
         waiting = self._core.explain_waiting()
@@ -432,8 +411,8 @@ class Node:
         return quorum(len(committee.members)) - is_member if is_member else 1
 
 
-async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack) -> Node:
-    """Open what is on disk, each refused with one sentence when it cannot be used."""
+async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack, stop: asyncio.Event) -> Node | None:
+    """Open what is on disk, each refused with one sentence when it cannot be used; None when told to stop meanwhile."""
     try:
         check_signature_libraries()
     except UnsuitableLibraryError as error:
@@ -450,6 +429,12 @@ async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack) -> N
             get_logger("node").warning("the safety state was repaired", detail=safety_file.warning)
     store = LevelDbStore(home.data)
     stack.callback(store.close)
+    if not is_initialised(store):
+        clear_unfinished(store)
+        if config.sync_snapshot:
+            await _fetch_snapshot(home, config, document, keys, store, stop)
+            if stop.is_set():
+                return None
     _check_store(store, document)
     try:
         log = WriteAheadLog(home.log, encode_record, decode_records, LogDamage.TORN_TAIL)
@@ -496,6 +481,7 @@ def _open_safety(home: Home) -> SafetyFile:
 def _check_store(store: LevelDbStore, document: GenesisDocument) -> None:
     """Fill an empty store from genesis; refuse one of another chain or format."""
     if not is_initialised(store):
+        clear_unfinished(store)
         initialise_chain(store, document)
     try:
         certified = Chain(store).get_block(0)
@@ -538,6 +524,148 @@ def _list_settled(committed: CommittedBlock) -> list[Transaction]:
         for transaction, receipt in zip(committed.transactions, committed.receipts, strict=True)
         if receipt.reason != Reason.SEQUENCE_TOO_HIGH
     ]
+
+
+def _build_network(
+    config: NodeConfig, keys: _Keys, get_facts: Callable[[], HelloFacts], handler: NetworkHandler, clock: Clock
+) -> Network:
+    return Network(
+        NetworkSettings(listen=PeerAddress(config.p2p_host, config.p2p_port), inbound_peers_max=config.p2p_inbound_max),
+        keys.node_secret,
+        get_facts,
+        handler,
+        clock.get_monotonic_s,
+        random.Random(),  # noqa: S311  # spreads retries, keeps no secret
+        get_logger("p2p"),
+        sign_hello=None if keys.signer is None else keys.signer.sign,
+    )
+
+
+def _build_hello_facts(head: Header, genesis_hash: BlockHash, keys: _Keys) -> HelloFacts:
+    return HelloFacts(
+        chain_id=head.chain_id,
+        genesis_hash=genesis_hash,
+        role=NodeRole.OBSERVER if keys.signer is None else NodeRole.SUPER_NODE,
+        head_height=head.height,
+        listen_address="",
+        consensus_key=None if keys.signer is None else keys.signer.public_key,
+    )
+
+
+def _set_peers(
+    network: Network, nodes: Sequence[RegisteredNode], config: NodeConfig, blocked: frozenset[NodeKey]
+) -> None:
+    network.set_allowed({node.key: Signature(node.certificate_signature) for node in nodes if node.key not in blocked})
+    addresses: dict[NodeKey, list[PeerAddress]] = {
+        node.key: [parse_peer_address(text) for text in node.addresses] for node in nodes
+    }
+    for key, address in _parse_peers(config.p2p_peers).items():
+        addresses[key] = [address, *addresses.get(key, [])]
+    network.set_addresses({key: tuple(dict.fromkeys(places)) for key, places in addresses.items()})
+
+
+def _build_rpc_settings(config: NodeConfig) -> RpcSettings:
+    return RpcSettings(
+        host=config.rpc_host,
+        port=config.rpc_port,
+        host_names=config.rpc_allowed_hosts,
+        cors_origins=config.rpc_allowed_origins,
+        connections_max=config.rpc_connections_max,
+        connections_per_address_max=config.rpc_connections_per_address_max,
+        body_bytes_max=config.rpc_body_bytes_max,
+        batch_calls_max=config.rpc_batch_calls_max,
+    )
+
+
+async def _open_ports(stack: AsyncExitStack, server: RpcServer, operations: OpsServer, network: Network) -> None:
+    """Raises ConfigurationError when one cannot be had."""
+    try:
+        await server.start()
+        stack.push_async_callback(server.stop)
+        await operations.start()
+        stack.push_async_callback(operations.stop)
+        await network.listen()
+    except OSError as error:
+        raise ConfigurationError(f"a port cannot be opened ({error}): stop what uses it, or change it") from None
+
+
+async def _fetch_snapshot(
+    home: Home, config: NodeConfig, document: GenesisDocument, keys: _Keys, store: LevelDbStore, stop: asyncio.Event
+) -> None:
+    """Fill an empty store from peers, or leave it empty when the chain has just begun.
+
+    Meanwhile clients see a node at genesis that is syncing. The network is a node's own, and is given back at the end.
+    """
+    clock = Clock()
+    waiting_room = MemoryStore()
+    initialise_chain(waiting_room, document)
+    chain = Chain(waiting_room)
+    genesis = chain.get_block(0)
+    committee = chain.get_committee(chain.head.header.next_committee_hash)
+    assert genesis is not None and committee is not None, "genesis is stored whole"
+    genesis_hash = genesis.block.header.hash
+    domain = compute_signing_domain(document.chain_id, genesis_hash)
+    exchange = SnapshotExchange(len(committee.members))
+    network = _build_network(
+        config, keys, lambda: _build_hello_facts(chain.head.header, genesis_hash, keys), exchange, clock
+    )
+    views = StateViews(chain)
+    with views.open(None) as view:
+        nodes = get_nodes(view)
+    if all(node.key == network.key for node in nodes):
+        views.close()
+        return  # there is nobody to ask
+    _set_peers(network, nodes, config, frozenset())
+    checkpoint = parse_checkpoint(config.sync_checkpoint) if config.sync_checkpoint else None
+    sync = SnapshotSync(
+        store, genesis, committee, domain, checkpoint, clock, exchange.send, network.penalise, get_logger("sync")
+    )
+    exchange.attach(network, sync)
+    mempool = Mempool(MempoolLimits(), chain.head.header.height)
+    journal = MempoolJournal(home.data.parent / "mempool" / "journal")
+    indexer = HistoryIndexer(chain, get_logger("history"))
+    intake = Intake(
+        chain,
+        mempool,
+        journal,
+        Verifier(0),
+        domain,
+        find_final=lambda _: False,
+        on_waiting=lambda _: None,
+        on_admitted=lambda _: None,
+    )
+    parts = NodeParts(
+        config,
+        document,
+        genesis_hash,
+        domain,
+        chain,
+        views,
+        mempool,
+        intake,
+        FinalityWaiters(),
+        indexer,
+        network,
+        None if keys.signer is None else keys.signer.public_key,
+        get_target_height=lambda: exchange.target_height,
+        get_peer_height=exchange.get_peer_height,
+        explain_waiting=lambda: None,
+        is_downloading=True,
+        get_snapshot_progress=lambda: sync.progress,
+    )
+    server = RpcServer(NodeBackend(parts, None), _build_rpc_settings(config))
+    operations = OpsServer(SnapshotOps(document.chain_id, genesis_hash.hex(), sync), config.ops_host, config.ops_port)
+    async with AsyncExitStack() as stack:
+        stack.callback(views.close)
+        stack.callback(journal.close)
+        await _open_ports(stack, server, operations, network)
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(network.run())
+            downloading = tasks.create_task(sync.run())
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait((downloading, stopping, serving), return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, downloading, stopping):
+                task.cancel()
 
 
 async def _cancel_when(stop: asyncio.Event, running: list[asyncio.Task[None]]) -> None:

@@ -19,6 +19,8 @@ from node.messages import (
     GOSSIP_BYTES_MAX,
     GOSSIP_TRANSACTIONS_MAX,
     HASHES_REQUEST_MAX,
+    SNAPSHOT_ANSWERS,
+    SNAPSHOT_REQUESTS,
     BlocksAnswer,
     BlocksRequest,
     MessageKind,
@@ -38,6 +40,7 @@ BATCHES_UNDER_WAY_MAX: Final = 64  # batches of peers whose signatures are being
 UNWANTED_POINTS: Final = 5.0
 INVALID_TRANSACTION_POINTS: Final = 2.0
 
+TakeStateMessage = Callable[[NodeKey, MessageKind, bytes], None]
 PostConsensus = Callable[[ProposalReceived | VoteReceived | SummaryReceived], bool]
 
 
@@ -54,8 +57,13 @@ class PeerExchange:
         get_status: Callable[[], Status],
         get_summary: Callable[[], RoundSummary | None],
         evidence: EvidencePool,
+        serve_state: TakeStateMessage,
+        take_state_answer: TakeStateMessage,
         logger: Any,
     ) -> None:
+        """`serve_state` hears requests of peers that download the state, `take_state_answer` what we asked for."""
+        self._serve_state = serve_state
+        self._take_state_answer = take_state_answer
         self._intake = intake
         self._assembly = assembly
         self._sync = sync
@@ -116,6 +124,10 @@ class PeerExchange:
         """Ask a peer for final blocks."""
         return self._get_network().send(peer, Channel.SYNC, MessageKind.BLOCKS_REQUEST, encode(request))
 
+    def send_state_message(self, peer: NodeKey, kind: MessageKind, message: object) -> bool:
+        """Ask for the state or serve it."""
+        return self._get_network().send(peer, CHANNELS[kind], kind, encode(message))
+
     def list_peers(self) -> list[NodeKey]:
         """Whom to ask for what is missing, super nodes first."""
         return sorted(self._roles, key=lambda key: (self._roles[key] is not NodeRole.SUPER_NODE, key))
@@ -166,6 +178,10 @@ class PeerExchange:
                 self._get_network().send(peer, Channel.SYNC, MessageKind.BLOCKS_ANSWER, encode(answer))
             case MessageKind.BLOCKS_ANSWER:
                 self._sync.take_answer(peer, decode(BlocksAnswer, payload))
+            case kind if kind in SNAPSHOT_ANSWERS:
+                self._take_state_answer(peer, MessageKind(kind), payload)
+            case kind if kind in SNAPSHOT_REQUESTS:
+                self._serve_state(peer, MessageKind(kind), payload)
 
     # What peers say
 

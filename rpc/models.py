@@ -200,6 +200,10 @@ class NodeStatus(Result):
     """Transactions waiting for a block."""
     waiting_for: str | None = None
     """What the node waits for, when no block came for a while."""
+    snapshot_keys_done: Integer | None = None
+    """Keys of the state that have been downloaded, while a node without data downloads its first state."""
+    snapshot_keys_total: Integer | None = None
+    """Keys of that state, estimated."""
 
 
 class Peer(Result):

@@ -39,8 +39,9 @@ def _describe(result: "NodeStatus") -> dict[str, Any]:
     plain = to_plain(result)
     if plain.get("waitingFor") is None:
         plain.pop("waitingFor", None)
-    if plain.get("targetHeight") is None:
-        plain.pop("targetHeight", None)
+    for name in ("targetHeight", "snapshotKeysDone", "snapshotKeysTotal"):
+        if plain.get(name) is None:
+            plain.pop(name, None)
     return plain
 
 
@@ -82,7 +83,9 @@ def format_status(result: "NodeStatus", first_height: int | None = None) -> str:
     """One line; while catching up, how much of the way from `first_height` is done."""
     age_s = max(0, time.time_ns() // 1_000_000 - result.time_ms) // 1000
     parts = [f"height {result.height}", f"{result.peers} peers", f"{result.pending} pending"]
-    if result.syncing and result.target_height is not None:
+    if result.snapshot_keys_done is not None and result.snapshot_keys_total is not None:
+        parts.insert(1, format_download(result.snapshot_keys_done, result.snapshot_keys_total))
+    elif result.syncing and result.target_height is not None:
         parts.insert(1, format_progress(first_height or 0, result.height, result.target_height))
     else:
         parts.insert(1, f"last block {age_s} s ago")
@@ -94,5 +97,15 @@ def format_status(result: "NodeStatus", first_height: int | None = None) -> str:
 def format_progress(first: int, height: int, target: int) -> str:
     """catching up [######----] 60 % of 1000."""
     share_percent = 100 if target <= first else max(0, min(100, 100 * (height - first) // (target - first)))
+    return f"catching up {_draw_bar(share_percent)} of {target}"
+
+
+def format_download(keys_done: int, keys_total: int) -> str:
+    """downloading the state [######----] 60 % of about 1000 keys."""
+    share_percent = min(100, 100 * keys_done // keys_total) if keys_total else 0
+    return f"downloading the state {_draw_bar(share_percent)} of about {keys_total} keys"
+
+
+def _draw_bar(share_percent: int) -> str:
     filled = BAR_CHARACTERS * share_percent // 100
-    return f"catching up [{'#' * filled}{'-' * (BAR_CHARACTERS - filled)}] {share_percent} % of {target}"
+    return f"[{'#' * filled}{'-' * (BAR_CHARACTERS - filled)}] {share_percent} %"

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from node.cli.output import format_record, make_printable
-from node.cli.status_command import format_progress, format_status
+from node.cli.status_command import format_download, format_progress, format_status
 from rpc.models import NodeStatus
 
 
@@ -42,6 +42,13 @@ def test_catching_up_shows_the_target() -> None:
     text = format_status(make_status(syncing=True, target_height=20, height=10), first_height=0)
     assert "50 % of 20" in text
     assert "3 peers" in text
+
+
+def test_downloading_shows_the_share_of_the_keys() -> None:
+    status = make_status(syncing=True, target_height=20, height=0, snapshot_keys_done=30, snapshot_keys_total=120)
+    assert "downloading the state [#######" in format_status(status)
+    assert "25 % of about 120 keys" in format_status(status)
+    assert "0 % of about 0 keys" in format_download(0, 0)
 
 
 def test_in_step_shows_the_age_of_the_head_and_what_is_missing() -> None:

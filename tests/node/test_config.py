@@ -53,7 +53,7 @@ def test_file_then_environment_then_flag(tmp_path):
 
 def test_every_setting_can_come_from_each_source(tmp_path):
     texts = {bool: "true", int: "7", str: "json", tuple: "a=info,b=debug"}
-    unusual = {"mempool_bytes_max": str(2**20)}
+    unusual = {"mempool_bytes_max": str(2**20), "sync_checkpoint": "7:0x" + "0a" * 32}
     for each in fields(NodeConfig):
         text = unusual.get(each.name, texts[type(each.default)])
         from_environment = load_config(tmp_path / "none", {f"CARLIVE_{each.name.upper()}": text}, {})
@@ -184,3 +184,8 @@ def test_only_our_own_variables_are_taken(monkeypatch):
     environment = read_process_environment()
     assert environment["CARLIVE_RPC_PORT"] == "1234"
     assert all(name.startswith("CARLIVE_") for name in environment)
+
+
+def test_a_checkpoint_that_names_no_block_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="sync_checkpoint: a checkpoint is HEIGHT:0xBLOCKHASH, not '7'"):
+        load_config(tmp_path / "none", {}, {"sync_checkpoint": "7"})

@@ -19,9 +19,13 @@ from node.messages import (
     GOSSIP_BYTES_MAX,
     GOSSIP_TRANSACTIONS_MAX,
     HASHES_REQUEST_MAX,
+    SNAPSHOT_ANSWERS,
+    SNAPSHOT_REQUESTS,
     BlocksAnswer,
     BlocksRequest,
     MessageKind,
+    StatePartAnswer,
+    StatePartRequest,
     Status,
     TransactionBatch,
     TransactionsRequest,
@@ -128,6 +132,7 @@ class Scene:
     def __init__(self) -> None:
         self.network, self.intake, self.assembly, self.sync = FakeNetwork(), FakeIntake(), FakeAssembly(), FakeSync()
         self.posted: list[Any] = []
+        self.state_messages: list[tuple[Any, ...]] = []
         self.summary: RoundSummary | None = None
         self.clock, self.logger = FakeClock(wall_ms=123), RecordingLogger()
         self.evidence = FakeEvidence()
@@ -140,6 +145,8 @@ class Scene:
             lambda: Status(7, 0),
             lambda: self.summary,
             self.evidence,
+            lambda peer, kind, payload: self.state_messages.append(("request", peer, kind, payload)),
+            lambda peer, kind, payload: self.state_messages.append(("answer", peer, kind, payload)),
             self.logger,
         )
         self.exchange.attach(self.network)
@@ -262,7 +269,10 @@ def test_no_more_is_sent_once_the_queue_is_full(scene, monkeypatch):
     assert len(scene.network.sent) == 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MessageKind if kind is not MessageKind.EVIDENCE])
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in MessageKind if kind not in SNAPSHOT_REQUESTS | SNAPSHOT_ANSWERS | {MessageKind.EVIDENCE}],
+)
 def test_bytes_that_do_not_decode_are_refused(scene, kind):
     for payload in (b"", b"\xc1", b"\x90" * 40, bytes(300)):
         with pytest.raises(DecodeError):
@@ -388,3 +398,15 @@ def test_batches_keep_order_and_limits(sizes, expected):
     batches = _cut_into_batches(raws)
     assert [len(batch) for batch in batches] == expected
     assert [raw for batch in batches for raw in batch] == raws
+
+
+def test_what_downloads_the_state_goes_to_who_serves_or_asked(scene):
+    request, answer = StatePartRequest(7, b""), StatePartAnswer(7, b"", None, None)
+    scene.hear(MessageKind.STATE_PART_REQUEST, request)
+    scene.hear(MessageKind.STATE_PART, answer)
+    assert scene.state_messages == [
+        ("request", SUPER, MessageKind.STATE_PART_REQUEST, encode(request)),
+        ("answer", SUPER, MessageKind.STATE_PART, encode(answer)),
+    ]
+    assert scene.exchange.send_state_message(OBSERVER, MessageKind.STATE_PART, answer)
+    assert scene.network.sent == [(OBSERVER, Channel.SYNC, MessageKind.STATE_PART, encode(answer))]
