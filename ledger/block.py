@@ -92,6 +92,14 @@ class CertifiedBlock:
     certificate: CommitCertificate
 
 
+@dataclass(frozen=True)
+class CertifiedHeader:
+    """A final header with its proof: all that is kept for good of a block after which another committee rules."""
+
+    header: Header
+    certificate: CommitCertificate
+
+
 def compute_transactions_root(envelope_hashes: list[EnvelopeHash]) -> RootHash:
     """RFC 6962 root whose leaves are the transactions' bytes."""
     return compute_root(list(envelope_hashes))

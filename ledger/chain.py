@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from ledger.block import Block, CertifiedBlock, CommitCertificate, Header
+from ledger.block import Block, CertifiedBlock, CertifiedHeader, CommitCertificate, Header
 from ledger.codec import decode, encode, pack, unpack
 from ledger.committee import Committee
 from ledger.merkle import compute_leaf_hash, compute_root
@@ -15,6 +16,8 @@ from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.state_proof import StateProof, build_state_proof
 from ledger.store import Change, ReadView, Store
 from ledger.store_keys import (
+    COMMITTEE_CHANGE_PREFIX,
+    EARLIEST_HEIGHT_KEY,
     FORMAT_KEY,
     HEAD_KEY,
     VALUE_PREFIX,
@@ -22,6 +25,7 @@ from ledger.store_keys import (
     block_hash_store_key,
     block_store_key,
     certificate_store_key,
+    committee_change_store_key,
     committee_store_key,
     receipts_store_key,
 )
@@ -76,12 +80,18 @@ class Chain:
         assert encoded_head is not None, "a store with a format has a head"
         stored = decode(_StoredHead, encoded_head)
         header = self._load_block(stored.height).header
+        self._earliest_height = Height(int.from_bytes(self._store.get(EARLIEST_HEIGHT_KEY) or b"", "big"))
         self._head = Head(header, stored.state_root, stored.receipts_root, stored.is_sealed)
 
     @property
     def head(self) -> Head:
         """The last final block."""
         return self._head
+
+    @property
+    def earliest_height(self) -> Height:
+        """The lowest height whose block is here."""
+        return self._earliest_height
 
     @property
     def store(self) -> Store:
@@ -150,6 +160,12 @@ class Chain:
         """A committee of the past or present, by the hash in headers."""
         encoded = self._store.get(committee_store_key(committee_hash))
         return None if encoded is None else decode(Committee, encoded)
+
+    def list_committee_changes(self, first_height: int, count_max: int) -> list[CertifiedHeader]:
+        """Final headers from a height on after which another committee rules, in order; genesis is not among them."""
+        start = committee_change_store_key(first_height)
+        found = self._store.iterate(start, end_of_prefix(COMMITTEE_CHANGE_PREFIX))
+        return [decode(CertifiedHeader, encoded) for _, encoded in islice(found, count_max)]
 
     def take_view(self) -> "StateView":
         """The state after the head, frozen, for any thread; whoever takes it closes it."""
@@ -256,9 +272,12 @@ def _list_block_writes(
     header = certified.block.header
     height = header.height
     stored = _StoredHead(height, head.state_root, head.receipts_root, head.is_sealed)
-    events: list[Change] = [] if encoded_events is None else [(block_events_store_key(height), encoded_events)]
+    optional: list[Change] = [] if encoded_events is None else [(block_events_store_key(height), encoded_events)]
+    if header.next_committee_hash != header.committee_hash and height > 0:
+        change = CertifiedHeader(header, certified.certificate)
+        optional.append((committee_change_store_key(height), encode(change)))
     return [
-        *events,
+        *optional,
         (block_store_key(height), encode(certified.block)),
         (certificate_store_key(height), encode(certified.certificate)),
         (receipts_store_key(height), pack(encoded_receipts)),

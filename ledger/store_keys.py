@@ -2,7 +2,7 @@
 
 | first byte | record                                                               |
 |------------|----------------------------------------------------------------------|
-| M          | format, chain head                                                   |
+| M          | format, chain head, earliest block                                   |
 | v          | state key -> value                                                   |
 | n          | state tree node (see ledger/tree.py)                                 |
 | B          | height -> block                                                      |
@@ -11,6 +11,7 @@
 | E          | height -> events of the block's end, if there were any               |
 | H          | block hash -> height                                                 |
 | K          | committee hash -> committee                                          |
+| L          | height after which another committee rules -> header, certificate    |
 | t          | transaction id -> height, index (history index, can be rebuilt)      |
 | a          | address, height, index -> transaction id (history index)             |
 | i          | how far the history index has come                                   |
@@ -23,8 +24,10 @@ from ledger.primitives import BlockHash, Height, RootHash, TransactionId
 
 FORMAT_KEY: Final = b"Mformat"
 HEAD_KEY: Final = b"Mhead"
+EARLIEST_HEIGHT_KEY: Final = b"Mearliest"
 INDEXED_HEIGHT_KEY: Final = b"i"
 VALUE_PREFIX: Final = b"v"
+COMMITTEE_CHANGE_PREFIX: Final = b"L"
 ADDRESS_HISTORY: Final = b"a"
 _HEIGHT_BYTES: Final = 8
 _INDEX_BYTES: Final = 4
@@ -63,6 +66,11 @@ def block_hash_store_key(block_hash: BlockHash) -> bytes:
 def committee_store_key(committee_hash: RootHash) -> bytes:
     """A committee by the hash in headers."""
     return b"K" + committee_hash
+
+
+def committee_change_store_key(height: int) -> bytes:
+    """The header of this height and its certificate, if another committee rules after it."""
+    return COMMITTEE_CHANGE_PREFIX + height.to_bytes(_HEIGHT_BYTES, "big")
 
 
 def transaction_store_key(transaction_id: TransactionId) -> bytes:

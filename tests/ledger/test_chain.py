@@ -1,10 +1,11 @@
 """The chain in its store: one atomic write a block, caches that never disagree with it, and frozen views."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ledger.block import Block
+from ledger.block import Block, CertifiedBlock, CertifiedHeader
 from ledger.chain import STORE_FORMAT, Chain, UnknownFormatError, _ValueCache, initialise_store, is_initialised
 from ledger.codec import encode
 from ledger.committee import Committee
@@ -13,11 +14,11 @@ from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import EMPTY_ROOT
 from ledger.state_keys import account_key
 from ledger.state_proof import InvalidProof, check_state_proof
-from ledger.store_keys import FORMAT_KEY
+from ledger.store_keys import EARLIEST_HEIGHT_KEY, FORMAT_KEY
 from ledger.tree import StateTree
 from node.leveldb_store import LevelDbStore
 from tests.builders import Draft, address_of, make_key, transfer
-from tests.chains import COMMITTEE, OTHER_COMMITTEE, SmallChain
+from tests.chains import COMMITTEE, OTHER_COMMITTEE, SmallChain, sign_certificate
 from vm.native.accounts import get_account
 from vm.native.iov import get_balance
 
@@ -253,3 +254,26 @@ def test_a_deleted_value_is_cached_as_absent():
     cache = _ValueCache(8)
     cache.update({b"key": None})
     assert cache.get(b"key", store) is None
+
+
+def test_changes_of_the_committee_are_found_by_height():
+    small = make_chain()
+    small.add_block()
+    assert small.chain.list_committee_changes(0, 10) == []
+    changed = []
+    for committee in (OTHER_COMMITTEE, COMMITTEE):
+        certified = small.build_block()
+        header = replace(certified.block.header, next_committee_hash=committee.hash, committee_hash=bytes(32))
+        certificate = sign_certificate(header)
+        small.chain.commit(CertifiedBlock(Block(header, (), ()), certificate), [], (), {})
+        changed.append(CertifiedHeader(header, certificate))
+    assert small.chain.list_committee_changes(0, 10) == changed
+    assert small.chain.list_committee_changes(3, 10) == changed[1:]
+    assert small.chain.list_committee_changes(0, 1) == changed[:1]
+
+
+def test_the_earliest_block_is_genesis_unless_the_store_says_otherwise():
+    small = make_chain()
+    assert small.chain.earliest_height == 0
+    small.store.write([(EARLIEST_HEIGHT_KEY, (7).to_bytes(8, "big"))], sync=True)
+    assert Chain(small.store).earliest_height == 7
