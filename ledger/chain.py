@@ -146,6 +146,15 @@ class Chain:
         encoded = self._store.get(receipts_store_key(height))
         return None if encoded is None else [decode(Receipt, each) for each in unpack(encoded)]
 
+    def get_receipts_leaves(self, height: int) -> list[bytes] | None:
+        """What stands beneath a block's receipts root: encoded receipts, then the events of the block's end, if any."""
+        encoded = self._store.get(receipts_store_key(height))
+        if encoded is None:
+            return None
+        receipts: list[bytes] = unpack(encoded)
+        encoded_events = self._store.get(block_events_store_key(height))
+        return receipts if encoded_events is None else [*receipts, encoded_events]
+
     def get_block_events(self, height: int) -> tuple[Event, ...]:
         """What happened at the end of a block."""
         encoded = self._store.get(block_events_store_key(height))

@@ -48,12 +48,15 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
     from identity.keystore import KeystoreError
     from node.errors import ConfigurationError
     from node.key_files import KeyFileError
-    from rpc.client import BadResponseError, NodeUnreachableError
+    from rpc.client import BadResponseError, NodeUnreachableError, UnprovenAnswerError
     from rpc.errors import ErrorCode, RpcError
+    from rpc.proof_failure import ProofFailedError
 
     match error:
         case ConfigurationError() | GenesisError() | InvalidAddressError() | KeystoreError() | KeyFileError():
             return CommandFailedError(str(error))
+        case ProofFailedError() | UnprovenAnswerError():
+            return CommandFailedError(str(error), ExitCode.FAILED, {"step": str(error.step)})
         case NodeUnreachableError() | BadResponseError():
             return CommandFailedError(str(error), ExitCode.UNREACHABLE)
         case RpcError():

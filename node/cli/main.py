@@ -13,6 +13,7 @@ ENTRIES = {
     "node": ("node.cli.node_commands:node", "Ask a node about itself and its peers."),
     "keys": ("node.cli.keys_commands:keys", "Make, import and list account keys."),
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
+    "verify": ("node.cli.verify_commands:verify", "Check accounts, receipts and headers without trusting a node."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),
 }
 
