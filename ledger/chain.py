@@ -127,6 +127,13 @@ class Chain:
         self._head = head
         return head
 
+    def forget_blocks(self, deletions: Sequence[Change], earliest_height: Height) -> None:
+        """Delete what lies below a height, as `ledger.pruning` lists it, with the new earliest height."""
+        assert self._earliest_height < earliest_height <= self._head.header.height, "the head stays"
+        record = (EARLIEST_HEIGHT_KEY, earliest_height.to_bytes(8, "big"))
+        self._store.write([*deletions, record], sync=False)  # lost in a crash, it is done again
+        self._earliest_height = earliest_height
+
     def get_block(self, height: int) -> CertifiedBlock | None:
         """A final block with its certificate."""
         encoded = self._store.get(block_store_key(height))

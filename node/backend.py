@@ -186,7 +186,9 @@ class NodeBackend:
         dropped = self._parts.mempool.get_dropped_reason(transaction_id)
         if dropped is not None:
             return TransactionStatus(transaction_id, "dropped", reason=dropped.name)
-        return TransactionStatus(transaction_id, "unknown")
+        earliest_height = self._parts.chain.earliest_height
+        detail = f"it is in no block from height {earliest_height} on; older ones are not kept here"
+        return TransactionStatus(transaction_id, "unknown", detail=detail if earliest_height > 0 else None)
 
     def list_pending(self, sender: Address | None, after: bytes | None, limit: int) -> PendingPage:
         """A page of waiting transactions in the order of their ids."""

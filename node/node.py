@@ -25,7 +25,7 @@ from identity.signing import compute_signing_domain
 from ledger.chain import Chain, UnknownFormatError, is_initialised
 from ledger.codec import DecodeError
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import HASH_BYTES, Height, NodeKey, Signature
+from ledger.primitives import HASH_BYTES, NodeKey, Signature
 from ledger.reasons import Reason
 from ledger.receipt import Status as ReceiptStatus
 from ledger.transaction import Transaction
@@ -52,6 +52,7 @@ from node.metrics import NodeMetrics
 from node.ops import OpsServer
 from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
+from node.pruning import Pruner, build_rules
 from node.safety_file import SafetyFile, SafetyFileError
 from node.signer import ConsensusSigner, LocalSigner
 from node.space import DiskSpace
@@ -155,6 +156,9 @@ class Node:
             lambda certified, block: self._driver.commit_synced(certified, block),
             get_logger("sync"),
         )
+        self._pruner = Pruner(
+            self._chain, build_rules(config), self._clock, self._sync.list_peer_heights, get_logger("pruning")
+        )
         self._exchange = PeerExchange(
             self._intake,
             self._assembly,
@@ -225,6 +229,7 @@ class Node:
                     tasks.create_task(self._driver.run(effects)),
                     tasks.create_task(self._sync.run()),
                     tasks.create_task(self._indexer.run()),
+                    tasks.create_task(self._pruner.run()),
                     tasks.create_task(self._watchdog.run()),
                     tasks.create_task(self._repeat_status()),
                     tasks.create_task(self._repeat_gossip()),
@@ -391,7 +396,7 @@ class Node:
     # What others ask
 
     def _get_status(self) -> Status:
-        return Status(self._chain.head.header.height, Height(0))
+        return Status(self._chain.head.header.height, self._chain.earliest_height)
 
     def _get_summary(self) -> RoundSummary | None:
         return self._core.get_summary()

@@ -128,7 +128,7 @@ def fetch_account_claim(address: Address, at: int | None) -> Plan[Claim]:
         header, values = claim.header, claim.values
         if _has_policy(claim):
             policy = yield from fetch_value_claim(policy_key(address), max(header.height - 1, 0))
-            if policy.header != header:
+            if (policy.header, policy.certificate) != (header, claim.certificate):
                 continue
             values += policy.values
         previous = None
