@@ -26,7 +26,7 @@ async def test_a_pruned_node_says_so_and_a_new_peer_syncs_from_the_others(tmp_pa
             return await get_earliest() > 10
 
         async with TransferLoad(network, targets=[1, 2]) as load:
-            await network.wait_for_height(KEEP_BLOCKS_MIN + 20, 0)
+            await network.wait_for_height(KEEP_BLOCKS_MIN + 20, 0, timeout_s=150.0)
             await eventually(has_pruned, "old blocks deleted")
         await network.wait_until_still(0, 1, 2, 3)
         earliest = await get_earliest()
