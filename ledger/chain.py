@@ -130,6 +130,13 @@ class Chain:
         self._head = head
         return head
 
+    def forget_blocks(self, deletions: Sequence[Change], earliest_height: Height) -> None:
+        """Delete what lies below a height, as `ledger.pruning` lists it, with the new earliest height."""
+        assert self._earliest_height < earliest_height <= self._head.header.height, "the head stays"
+        record = (EARLIEST_HEIGHT_KEY, earliest_height.to_bytes(8, "big"))
+        self._store.write([*deletions, record], sync=False)  # lost in a crash, it is done again
+        self._earliest_height = earliest_height
+
     def get_block(self, height: int) -> CertifiedBlock | None:
         """A final block with its certificate."""
         encoded = self._store.get(block_store_key(height))
@@ -153,6 +160,15 @@ class Chain:
         """Receipts and events of a block as stored, for peers that begin with it."""
         encoded = self._store.get(receipts_store_key(height))
         return None if encoded is None else (encoded, self._store.get(block_events_store_key(height)))
+
+    def get_receipts_leaves(self, height: int) -> list[bytes] | None:
+        """What stands beneath a block's receipts root: encoded receipts, then the events of the block's end, if any."""
+        encoded = self._store.get(receipts_store_key(height))
+        if encoded is None:
+            return None
+        receipts: list[bytes] = unpack(encoded)
+        encoded_events = self._store.get(block_events_store_key(height))
+        return receipts if encoded_events is None else [*receipts, encoded_events]
 
     def get_block_events(self, height: int) -> tuple[Event, ...]:
         """What happened at the end of a block."""

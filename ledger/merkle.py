@@ -21,6 +21,25 @@ class ListProof:
     path: Annotated[tuple[Annotated[bytes, Len(32, 32)], ...], Len(0, _PATH_MAX)]
 
 
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A hash beside the path from a leaf to the root."""
+
+    is_left: bool
+    hash: Annotated[bytes, Len(32, 32)]
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionPath:
+    """That a leaf stands in a list: the RFC 6962 audit path, from the leaf upwards, with the side of each sibling.
+
+    The sides are what index and size of a `ListProof` are needed for. Those two are left out because the root does not
+    bind them: leaf 0 of 5 has the same path as leaf 0 of 7. Every bit that is here is bound.
+    """
+
+    siblings: Annotated[tuple[Sibling, ...], Len(0, _PATH_MAX)]
+
+
 def compute_leaf_hash(leaf: bytes) -> bytes:
     """SHA-256(0x00 ‖ leaf)."""
     return sha256(b"\x00" + leaf).digest()
@@ -63,6 +82,27 @@ def is_proof_valid(proof: ListProof, leaf_hash: bytes, root: bytes) -> bool:
             digest = sha256(b"\x01" + (sibling + digest if position % 2 else digest + sibling)).digest()
         position, last = position // 2, last // 2
     return not remaining and digest == root
+
+
+def build_inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> InclusionPath:
+    """The path of one leaf; raises IndexError outside the list."""
+    proof = build_proof(leaf_hashes, index)
+    siblings, position, last = list(proof.path), index, proof.size - 1
+    steps: list[Sibling] = []
+    while last:
+        if position % 2 or position < last:
+            steps.append(Sibling(bool(position % 2), siblings[len(steps)]))
+        position, last = position // 2, last // 2
+    return InclusionPath(tuple(steps))
+
+
+def compute_path_root(path: InclusionPath, leaf_hash: bytes) -> RootHash:
+    """The root of the list in which the leaf stands, if the path is right."""
+    digest = leaf_hash
+    for sibling in path.siblings:
+        pair = sibling.hash + digest if sibling.is_left else digest + sibling.hash
+        digest = sha256(b"\x01" + pair).digest()
+    return RootHash(digest)
 
 
 def _compute_next_level(level: list[bytes]) -> list[bytes]:

@@ -9,15 +9,17 @@ from typing import Any, Final
 
 import orjson
 
+from consensus.light import CommitteeChange
 from genesis.document import GenesisDocument, format_genesis
 from identity.address import Address, NetworkKind, format_address
 from identity.signing import SigningDomain
-from ledger.block import CertifiedBlock
+from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.chain import Chain, StateView
 from ledger.codec import DecodeError, encode
 from ledger.committee import Committee
 from ledger.history import list_history
 from ledger.mempool import Mempool
+from ledger.merkle import InclusionPath, build_inclusion_path, compute_leaf_hash
 from ledger.primitives import HASH_BYTES, BlockHash, ConsensusKey, Gas, Grains, Height, NodeKey, TransactionId
 from ledger.primitives import Sequence as SequenceNumber
 from ledger.reasons import Reason, Rejected
@@ -33,7 +35,7 @@ from node.snapshot_sync import SnapshotProgress
 from node.state_views import StateViews, StoreClosedError
 from p2p.network import Network
 from p2p.peer import PeerInfo
-from rpc.backend import DevControl, PendingPage, ProvenState, Simulated, TransactionStatus
+from rpc.backend import DevControl, PendingPage, ProvenReceipt, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, node_syncing, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from vm.context import BlockContext, Moment
@@ -191,7 +193,9 @@ class NodeBackend:
         dropped = self._parts.mempool.get_dropped_reason(transaction_id)
         if dropped is not None:
             return TransactionStatus(transaction_id, "dropped", reason=dropped.name)
-        return TransactionStatus(transaction_id, "unknown")
+        earliest_height = self._parts.chain.earliest_height
+        detail = f"it is in no block from height {earliest_height} on; older ones are not kept here"
+        return TransactionStatus(transaction_id, "unknown", detail=detail if earliest_height > 0 else None)
 
     def list_pending(self, sender: Address | None, after: bytes | None, limit: int) -> PendingPage:
         """A page of waiting transactions in the order of their ids."""
@@ -260,12 +264,29 @@ class NodeBackend:
             yield _StateAt(view)
 
     def get_earliest_height(self) -> int:
-        """The lowest height whose block is here."""
+        """The first block that is kept with everything about it."""
         return self._parts.chain.earliest_height
 
     def get_block(self, height: int) -> CertifiedBlock | None:
         """A final block with its certificate."""
-        return self._parts.chain.get_block(height)
+        return None if height < self._parts.chain.earliest_height else self._parts.chain.get_block(height)
+
+    def get_commit(self, height: int) -> tuple[Header, CommitCertificate] | None:
+        """Header and certificate; of block 0 and where the committee changes even if the block is pruned."""
+        certified = self._parts.chain.get_block(height)
+        if certified is not None:
+            return certified.block.header, certified.certificate
+        changes = self._parts.chain.list_committee_changes(height, 1)
+        return (changes[0].header, changes[0].certificate) if changes and changes[0].header.height == height else None
+
+    def list_committee_changes(self, from_height: int, limit: int) -> Sequence[CommitteeChange]:
+        """Where the committee changes, from a height on in rising order."""
+        changes = []
+        for change in self._parts.chain.list_committee_changes(from_height, limit):
+            committee = self._parts.chain.get_committee(change.header.next_committee_hash)
+            assert committee is not None, "announced committees are stored"
+            changes.append(CommitteeChange(change.header, change.certificate, committee))
+        return changes
 
     def find_height(self, block_hash: bytes) -> int | None:
         """The height of a final block."""
@@ -280,8 +301,11 @@ class NodeBackend:
         head = self._parts.chain.head.header
         if height == head.height + 1:
             return self._parts.chain.get_committee(head.next_committee_hash)
-        certified = self._parts.chain.get_block(height)
-        return None if certified is None else self._parts.chain.get_committee(certified.block.header.committee_hash)
+        commit = self.get_commit(height)
+        if commit is not None:
+            return self._parts.chain.get_committee(commit[0].committee_hash)
+        before = self.get_commit(height - 1) if height > 0 else None  # the block itself is pruned, not the change to it
+        return None if before is None else self._parts.chain.get_committee(before[0].next_committee_hash)
 
     def list_history(
         self, address: Address, before: tuple[int, int] | None, limit: int
@@ -313,6 +337,31 @@ class NodeBackend:
             proof=encode(proof),
             header=header.encoded,
             certificate=encode(certified.certificate),
+            committee=encode(committee),
+        )
+
+    async def prove_receipt(self, transaction_id: TransactionId) -> ProvenReceipt | None:
+        """Prove what became of a final transaction. The header that states the receipts root is the next one."""
+        chain = self._parts.chain
+        position = self._parts.indexer.find(transaction_id)
+        if position is None:
+            return None
+        height, index = position
+        leaves = chain.get_receipts_leaves(height)
+        if leaves is None:
+            raise pruned(chain.earliest_height)
+        path = await asyncio.to_thread(_build_path, leaves, index)
+        following = await self._wait_for_block(height + 1)
+        header = following.block.header
+        committee = chain.get_committee(header.committee_hash)
+        assert committee is not None, "committees of stored headers are stored"
+        return ProvenReceipt(
+            height=height,
+            block_hash=header.previous_hash,
+            receipt=leaves[index],
+            proof=encode(path),
+            header=header.encoded,
+            certificate=encode(following.certificate),
             committee=encode(committee),
         )
 
@@ -414,6 +463,11 @@ class NodeBackend:
         assert committee is not None, "the next committee is stored"
         index = committee.find(self._parts.consensus_key)
         return None if index is None else committee.members[index].operator
+
+
+def _build_path(leaves: Sequence[bytes], index: int) -> InclusionPath:
+    """On a thread: a full block has thousands of leaves."""
+    return build_inclusion_path([compute_leaf_hash(leaf) for leaf in leaves], index)
 
 
 def _decode(raw: bytes) -> Transaction:

@@ -83,6 +83,10 @@ class BlockSync:
         """What a peer has said last of its head."""
         return self._heads.get(peer, 0)
 
+    def list_peer_heights(self) -> list[int]:
+        """The heads of connected peers, as they have said."""
+        return list(self._heads.values())
+
     def remove_peer(self, peer: NodeKey) -> None:
         """A peer is gone."""
         self._heads.pop(peer, None)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from consensus.light import InvalidCheckpointError, parse_checkpoint
+from ledger.primitives import JSON_INTEGER_MAX
+from ledger.pruning import KEEP_BLOCKS_MIN
 from node.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "CARLIVE_"
 _LOG_STYLES: Final = ("auto", "pretty", "json")
+DAYS_MAX: Final = 36_500
 NODE_NAME_CHARACTERS_MAX: Final = 64
 PORT_MAX: Final = 65_535
 COUNT_MAX: Final = 1_000_000  # of calls, connections or transactions: more is a typing error
@@ -34,6 +37,9 @@ _BOUNDS: Final = {
     "mempool_bytes_max": (MEMPOOL_BYTES_MIN, BYTES_MAX),
     "verify_processes": (-1, PROCESSES_MAX),
     "storage_free_bytes_min": (0, BYTES_MAX),
+    "storage_keep_blocks": (0, JSON_INTEGER_MAX),
+    "storage_keep_days": (0, DAYS_MAX),
+    "storage_keep_bytes": (0, BYTES_MAX),
 }
 """Lowest and highest value of every number among the settings."""
 
@@ -79,6 +85,17 @@ class NodeConfig:
     )
     storage_free_bytes_min: int = _setting(
         "storage", 256 * 2**20, "Stop signing while the disk has less free space than this; resume when it has more."
+    )
+    storage_keep_blocks: int = _setting(
+        "storage",
+        0,
+        f"Keep this many of the last blocks and delete older ones, at least {KEEP_BLOCKS_MIN}; 0: keep all.",
+    )
+    storage_keep_days: int = _setting(
+        "storage", 0, "Delete blocks that are older than this many days, all but the last few; 0: keep all."
+    )
+    storage_keep_bytes: int = _setting(
+        "storage", 0, "Delete the oldest blocks while blocks and receipts take more bytes than this; 0: keep all."
     )
     sync_snapshot: bool = _setting(
         "sync", False, "A node without data begins with the state of a recent block instead of executing all blocks."
@@ -196,6 +213,11 @@ def _check_bounds(config: NodeConfig) -> None:
         value = getattr(config, name)
         if not lowest <= value <= highest:
             raise ConfigurationError(f"{name} is from {lowest} to {highest}, not {value}")
+    if 0 < config.storage_keep_blocks < KEEP_BLOCKS_MIN:
+        raise ConfigurationError(
+            f"storage_keep_blocks is 0, to keep all, or at least {KEEP_BLOCKS_MIN}, not {config.storage_keep_blocks}: "
+            "peers that catch up and proofs of the last states need that many"
+        )
     if not 1 <= len(config.node_name) <= NODE_NAME_CHARACTERS_MAX or not config.node_name.isprintable():
         raise ConfigurationError(
             f"node_name is 1 to {NODE_NAME_CHARACTERS_MAX} printable characters, not {config.node_name!r}"

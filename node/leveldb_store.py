@@ -6,6 +6,7 @@ middle of a record must not be appended to. So a failed write leaves the store r
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from pathlib import Path
 from shutil import disk_usage
 from threading import Lock, get_ident
@@ -181,6 +182,23 @@ class LevelDbView:
         """Let go of the old versions; closing twice is harmless."""
         with self._guard.lock:
             self._snapshot.close()
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process has the store open: LevelDB locks its file LOCK for as long.
+
+    Not for a process that has it open itself: closing the file here would end that lock.
+    """
+    lock = path / "LOCK"
+    if not lock.exists():
+        return False
+    with lock.open("r+b") as file:
+        try:
+            lockf(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return True
+        lockf(file, LOCK_UN)
+    return False
 
 
 def _get(path: Path, guard: _Guard, source: Any, key: bytes) -> bytes | None:

@@ -58,6 +58,7 @@ from node.metrics import NodeMetrics
 from node.ops import OpsServer
 from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
+from node.pruning import Pruner, build_rules
 from node.safety_file import SafetyFile, SafetyFileError
 from node.signer import ConsensusSigner, LocalSigner
 from node.snapshot_phase import SnapshotExchange, SnapshotOps
@@ -179,6 +180,9 @@ class Node:
             get_logger("sync"),
         )
         self._evidence = EvidencePool(self._chain, self._domain, self._on_evidence, get_logger("consensus"))
+        self._pruner = Pruner(
+            self._chain, build_rules(config), self._clock, self._sync.list_peer_heights, get_logger("pruning")
+        )
         self._exchange = PeerExchange(
             self._intake,
             self._assembly,
@@ -256,6 +260,7 @@ class Node:
                     tasks.create_task(self._sync.run()),
                     tasks.create_task(self._snapshots.run()),
                     tasks.create_task(self._indexer.run()),
+                    tasks.create_task(self._pruner.run()),
                     tasks.create_task(self._watchdog.run()),
                     tasks.create_task(self._repeat_status()),
                     tasks.create_task(self._repeat_gossip()),

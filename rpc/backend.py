@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from consensus.light import CommitteeChange
 from identity.address import Address, NetworkKind
-from ledger.block import CertifiedBlock
+from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.committee import Committee
 from ledger.primitives import BlockHash, TransactionId
 from ledger.reasons import Rejected
@@ -108,6 +109,24 @@ class ProvenState:
     """Encoded committee that signed it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProvenReceipt:
+    """A receipt, and the encoded pieces that prove it to somebody who knows the committee."""
+
+    height: int
+    """Block that holds the transaction."""
+    block_hash: BlockHash
+    receipt: bytes
+    proof: bytes
+    """Encoded InclusionPath to the header's receipts root."""
+    header: bytes
+    """Encoded header of the next block, which states the root."""
+    certificate: bytes
+    """Encoded certificate of that header."""
+    committee: bytes
+    """Encoded committee that signed it."""
+
+
 class DevControl(Protocol):
     """What a devnet lets developers do; what it does not offer raises `method_disabled`. All *loop*."""
 
@@ -191,6 +210,10 @@ class Backend(Protocol):
         """Prove a value after a block, the head by default; waits until the state's root is certified. *loop*"""
         ...
 
+    async def prove_receipt(self, transaction_id: TransactionId) -> ProvenReceipt | None:
+        """Prove what became of a final transaction; waits until its block's receipts root is certified. *loop*"""
+        ...
+
     def get_head(self) -> Head:
         """The last final block. *loop*, and any thread"""
         ...
@@ -233,6 +256,14 @@ class Backend(Protocol):
 
     def get_block(self, height: int) -> CertifiedBlock | None:
         """A final block with its certificate."""
+        ...
+
+    def get_commit(self, height: int) -> tuple[Header, CommitCertificate] | None:
+        """Header and certificate; of block 0 and where the committee changes even if the block is pruned."""
+        ...
+
+    def list_committee_changes(self, from_height: int, limit: int) -> Sequence[CommitteeChange]:
+        """Where the committee changes, from a height on in rising order."""
         ...
 
     def find_height(self, block_hash: bytes) -> int | None:

@@ -97,6 +97,16 @@ def chain_get_proof(key: bytes, at: At = None) -> Call[models.ProofResult]:
     return Call("chain_getProof", {"key": format_hex(key)} | _at(at), models.ProofResult)
 
 
+def chain_get_receipt_proof(transaction_id: bytes) -> Call[models.ReceiptProofResult]:
+    """Proof of what became of a transaction."""
+    return Call("chain_getReceiptProof", {"id": format_hex(transaction_id)}, models.ReceiptProofResult)
+
+
+def chain_get_committee_changes(from_height: int = 0, limit: int = LIST_ITEMS_MAX) -> Call[models.CommitteeChanges]:
+    """Where the committee changes, a page at a time."""
+    return Call("chain_getCommitteeChanges", {"from": from_height, "limit": limit}, models.CommitteeChanges)
+
+
 def tx_send(
     raw: bytes, *, wait: Literal["admitted", "final"] = "admitted", timeout_ms: int = WAIT_MS_DEFAULT
 ) -> Call[models.SendResult]:

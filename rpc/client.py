@@ -3,6 +3,11 @@
     with Client("http://127.0.0.1:8645") as client:
         account = client.run(calls.account_get(address))
 
+With `verify=True` and a `trust` (`rpc.proofs`: the genesis document, or a checkpoint) a client believes no node: it
+checks the proofs of accounts, balances, receipts, headers and raw state values itself, and raises UnprovenAnswerError
+when one fails. What nothing proves (what is pending, lists, module views, subscriptions) stays the node's word, and a
+node may keep silent about what is new: the height in every answer says how old it is.
+
 Both run the same typed calls of `rpc.calls`, alone or in batches. A call is tried again only when that is safe: when
 it is repeatable and the connection broke, or the node said that it was busy.
 """
@@ -26,10 +31,14 @@ from rpc import calls
 from rpc.calls import Call
 from rpc.errors import ErrorCode, RpcError
 from rpc.models import TOPIC_MESSAGES, SendResult, StatusResult, SubscriptionMessage, Topic
+from rpc.proof_failure import ProofFailedError
 from rpc.settings import PORT_DEFAULT, WAIT_MS_DEFAULT, WAIT_MS_MAX
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from rpc.proofs import Trust
+    from rpc.verified_reads import Plan, VerifiedReads
 
 T = TypeVar("T")
 
@@ -61,14 +70,33 @@ class BadResponseError(Exception):
         self.url = url
 
 
+class UnprovenAnswerError(Exception):
+    """The node says something, and its proof fails: it lies, is broken, or follows another chain."""
+
+    def __init__(self, url: str, failure: ProofFailedError) -> None:
+        super().__init__(
+            f"{url} answers what does not prove true ({failure.step}: {failure.problem}): ask another node"
+        )
+        self.url = url
+        self.step = failure.step
+
+
 class Client:
     """A blocking client. It keeps one connection, so use it from one thread at a time."""
 
-    def __init__(self, url: str = URL_DEFAULT, *, timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT) -> None:
+    def __init__(
+        self,
+        url: str = URL_DEFAULT,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
+        verify: bool = False,
+        trust: "Trust | None" = None,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"a node's URL is like {URL_DEFAULT}, not {url!r}")
         self.url = url.rstrip("/")
+        self._verified = _build_verified_reads(verify, trust)
         self._path = parts.path.rstrip("/") + "/rpc"
         self._timeout_seconds = timeout_seconds
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -95,7 +123,22 @@ class Client:
         self._connection.close()
 
     def run(self, call: Call[T]) -> T:
-        """The call's result; raises RpcError, NodeUnreachableError or BadResponseError."""
+        """The call's result; raises RpcError, NodeUnreachableError, BadResponseError or UnprovenAnswerError."""
+        plan = None if self._verified is None else self._verified.find_plan(call)
+        return self._run_repeated(call) if plan is None else self.run_plan(plan)
+
+    def run_plan(self, plan: "Plan[T]") -> T:
+        """What a plan of several calls comes to; raises what `run` raises."""
+        try:
+            wanted = next(plan)
+            while True:
+                wanted = plan.send(self._run_repeated(wanted))
+        except StopIteration as end:
+            return cast(T, end.value)
+        except ProofFailedError as failure:
+            raise UnprovenAnswerError(self.url, failure) from failure
+
+    def _run_repeated(self, call: Call[T]) -> T:
         for attempt in range(ATTEMPTS_MAX):
             (outcome,) = self._exchange([call], is_batch=False)
             if not isinstance(outcome, RpcError):
@@ -106,7 +149,18 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
     def run_batch(self, batch: Sequence[Call[T]]) -> list[T | RpcError]:
-        """One outcome per call, in order, from one request; the node limits how many may be in it."""
+        """One outcome per call, in order, from one request; the node limits how many may be in it.
+
+        A verifying client asks for each on its own: what it takes to prove one depends on the answers.
+        """
+        if self._verified is not None:
+            outcomes: list[T | RpcError] = []
+            for call in batch:
+                try:
+                    outcomes.append(self.run(call))
+                except RpcError as error:
+                    outcomes.append(error)
+            return outcomes
         return self._exchange(batch, is_batch=True) if batch else []
 
     def send(
@@ -181,8 +235,16 @@ class Client:
 class AsyncClient:
     """A client for event loops; any number of calls may be under way."""
 
-    def __init__(self, url: str = URL_DEFAULT, *, timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT) -> None:
+    def __init__(
+        self,
+        url: str = URL_DEFAULT,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
+        verify: bool = False,
+        trust: "Trust | None" = None,
+    ) -> None:
         self.url = url.rstrip("/")
+        self._verified = _build_verified_reads(verify, trust)
         self._timeout_seconds = timeout_seconds
         self._http: aiohttp.ClientSession | None = None
         self._ids = count(1)
@@ -202,7 +264,22 @@ class AsyncClient:
             self._http = None
 
     async def run(self, call: Call[T]) -> T:
-        """The call's result; raises RpcError, NodeUnreachableError or BadResponseError."""
+        """The call's result; raises RpcError, NodeUnreachableError, BadResponseError or UnprovenAnswerError."""
+        plan = None if self._verified is None else self._verified.find_plan(call)
+        return await (self._run_repeated(call) if plan is None else self.run_plan(plan))
+
+    async def run_plan(self, plan: "Plan[T]") -> T:
+        """What a plan of several calls comes to; raises what `run` raises."""
+        try:
+            wanted = next(plan)
+            while True:
+                wanted = plan.send(await self._run_repeated(wanted))
+        except StopIteration as end:
+            return cast(T, end.value)
+        except ProofFailedError as failure:
+            raise UnprovenAnswerError(self.url, failure) from failure
+
+    async def _run_repeated(self, call: Call[T]) -> T:
         for attempt in range(ATTEMPTS_MAX):
             (outcome,) = await self._exchange([call], is_batch=False)
             if not isinstance(outcome, RpcError):
@@ -213,7 +290,19 @@ class AsyncClient:
         raise AssertionError("the last attempt returns or raises")
 
     async def run_batch(self, batch: Sequence[Call[T]]) -> list[T | RpcError]:
-        """One outcome per call, in order, from one request; the node limits how many may be in it."""
+        """One outcome per call, in order, from one request; the node limits how many may be in it.
+
+        A verifying client asks for each on its own: what it takes to prove one depends on the answers.
+        """
+        if self._verified is not None:
+            outcomes: list[T | RpcError] = []
+            for call in batch:
+                try:
+                    outcome: T = await self.run(call)
+                    outcomes.append(outcome)
+                except RpcError as error:
+                    outcomes.append(error)
+            return outcomes
         return await self._exchange(batch, is_batch=True) if batch else []
 
     async def send(
@@ -344,6 +433,16 @@ class _LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+
+def _build_verified_reads(verify: bool, trust: "Trust | None") -> "VerifiedReads | None":
+    if not verify:
+        return None
+    if trust is None:
+        raise ValueError("a client that verifies needs to know what it may trust: a genesis document or a checkpoint")
+    from rpc.verified_reads import VerifiedReads  # here, so that other clients start without it
+
+    return VerifiedReads(trust)
 
 
 async def _get_next(stream: AsyncIterator[T]) -> T:

@@ -62,6 +62,21 @@ METHODS: Final = build_table(
             (*_AT, "NOT_READY"),
         ),
         Method(
+            "chain_getReceiptProof",
+            models.TransactionIdParams,
+            models.ReceiptProofResult,
+            chain.get_receipt_proof,
+            Place.AWAITED,
+            ("NOT_FOUND", "PRUNED", "NOT_READY"),
+        ),
+        Method(
+            "chain_getCommitteeChanges",
+            models.CommitteeChangesParams,
+            models.CommitteeChanges,
+            chain.get_committee_changes,
+            Place.THREAD,
+        ),
+        Method(
             "tx_send",
             models.SendParams,
             models.SendResult,
@@ -109,7 +124,7 @@ METHODS: Final = build_table(
             models.HistoryResult,
             account.get_history,
             Place.THREAD,
-            ("BAD_ADDRESS", "BAD_CURSOR"),
+            ("BAD_ADDRESS", "BAD_CURSOR", "PRUNED"),
         ),
         Method("iov_supply", models.AtParams, models.SupplyResult, account.get_supply, Place.LOOP_AT_HEAD, _AT),
         Method(

@@ -476,6 +476,45 @@ class ProofResult(ReadResult):
     committee: Bytes
 
 
+class CommitteeChangesParams(Params):
+    """From which height on, and how many."""
+
+    from_height: Annotated[Integer, Field(alias="from")] = 0
+    limit: Limit = LIST_ITEMS_MAX
+
+
+class CommitteeChangeView(Result):
+    """A block that announced another committee, with what proves it."""
+
+    height: Integer
+    header: Bytes
+    certificate: Bytes
+    committee: Bytes
+    """Who finalises the blocks after this one."""
+
+
+class CommitteeChanges(Result):
+    """Changes in rising order. Kept even where the blocks are pruned."""
+
+    changes: list[CommitteeChangeView]
+    next_height: Integer | None = None
+    """Where to go on; null when there are no more."""
+
+
+class ReceiptProofResult(ReadResult):
+    """A receipt with everything needed to check it against a committee one trusts.
+
+    Height is that of the block with the transaction; the header that certifies its receipts root is the next one.
+    """
+
+    receipt: Bytes
+    proof: Bytes
+    """RFC 6962 audit path from the receipt's leaf to the receipts root, with the side of each sibling."""
+    header: Bytes
+    certificate: Bytes
+    committee: Bytes
+
+
 # tx
 
 
@@ -630,6 +669,8 @@ class HistoryResult(Result):
     """A page of history."""
 
     entries: list[HistoryEntry]
+    earliest_height: Integer = 0
+    """The node knows of no transactions below this height."""
     cursor: CursorText | None = None
     """Null on the last page."""
 

@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Done."""
     FAILED = 1
-    """The transaction was included and failed, or what was asked for does not exist."""
+    """The transaction was included and failed, what was asked for does not exist, or a check has failed."""
     WRONG_USE = 2
     """Wrong command, option, file or configuration; nothing was sent."""
     UNREACHABLE = 3
@@ -46,14 +46,20 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
     from genesis.document import GenesisError
     from identity.address import InvalidAddressError
     from identity.keystore import KeystoreError
-    from node.errors import ConfigurationError
+    from ledger.chain import UnknownFormatError
+    from node.errors import ConfigurationError, StoreDamagedError, StoreWriteError
     from node.key_files import KeyFileError
-    from rpc.client import BadResponseError, NodeUnreachableError
+    from rpc.client import BadResponseError, NodeUnreachableError, UnprovenAnswerError
     from rpc.errors import ErrorCode, RpcError
+    from rpc.proof_failure import ProofFailedError
 
     match error:
         case ConfigurationError() | GenesisError() | InvalidAddressError() | KeystoreError() | KeyFileError():
             return CommandFailedError(str(error))
+        case ProofFailedError() | UnprovenAnswerError():
+            return CommandFailedError(str(error), ExitCode.FAILED, {"step": str(error.step)})
+        case StoreDamagedError() | StoreWriteError() | UnknownFormatError():
+            return CommandFailedError(str(error), ExitCode.FAILED)
         case NodeUnreachableError() | BadResponseError():
             return CommandFailedError(str(error), ExitCode.UNREACHABLE)
         case RpcError():

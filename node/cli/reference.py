@@ -14,7 +14,7 @@ REFERENCE_FILE: Final = Path(__file__).parents[2] / "docs" / "cli.md"
 
 _EXIT_MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "the transaction was included and failed, or what was asked for does not exist",
+    ExitCode.FAILED: "the transaction was included and failed, what was asked for is not there, or a check failed",
     ExitCode.WRONG_USE: "wrong command, option, file or configuration; nothing was sent",
     ExitCode.UNREACHABLE: "the node does not answer",
     ExitCode.REFUSED: "the node refused: the transaction is not admitted, or the call is not possible now",

@@ -1,6 +1,7 @@
 """account_ and iov_: accounts, their history and their money."""
 
 from ledger.primitives import SUPPLY_GRAINS
+from rpc.errors import pruned
 from rpc.models import (
     AccountResult,
     AddressAtParams,
@@ -45,11 +46,14 @@ def get_history(session: Session, params: HistoryParams) -> HistoryResult:
         assert isinstance(height, int)
         assert isinstance(index, int)
         before = (height, index)
+    earliest_height = session.backend.get_earliest_height()
+    if before is not None and before[0] < earliest_height:
+        raise pruned(earliest_height)
     found = session.backend.list_history(address, before, params.limit + 1)
     entries = [HistoryEntry(height=height, index=index, id=identifier) for height, index, identifier in found]
     page, has_more = entries[: params.limit], len(entries) > params.limit
     cursor = session.encode_cursor(scope, [page[-1].height, page[-1].index]) if has_more else None
-    return HistoryResult(entries=page, cursor=cursor)
+    return HistoryResult(entries=page, earliest_height=earliest_height, cursor=cursor)
 
 
 def get_supply(session: Session, params: AtParams) -> SupplyResult:

@@ -7,7 +7,7 @@ from ledger.block import CertifiedBlock
 from ledger.codec import encode
 from ledger.primitives import TransactionId
 from ledger.transaction import decode_transaction
-from rpc.errors import invalid_params, node_behind, not_found, pruned
+from rpc.errors import RpcError, invalid_params, node_behind, not_found, pruned
 from rpc.models import (
     AtParams,
     BlockResults,
@@ -16,6 +16,9 @@ from rpc.models import (
     ChainIdentity,
     ChainParameters,
     Commit,
+    CommitteeChanges,
+    CommitteeChangesParams,
+    CommitteeChangeView,
     CommitteeView,
     Genesis,
     GetBlockParams,
@@ -25,6 +28,7 @@ from rpc.models import (
     HeightParams,
     NoParams,
     ProofResult,
+    ReceiptProofResult,
     TransactionIdParams,
     TransactionResult,
 )
@@ -82,7 +86,7 @@ def get_block(session: Session, params: GetBlockParams) -> BlockView:
     if params.hash is not None:
         height = session.backend.find_height(params.hash)
     if height is None:
-        raise not_found("no final block has this hash")
+        raise _explain_unknown(session, "no final block has this hash")
     return build_block_view(load_block(session, height), session.backend.network, full=params.full)
 
 
@@ -109,15 +113,17 @@ def get_results(session: Session, params: HeightParams) -> BlockResults:
 
 def get_commit(session: Session, params: HeightParams) -> Commit:
     """Header and certificate of a block."""
-    certified = load_block(session, params.height)
-    header = certified.block.header
+    commit = session.backend.get_commit(params.height)
+    if commit is None:
+        raise _explain_missing(session, params.height)
+    header, certificate = commit
     return Commit(
         height=header.height,
         block_hash=header.hash,
         header=build_header_view(header),
-        certificate=build_certificate_view(certified.certificate),
+        certificate=build_certificate_view(certificate),
         header_bytes=header.encoded,
-        certificate_bytes=encode(certified.certificate),
+        certificate_bytes=encode(certificate),
     )
 
 
@@ -142,7 +148,7 @@ async def get_transaction(session: Session, params: TransactionIdParams) -> Tran
         view = build_transaction_view(decode_transaction(raw), session.backend.network)
         return TransactionResult(id=params.id, status="pending", transaction=view, raw=raw)
     if status.status not in ("final", "failed") or status.height is None or status.index is None:
-        raise not_found(f"no such transaction is pending or final here (status: {status.status})")
+        raise _explain_unknown(session, f"no such transaction is pending or final here (status: {status.status})")
     height, index, settled = status.height, status.index, status.status
     return await session.read(lambda: _load_transaction(session, params.id, height, index, settled))
 
@@ -162,15 +168,54 @@ async def get_proof(session: Session, params: GetProofParams) -> ProofResult:
     )
 
 
+async def get_receipt_proof(session: Session, params: TransactionIdParams) -> ReceiptProofResult:
+    """Proof of what became of a transaction; waits until its block's receipts root is certified."""
+    proven = await session.backend.prove_receipt(TransactionId(params.id))
+    if proven is None:
+        raise _explain_unknown(session, "no such transaction is final here")
+    return ReceiptProofResult(
+        height=proven.height,
+        block_hash=proven.block_hash,
+        receipt=proven.receipt,
+        proof=proven.proof,
+        header=proven.header,
+        certificate=proven.certificate,
+        committee=proven.committee,
+    )
+
+
+def get_committee_changes(session: Session, params: CommitteeChangesParams) -> CommitteeChanges:
+    """Blocks that announced another committee, with header, certificate and the new one, to follow from genesis."""
+    found = session.backend.list_committee_changes(params.from_height, params.limit + 1)
+    page = [
+        CommitteeChangeView(
+            height=change.header.height,
+            header=change.header.encoded,
+            certificate=encode(change.certificate),
+            committee=encode(change.next_committee),
+        )
+        for change in found[: params.limit]
+    ]
+    return CommitteeChanges(changes=page, next_height=page[-1].height + 1 if len(found) > params.limit else None)
+
+
 def load_block(session: Session, height: int) -> CertifiedBlock:
     """A final block; raises RpcError NODE_BEHIND, PRUNED or NOT_FOUND."""
     certified = session.backend.get_block(height)
     if certified is not None:
         return certified
+    raise _explain_missing(session, height)
+
+
+def _explain_missing(session: Session, height: int) -> RpcError:
     head_height = session.backend.get_head().height
-    if height > head_height:
-        raise node_behind(head_height)
-    raise pruned(session.backend.get_earliest_height())
+    return node_behind(head_height) if height > head_height else pruned(session.backend.get_earliest_height())
+
+
+def _explain_unknown(session: Session, detail: str) -> RpcError:
+    """Nothing of this hash or id is in the blocks kept here; a pruned node cannot say that there never was."""
+    earliest_height = session.backend.get_earliest_height()
+    return not_found(detail) if earliest_height == 0 else pruned(earliest_height)
 
 
 def _load_transaction(

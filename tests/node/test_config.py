@@ -53,7 +53,11 @@ def test_file_then_environment_then_flag(tmp_path):
 
 def test_every_setting_can_come_from_each_source(tmp_path):
     texts = {bool: "true", int: "7", str: "json", tuple: "a=info,b=debug"}
-    unusual = {"mempool_bytes_max": str(2**20), "sync_checkpoint": "7:0x" + "0a" * 32}
+    unusual = {
+        "mempool_bytes_max": str(2**20),
+        "sync_checkpoint": "7:0x" + "0a" * 32,
+        "storage_keep_blocks": "128",
+    }
     for each in fields(NodeConfig):
         text = unusual.get(each.name, texts[type(each.default)])
         from_environment = load_config(tmp_path / "none", {f"CARLIVE_{each.name.upper()}": text}, {})

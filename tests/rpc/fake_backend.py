@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from consensus.light import CommitteeChange
 from identity.address import Address, NetworkKind, compute_key_address, format_address
 from identity.keys import KeyType, PrivateKey
 from identity.signing import SigningPurpose, compute_signing_domain, signing_bytes
@@ -27,7 +28,7 @@ from ledger.transaction import (
     decode_transaction,
     encode_body,
 )
-from rpc.backend import PendingPage, ProvenState, Simulated, TransactionStatus
+from rpc.backend import PendingPage, ProvenReceipt, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, pruned
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
 from tests.builders import PARAMETERS
@@ -157,6 +158,7 @@ class FakeBackend:
         self.earliest_height = 0
         self.blocks: list[CertifiedBlock] = []
         self.receipts: list[list[Receipt]] = []
+        self.changes: list[CommitteeChange] = []
         self.committees: list[Committee] = [build_committee(0)]
         self.pending: dict[TransactionId, Transaction] = {}
         self.final: dict[TransactionId, tuple[int, int]] = {}
@@ -367,6 +369,21 @@ class FakeBackend:
         if self.read_hook is not None:
             self.read_hook()
         return self.blocks[height] if self.earliest_height <= height < len(self.blocks) else None
+
+    def get_commit(self, height: int) -> tuple[Header, CommitCertificate] | None:
+        certified = self.get_block(height)
+        return None if certified is None else (certified.block.header, certified.certificate)
+
+    def list_committee_changes(self, from_height: int, limit: int) -> list[CommitteeChange]:
+        return [each for each in self.changes if each.header.height >= from_height][:limit]
+
+    async def prove_receipt(self, transaction_id: TransactionId) -> ProvenReceipt | None:
+        if transaction_id not in self.final:
+            return None
+        height, index = self.final[transaction_id]
+        header = self.blocks[height].block.header
+        parts = (b"proof", header.encoded, encode(self.blocks[height].certificate), encode(self.committees[height]))
+        return ProvenReceipt(height, header.hash, encode(self.receipts[height][index]), *parts)
 
     def find_height(self, block_hash: bytes) -> int | None:
         return next((each.block.header.height for each in self.blocks if each.block.header.hash == block_hash), None)

@@ -56,6 +56,8 @@ async def test_every_call_reads_its_result(client: AsyncClient, backend: FakeBac
         calls.chain_get_committee(1),
         calls.chain_get_transaction(identifier),
         calls.chain_get_proof(b"\x10" + RECIPIENT),
+        calls.chain_get_receipt_proof(identifier),
+        calls.chain_get_committee_changes(),
         calls.tx_send(transfer.raw),
         calls.tx_simulate(transfer.raw),
         calls.tx_estimate(transfer.raw),

@@ -97,8 +97,9 @@ async def test_block_by_height_and_hash(ask: Caller, backend: FakeBackend) -> No
 async def test_blocks_that_are_not_there(ask: Caller, backend: FakeBackend) -> None:
     for _ in range(4):
         backend.make_block()
-    backend.earliest_height = 2
     assert await _fail(ask, "chain_getBlock", hash=_hex(b"\x00" * 32)) == (-32001, "NOT_FOUND")
+    backend.earliest_height = 2
+    assert await _fail(ask, "chain_getBlock", hash=_hex(b"\x00" * 32)) == (-32001, "PRUNED")
     assert await _fail(ask, "chain_getBlock", height=1) == (-32001, "PRUNED")
     assert await _fail(ask, "chain_getBlock", height=5) == (-32002, "NODE_BEHIND")
     assert await _fail(ask, "chain_getBlock") == (-32602, "INVALID_PARAMS")
