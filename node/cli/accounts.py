@@ -22,6 +22,7 @@ from identity.address import Address, NetworkKind, compute_key_address, parse_ad
 from node.cli.failures import CommandFailedError
 from node.key_files import (
     PASSWORD_VARIABLE,
+    KeyListing,
     get_key_listing,
     get_key_path,
     list_key_files,
@@ -103,6 +104,7 @@ class Keyring:
         account = find_development_account(text)
         if account is not None and network is NetworkKind.DEVNET:
             return compute_key_address(account.key.public_key)
+        listing: KeyListing | None
         if "/" in text or (_OPERATOR_NAME.fullmatch(text) is not None and network is NetworkKind.DEVNET):
             listing = get_key_listing(self._find_path(text, network))
         else:

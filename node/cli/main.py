@@ -13,6 +13,9 @@ ENTRIES = {
     "node": ("node.cli.node_commands:node", "Ask a node about itself and its peers."),
     "keys": ("node.cli.keys_commands:keys", "Make, import and list account keys."),
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
+    "stake": ("node.cli.stake_commands:stake", "Stand for election, bond and delegate IOV, and see who stands."),
+    "gov": ("node.cli.gov_commands:gov", "Propose changes, vote on them, and see what was decided."),
+    "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),
 }
 

@@ -166,6 +166,15 @@ def send_intent(build: Build, sending: Sending) -> None:
         submit(client, transaction.raw, options.wait, output)
 
 
+def find_sender(sending: Sending, facts: "ChainFacts") -> "Address":
+    """The account that will send; raises CommandFailedError, KeyFileError."""
+    from identity.address import compute_key_address
+
+    if sending.options.sender is not None:
+        return sending.keyring.find_address(sending.options.sender, facts.network)
+    return compute_key_address(sending.keyring.load(sending.options.signer, facts.network).public_key)
+
+
 def load_signers(
     keyring: "Keyring",
     facts: "ChainFacts",

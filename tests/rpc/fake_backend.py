@@ -157,6 +157,7 @@ class FakeBackend:
         self.earliest_height = 0
         self.blocks: list[CertifiedBlock] = []
         self.receipts: list[list[Receipt]] = []
+        self.block_events: dict[int, tuple[Event, ...]] = {}
         self.committees: list[Committee] = [build_committee(0)]
         self.pending: dict[TransactionId, Transaction] = {}
         self.final: dict[TransactionId, tuple[int, int]] = {}
@@ -170,12 +171,21 @@ class FakeBackend:
 
     # making history
 
-    def make_block(self, transactions: Sequence[Transaction] = (), *, committee_seed: int | None = None) -> int:
+    def make_block(
+        self,
+        transactions: Sequence[Transaction] = (),
+        *,
+        committee_seed: int | None = None,
+        next_committee_seed: int | None = None,
+        events: Sequence[Event] = (),
+    ) -> int:
         """Finalise a block and tell the listeners; returns its height."""
         height = len(self.blocks)
+        self.block_events[height] = tuple(events)
         if committee_seed is not None:
             self.committees[height] = build_committee(committee_seed)
         committee = self.committees[height]
+        next_committee = committee if next_committee_seed is None else build_committee(next_committee_seed)
         previous = self.blocks[-1].block.header.hash if self.blocks else b"\x00" * 32
         header = Header(
             version=1,
@@ -190,7 +200,7 @@ class FakeBackend:
             state_root=RootHash(sha256(b"state%d" % height).digest()),
             receipts_root=EMPTY_ROOT,
             committee_hash=committee.hash,
-            next_committee_hash=committee.hash,
+            next_committee_hash=next_committee.hash,
             parameters_hash=PARAMETERS.hash,
         )
         certificate = CommitCertificate(height, 0, header.hash, ((0, b"\x05" * 64),) if height else ())
@@ -199,7 +209,7 @@ class FakeBackend:
         for index, each in enumerate(transactions):
             self.pending.pop(each.id, None)
             self.final[each.id] = (height, index)
-        self.committees.append(committee)
+        self.committees.append(next_committee)
         self.blocks.append(CertifiedBlock(block, certificate))
         for listener in list(self._block_listeners):
             listener()
@@ -373,6 +383,9 @@ class FakeBackend:
 
     def get_receipts(self, height: int) -> list[Receipt] | None:
         return self.receipts[height] if self.earliest_height <= height < len(self.receipts) else None
+
+    def get_block_events(self, height: int) -> tuple[Event, ...]:
+        return self.block_events[height]
 
     def get_committee(self, height: int) -> Committee | None:
         return self.committees[height] if self.earliest_height <= height < len(self.committees) else None
