@@ -158,6 +158,8 @@ class FakeBackend:
         self.blocks: list[CertifiedBlock] = []
         self.receipts: list[list[Receipt]] = []
         self.block_events: dict[int, tuple[Event, ...]] = {}
+        self.state_values: dict[bytes, bytes] = {}
+        """What tests put into the state, at every height."""
         self.committees: list[Committee] = [build_committee(0)]
         self.pending: dict[TransactionId, Transaction] = {}
         self.final: dict[TransactionId, tuple[int, int]] = {}
@@ -367,6 +369,7 @@ class FakeBackend:
         values = {
             account_key(SENDER_ADDRESS): pack((sequence, BALANCE_GRAINS, 0, b"", 0, 0)),
             PARAMETERS_KEY: encode(PARAMETERS),
+            **self.state_values,
         }
         return FakeState(height, self.blocks[height].block.header.hash, values)
 
