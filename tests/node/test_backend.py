@@ -14,13 +14,13 @@ from ledger.block import CommitCertificate, Header
 from ledger.codec import decode
 from ledger.committee import Committee
 from ledger.mempool import Mempool
+from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Receipt, Status
 from ledger.state_keys import account_key
 from ledger.state_proof import StateProof, check_state_proof
 from ledger.transaction import Transaction
 from ledger.turns import NOBODY_ABSENT, Absence, Absences
-from node import backend
 from node import backend as backend_module
 from node.backend import ESTIMATE_MARGIN_PERCENT, NodeBackend, NodeParts
 from node.config import NodeConfig
@@ -422,8 +422,8 @@ async def test_status_tells_epoch_seat_and_how_the_member_is_doing(scene, monkey
     operator = COMMITTEE.members[1].operator
     candidate = build_candidate(operator, 0, is_standing=True)
     absences = NOBODY_ABSENT
-    monkeypatch.setattr(backend, "find_candidate", lambda _, address: candidate if address == operator else None)
-    monkeypatch.setattr(backend, "get_absences", lambda _: absences)
+    monkeypatch.setattr(backend_module, "find_candidate", lambda _, address: candidate if address == operator else None)
+    monkeypatch.setattr(backend_module, "get_absences", lambda _: absences)
 
     def describe():
         status = scene.backend.get_node_status()
