@@ -41,7 +41,7 @@ class Terms:
 
 @click.group(cls=SuggestingGroup)
 def gov() -> None:
-    """Propose changes, vote on them, and see what governance has decided."""
+    """Propose changes, vote on them, and see what was decided."""
 
 
 @gov.group(cls=SuggestingGroup)
