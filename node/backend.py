@@ -23,7 +23,7 @@ from ledger.merkle import InclusionPath, build_inclusion_path, compute_leaf_hash
 from ledger.primitives import HASH_BYTES, BlockHash, ConsensusKey, Gas, Grains, Height, NodeKey, TransactionId
 from ledger.primitives import Sequence as SequenceNumber
 from ledger.reasons import Reason, Rejected
-from ledger.receipt import Receipt, Status
+from ledger.receipt import Event, Receipt, Status
 from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
 from node.config import NodeConfig
@@ -38,9 +38,12 @@ from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenReceipt, ProvenState, Simulated, TransactionStatus
 from rpc.errors import bad_cursor, node_behind, node_syncing, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
+from rpc.namespaces.staking import get_candidate_status
 from vm.context import BlockContext, Moment
 from vm.native.accounts import get_account
-from vm.native.network import NodeRole, get_nodes
+from vm.native.network import NodeRole, get_node, get_nodes
+from vm.native.punishment import get_absences
+from vm.native.stake import find_candidate, get_epoch
 from vm.parameters import get_parameters
 from vm.transition import apply_transaction, check_stateless, compute_ordering_gas
 
@@ -73,6 +76,14 @@ class _StateAt:
 
     def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return self.view.iterate_prefix(prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """This node's place in the committee of the next block."""
+
+    index: int
+    operator: Address
 
 
 @dataclass(slots=True)
@@ -296,6 +307,10 @@ class NodeBackend:
         """The receipts of a block in its order."""
         return self._parts.chain.get_receipts(height)
 
+    def get_block_events(self, height: int) -> Sequence[Event]:
+        """What happened at the end of a block."""
+        return self._parts.chain.get_block_events(height)
+
     def get_committee(self, height: int) -> Committee | None:
         """Who finalises the block of this height."""
         head = self._parts.chain.head.header
@@ -413,7 +428,7 @@ class NodeBackend:
             node_key=parts.network.key,
             super_node=seat is not None,
             consensus_key=parts.consensus_key,
-            operator=None if seat is None else format_address(seat, self.network),
+            operator=None if seat is None else format_address(seat.operator, self.network),
         )
 
     def get_node_status(self) -> NodeStatus:
@@ -423,6 +438,7 @@ class NodeBackend:
         target_height = parts.get_target_height()
         is_syncing = parts.is_downloading or target_height > header.height + 1
         progress = parts.get_snapshot_progress()
+        seat = self._find_seat()
         return NodeStatus(
             height=header.height,
             block_hash=header.hash,
@@ -432,12 +448,30 @@ class NodeBackend:
             earliest_height=parts.chain.earliest_height,
             peers=len(parts.network.list_peers()),
             version=VERSION,
-            super_node=self._find_seat() is not None,
+            super_node=seat is not None,
             pending=len(parts.mempool),
             waiting_for=parts.explain_waiting(),
             snapshot_keys_done=None if progress is None else progress.keys_done,
             snapshot_keys_total=None if progress is None else progress.keys_total,
+            **self._describe_membership(seat),
         )
+
+    def _describe_membership(self, seat: "_Seat | None") -> dict[str, Any]:
+        """The epoch, this node's seat, and how its operator's candidate is doing; a few point reads."""
+        with self._open_view(None) as view:
+            epoch = get_epoch(view).number
+            node = get_node(view, self._parts.network.key)
+            operator = seat.operator if seat is not None else None if node is None else node.operator
+            candidate = None
+            if operator is not None and self._parts.consensus_key is not None:
+                candidate = find_candidate(view, operator)
+            member = None
+            if candidate is not None:
+                height = view.head.header.height
+                put_off = [each.operator for each in get_absences(view).members if each.put_off_until > height + 1]
+                status = get_candidate_status(candidate, () if seat is None else (seat.operator,))
+                member = status if status != "member" else "put_off" if candidate.operator in put_off else "present"
+        return {"epoch": epoch, "seat": None if seat is None else seat.index, "member": member}
 
     def list_peers(self) -> list[Peer]:
         """Connected nodes, with the names of the registry."""
@@ -456,13 +490,13 @@ class NodeBackend:
             score=int(info.score),
         )
 
-    def _find_seat(self) -> Address | None:
+    def _find_seat(self) -> "_Seat | None":
         if self._parts.consensus_key is None:
             return None
         committee = self.get_committee(self._parts.chain.head.header.height + 1)
         assert committee is not None, "the next committee is stored"
         index = committee.find(self._parts.consensus_key)
-        return None if index is None else committee.members[index].operator
+        return None if index is None else _Seat(index, committee.members[index].operator)
 
 
 def _build_path(leaves: Sequence[bytes], index: int) -> InclusionPath:

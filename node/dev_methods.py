@@ -23,12 +23,18 @@ from ledger.transaction import (
 )
 from node.dev_control import ControlAddress, DevControlError, request
 from rpc.backend import Backend, TransactionStatus
-from rpc.errors import method_disabled, not_ready, rejected
+from rpc.errors import limit_exceeded, method_disabled, not_ready, rejected
 from rpc.models import DevAccount, Head
+from vm.native.stake import get_epoch
+from vm.parameters import get_parameters
 
 FUND_GAS_LIMIT: Final = 10_000
 FUND_PRICE_GRAINS: Final = 100
 WAIT_MS: Final = 20_000
+
+EPOCH_BLOCKS_MAX: Final = 1_000
+"""As many blocks as dev_mine makes; the time that a call may take ends it sooner."""
+EPOCH_STEP_BLOCKS: Final = 20  # then it looks whether the epoch's end has moved
 
 Mine = Callable[[int], Awaitable[None]]
 
@@ -93,8 +99,21 @@ class DevMethods:
         return self._get_backend().get_head()
 
     async def advance_epoch(self) -> Head:
-        """There are no epochs while the committee is fixed."""
-        raise method_disabled("the committee of this chain is fixed: there are no epochs")
+        """Make blocks until another epoch has begun; others may make blocks in the meantime."""
+        backend = self._get_backend()
+        begun, last_height = _read_epoch(backend)
+        stop_height = backend.get_head().height + EPOCH_BLOCKS_MAX
+        number = begun
+        while number == begun:
+            missing = last_height - backend.get_head().height
+            if backend.get_head().height + missing > stop_height:
+                raise limit_exceeded(
+                    f"epoch {begun} ends with block {last_height}, more than {EPOCH_BLOCKS_MAX} blocks away: begin the "
+                    "devnet with shorter epochs (carlive devnet --fresh --epoch-heights N)"
+                )
+            await self._mine(max(1, min(missing, EPOCH_STEP_BLOCKS)))
+            number, last_height = _read_epoch(backend)
+        return backend.get_head()
 
     async def crash(self, node: int) -> None:
         """Kill a node without warning."""
@@ -132,3 +151,10 @@ class DevMethods:
     def _get_backend(self) -> Backend:
         assert self._backend is not None, "attach comes first"
         return self._backend
+
+
+def _read_epoch(backend: Backend) -> tuple[int, int]:
+    """Number of the epoch going on, and the block it ends with."""
+    with backend.open_state(None) as state:
+        epoch = get_epoch(state)
+        return epoch.number, epoch.first_height + get_parameters(state).epoch_heights - 1

@@ -23,8 +23,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genesis.build import compute_genesis_hash
-from genesis.document import GenesisDocument, GenesisNode, format_genesis, parse_genesis
+from genesis.build import build_parameters, compute_genesis_hash
+from genesis.document import GenesisDocument, GenesisError, GenesisNode, format_genesis, parse_genesis
 from genesis.presets import DEVELOPMENT_BOND_GRAINS, build_devnet
 from identity.address import NetworkKind, compute_key_address, format_address
 from identity.keys import PrivateKey
@@ -51,6 +51,13 @@ _GENESIS_FILE: Final = "genesis.json"
 _SNAPSHOTS: Final = "snapshots"
 _REVERTING_FILE: Final = "reverting"
 _NODE_PREFIX: Final = "node-"
+_SHORTENED: Final = (
+    "absence_heights_max",
+    "voting_heights_normal",
+    "voting_heights_urgent",
+    "voting_heights_emergency",
+)
+"""Parameters that keep their proportion to an epoch when a devnet has shorter ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,14 @@ class _Settings(BaseModel):
     port: Annotated[int, Field(ge=1, le=PORT_MAX)]
 
 
-def prepare_devnet(directory: Path, validators: int | None, port: int | None, *, is_fresh: bool) -> Devnet:
+def prepare_devnet(
+    directory: Path,
+    validators: int | None,
+    port: int | None,
+    *,
+    is_fresh: bool,
+    epoch_heights: int | None = None,
+) -> Devnet:
     """Continue the devnet of this directory, or make one; the caller holds its lock. Raises ConfigurationError.
 
     None takes what the devnet was made with, and the default for a new one.
@@ -162,6 +176,7 @@ def prepare_devnet(directory: Path, validators: int | None, port: int | None, *,
                 f"genesis: start it without --validators, or begin anew with --fresh --validators {validators}"
             )
         validators = settings.validators
+        _check_epoch(directory, epoch_heights)
     port = port if port is not None else settings.port if settings is not None else PORT_DEFAULT
     validators = validators if validators is not None else VALIDATORS_DEFAULT
     _check_bounds(validators, port)
@@ -173,7 +188,7 @@ def prepare_devnet(directory: Path, validators: int | None, port: int | None, *,
         for index in range(validators)
     )
     if not is_made:
-        _create(directory, nodes)
+        _create(directory, nodes, epoch_heights)
     _write_configs(nodes, document := parse_genesis((directory / _GENESIS_FILE).read_bytes()))
     return Devnet(directory, document, compute_genesis_hash(document), nodes)
 
@@ -273,7 +288,32 @@ def _check_bounds(validators: int, port: int) -> None:
         raise ConfigurationError(f"--port is from 1 to {port_last} for {validators} validators, not {port}")
 
 
-def _create(directory: Path, nodes: tuple[DevnetNode, ...]) -> None:
+def _check_epoch(directory: Path, epoch_heights: int | None) -> None:
+    """The length of an epoch stands in the genesis of a devnet that is there."""
+    made = parse_genesis((directory / _GENESIS_FILE).read_bytes()).parameters.epoch_heights
+    if epoch_heights is not None and epoch_heights != made:
+        raise ConfigurationError(
+            f"the devnet in {directory} began with epochs of {made} blocks: start it without --epoch-heights, "
+            f"or begin anew with --fresh --epoch-heights {epoch_heights}"
+        )
+
+
+def _shorten_epochs(document: GenesisDocument, epoch_heights: int) -> GenesisDocument:
+    """Everything that is measured in epochs' worth of blocks shrinks with them."""
+    parameters = document.parameters
+    shares = {
+        name: max(1, getattr(parameters, name) * epoch_heights // parameters.epoch_heights) for name in _SHORTENED
+    }
+    shorter = parameters.model_copy(update={**shares, "epoch_heights": epoch_heights})
+    changed = document.model_copy(update={"parameters": shorter})
+    try:
+        build_parameters(changed)
+    except GenesisError as error:
+        raise ConfigurationError(f"--epoch-heights {epoch_heights} is not possible: {error}") from None
+    return changed
+
+
+def _create(directory: Path, nodes: tuple[DevnetNode, ...], epoch_heights: int | None) -> None:
     entries = []
     for node in nodes:
         make_private_directory(node.home.directory)
@@ -284,7 +324,10 @@ def _create(directory: Path, nodes: tuple[DevnetNode, ...]) -> None:
         initialise_safety_directory(node.home.safety)
         address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
         entries.append(build_super_node(node.name, address, consensus, transport, [], DEVELOPMENT_BOND_GRAINS))
-    text = format_genesis(build_devnet(time.time_ns() // 1_000_000, entries))
+    document = build_devnet(time.time_ns() // 1_000_000, entries)
+    if epoch_heights is not None:
+        document = _shorten_epochs(document, epoch_heights)
+    text = format_genesis(document)
     for node in nodes:
         replace_file(node.home.genesis_file, text)
     replace_file(directory / _GENESIS_FILE, text)

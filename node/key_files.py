@@ -124,7 +124,16 @@ def list_key_files(directory: Path) -> list[KeyListing]:
         raise KeyFileError(f"{directory} cannot be read: {error.strerror}") from None
     if len(paths) > KEYS_LISTED_MAX:
         raise KeyFileError(f"{directory} holds more than {KEYS_LISTED_MAX} keys: divide them among directories")
-    return [_get_listing(path) for path in paths]
+    return [get_key_listing(path) for path in paths]
+
+
+def get_key_listing(path: Path) -> KeyListing:
+    """What the file at this path shows without its password, or what is wrong with it."""
+    try:
+        header = read_header(_read_private(path))
+    except (KeyFileError, KeystoreError) as error:
+        return KeyListing(path.stem, path, None, is_encrypted=False, problem=str(error))
+    return KeyListing(path.stem, path, header.public_key, header.is_encrypted, problem=None)
 
 
 def read_password(password_file: Path | None, environment_value: str | None) -> str | None:
@@ -142,14 +151,6 @@ def _check_not_writable_by_others(directory: Path) -> None:
     """Whoever may write to the directory could put another key in the place of ours."""
     if directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise KeyFileError(f"other users can write to {directory}; run: chmod go-w {directory}")
-
-
-def _get_listing(path: Path) -> KeyListing:
-    try:
-        header = read_header(_read_private(path))
-    except (KeyFileError, KeystoreError) as error:
-        return KeyListing(path.stem, path, None, is_encrypted=False, problem=str(error))
-    return KeyListing(path.stem, path, header.public_key, header.is_encrypted, problem=None)
 
 
 def _read_private(path: Path, bytes_max: int = KEYSTORE_BYTES_MAX) -> str:

@@ -16,7 +16,7 @@ from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.committee import Committee
 from ledger.primitives import BlockHash, TransactionId
 from ledger.reasons import Rejected
-from ledger.receipt import Receipt
+from ledger.receipt import Event, Receipt
 from ledger.state import StateReader
 from ledger.transaction import Transaction
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
@@ -272,6 +272,10 @@ class Backend(Protocol):
 
     def get_receipts(self, height: int) -> Sequence[Receipt] | None:
         """The receipts of a block in its order."""
+        ...
+
+    def get_block_events(self, height: int) -> Sequence[Event]:
+        """What happened at the end of a kept block, in its order."""
         ...
 
     def get_committee(self, height: int) -> Committee | None:

@@ -164,6 +164,51 @@ def iov_balance(address: str, at: At = None) -> Call[models.BalanceResult]:
     return Call("iov_balance", {"address": address} | _at(at), models.BalanceResult)
 
 
+def staking_candidates(
+    *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None, at: At = None
+) -> Call[models.Candidates]:
+    """Who stands for election, the strongest first, a page at a time."""
+    return Call("staking_candidates", _given({"limit": limit, "cursor": cursor}) | _at(at), models.Candidates)
+
+
+def staking_delegations(address: str, at: At = None) -> Call[models.DelegationsResult]:
+    """All stake of a holder."""
+    return Call("staking_delegations", {"address": address} | _at(at), models.DelegationsResult)
+
+
+def staking_epoch(n: int | None = None) -> Call[models.EpochResult]:
+    """An epoch; the one going on by default."""
+    return Call("staking_epoch", _given({"n": n}), models.EpochResult)
+
+
+def gov_proposals(
+    status: models.ProposalStatus | None = None,
+    *,
+    proposal_id: int | None = None,
+    limit: int = LIST_ITEMS_MAX,
+    cursor: str | None = None,
+    at: At = None,
+) -> Call[models.Proposals]:
+    """Proposals, the newest first, a page at a time; with an id only that one."""
+    params = _given({"status": status, "limit": limit, "cursor": cursor, "id": proposal_id})
+    return Call("gov_proposals", params | _at(at), models.Proposals)
+
+
+def gov_params(at: At = None) -> Call[models.GovParameters]:
+    """What governance may change, with bounds."""
+    return Call("gov_params", _at(at), models.GovParameters)
+
+
+def gov_treasury(at: At = None) -> Call[models.TreasuryResult]:
+    """What the treasury's budgets hold."""
+    return Call("gov_treasury", _at(at), models.TreasuryResult)
+
+
+def network_nodes(*, limit: int = LIST_ITEMS_MAX, cursor: str | None = None, at: At = None) -> Call[models.Nodes]:
+    """The registry of nodes, a page at a time."""
+    return Call("network_nodes", _given({"limit": limit, "cursor": cursor}) | _at(at), models.Nodes)
+
+
 def module_list() -> Call[models.Modules]:
     """All native modules."""
     return Call("module_list", {}, models.Modules)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rpc import models
 from rpc.errors import EXECUTION_KINDS, REJECTION_KINDS
 from rpc.method import Method, Place, build_table
-from rpc.namespaces import account, chain, dev, module, node, sub, tx
+from rpc.namespaces import account, chain, dev, gov, module, network, node, staking, sub, tx
 from rpc.openrpc import build_openrpc
 from rpc.session import Session
 
@@ -134,6 +134,48 @@ METHODS: Final = build_table(
             account.get_balance,
             Place.LOOP_AT_HEAD,
             ("BAD_ADDRESS", *_AT),
+        ),
+        Method(
+            "staking_candidates",
+            models.CandidatesParams,
+            models.Candidates,
+            staking.list_candidates,
+            Place.THREAD,
+            ("BAD_CURSOR", *_AT),
+        ),
+        Method(
+            "staking_delegations",
+            models.AddressAtParams,
+            models.DelegationsResult,
+            staking.list_delegations,
+            Place.THREAD,
+            ("BAD_ADDRESS", *_AT),
+        ),
+        Method(
+            "staking_epoch",
+            models.EpochParams,
+            models.EpochResult,
+            staking.get_epoch_result,
+            Place.THREAD,
+            ("NOT_FOUND",),
+        ),
+        Method(
+            "gov_proposals",
+            models.ProposalsParams,
+            models.Proposals,
+            gov.list_proposals,
+            Place.THREAD,
+            ("NOT_FOUND", "BAD_CURSOR", *_AT),
+        ),
+        Method("gov_params", models.AtParams, models.GovParameters, gov.list_parameters, Place.LOOP_AT_HEAD, _AT),
+        Method("gov_treasury", models.AtParams, models.TreasuryResult, gov.get_treasury, Place.LOOP_AT_HEAD, _AT),
+        Method(
+            "network_nodes",
+            models.NodesParams,
+            models.Nodes,
+            network.list_nodes,
+            Place.THREAD,
+            ("BAD_CURSOR", *_AT),
         ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(

@@ -198,6 +198,12 @@ class NodeStatus(Result):
     super_node: bool
     pending: Integer
     """Transactions waiting for a block."""
+    epoch: Integer | None = None
+    """Number of the epoch going on."""
+    seat: Integer | None = None
+    """Its member's number in the committee of the next block, from 0."""
+    member: Literal["present", "put_off", "jailed", "standing", "retired"] | None = None
+    """How its operator's candidate is doing; standing: a candidate without a seat. Null for a node that never votes."""
     waiting_for: str | None = None
     """What the node waits for, when no block came for a while."""
     snapshot_keys_done: Integer | None = None
@@ -390,9 +396,11 @@ class ReceiptView(Result):
 
 
 class BlockResults(ReadResult):
-    """Receipts in the block's order."""
+    """Receipts in the block's order, and what happened at the block's end."""
 
     receipts: list[ReceiptView]
+    events: list[EventView] = []
+    """Of no transaction: elections, decisions, punishments and releases, after all transactions."""
 
 
 class CertificateSignature(Result):
@@ -688,6 +696,225 @@ class BalanceResult(ReadResult):
     balance: Grains
 
 
+# staking
+
+
+class CandidatesParams(Params):
+    """A page of candidates, the strongest first."""
+
+    limit: Limit = 50
+    cursor: CursorText | None = None
+    at: At = "final"
+
+
+class CandidateView(Result):
+    """An operator that stands for election, or whose stake has not all left yet."""
+
+    operator: AddressText
+    name: str | None = None
+    """By which governance admitted it; null once its admission was taken away."""
+    status: Literal["member", "standing", "jailed", "retired"]
+    """A member sits in the committee of the next block or of the one after."""
+    stake: Grains
+    """Everything behind it: its own bond and what others delegate."""
+    bond: Grains
+    """Its own part of that."""
+    commission_bps: Integer
+    next_commission_bps: Integer
+    """From the next epoch on."""
+    jailed_until_epoch: Integer | None = None
+    """From this epoch on it may come back; null when it is not jailed."""
+
+
+class Candidates(ReadResult):
+    """A page of candidates."""
+
+    candidates: list[CandidateView]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+class DelegationView(Result):
+    """Stake of a holder with a candidate; an operator's own bond is its delegation to itself."""
+
+    operator: AddressText
+    value: Grains
+    """What it is worth now, with what it earned and what was slashed."""
+
+
+class UnbondingView(Result):
+    """Stake on its way back to its holder."""
+
+    operator: AddressText
+    """Whom it left; it is slashed with that candidate until it left."""
+    value: Grains
+    release_epoch: Integer
+    """It comes back when this epoch begins."""
+
+
+class DelegationsResult(ReadResult):
+    """All stake of one holder, by operator and by release."""
+
+    address: AddressText
+    delegations: list[DelegationView]
+    unbondings: list[UnbondingView]
+
+
+class EpochParams(Params):
+    """Which epoch; the one going on when left out."""
+
+    n: Integer | None = None
+
+
+class AbsenceView(Result):
+    """A member that missed its last turns to propose."""
+
+    operator: AddressText
+    misses: Integer
+    """Turns missed in a row in this epoch."""
+    put_off_until: Integer
+    """Up to this height it proposes only when all others fail."""
+    away_since: Integer
+    """Height of the first turn missed in a row."""
+
+
+class EpochResult(ReadResult):
+    """An epoch, as the state after this block has it."""
+
+    number: Integer
+    first_height: Integer
+    last_height: Integer
+    """With this block it ends; for the one going on, unless governance changes its length."""
+    is_over: bool
+    committee: CommitteeView
+    """Finalises the block of the committee's height: the next one, or the first one of an epoch that is over."""
+    next_committee: CommitteeView | None = None
+    """Of the block after that; null for an epoch that is over."""
+    absences: list[AbsenceView] = []
+    fees: Grains | None = None
+    """Gathered for its members so far; null for an epoch that is over."""
+
+
+# governance
+
+
+ProposalStatus = Literal["voting", "passed", "rejected", "expired", "applied", "failed"]
+ProposalKind = Literal["admit_operator", "remove_operator", "set_parameter", "set_body", "spend", "pause", "resume"]
+PriorityName = Literal["normal", "urgent", "emergency"]
+BodyName = Literal["committee", "foundation", "technical", "financial"]
+
+
+class ProposalsParams(Params):
+    """A page of proposals, the newest first; with an id only that one."""
+
+    status: ProposalStatus | None = None
+    limit: Limit = 50
+    cursor: CursorText | None = None
+    id: Integer | None = None
+    at: At = "final"
+
+
+class ProposalView(Result):
+    """A question to a body, its votes, and what became of it."""
+
+    id: Integer
+    kind: ProposalKind
+    arguments: dict[str, Any] | list[Any]
+    """What it wants, by name."""
+    title: str
+    proposer: AddressText
+    body: BodyName
+    """Who decides; the committee does for a body in which nobody sits."""
+    priority: PriorityName
+    status: ProposalStatus
+    first_height: Integer
+    deadline: Integer
+    """The last block that counts votes."""
+    effective_height: Integer
+    ayes: list[AddressText]
+    noes: list[AddressText]
+    electors: Integer
+    """How many may vote now."""
+    ayes_needed: Integer
+    """With so many of them it passes."""
+
+
+class Proposals(ReadResult):
+    """A page of proposals; one that is narrowed to a status may be short although there are more."""
+
+    proposals: list[ProposalView]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+class GovParameter(Result):
+    """A parameter that governance may change; amounts are decimal strings of grains."""
+
+    name: str
+    value: int | str
+    least: int | str
+    most: int | str
+    meaning: str
+
+
+class GovParameters(ReadResult):
+    """All parameters in the order of their record."""
+
+    params: list[GovParameter]
+
+
+class BudgetView(Result):
+    """A budget of the treasury."""
+
+    category: str
+    percent: Integer
+    """Its part of everything that comes in."""
+    address: AddressText
+    balance: Grains
+
+
+class TreasuryResult(ReadResult):
+    """What the treasury's budgets hold."""
+
+    budgets: list[BudgetView]
+    total: Grains
+
+
+# network
+
+
+class NodesParams(Params):
+    """A page of registered nodes, in the order of their keys."""
+
+    limit: Limit = 50
+    cursor: CursorText | None = None
+    at: At = "final"
+
+
+class NodeEntry(Result):
+    """A node that may connect."""
+
+    node_key: Hash
+    certificate_signature: Bytes
+    """With the key it rebuilds the node's certificate."""
+    operator: AddressText
+    operator_name: str | None = None
+    role: Literal["super_node", "observer", "gateway"]
+    name: str
+    addresses: list[str]
+    """host:port, where it listens for peers."""
+    consensus_key: Hash | None = None
+    """What a super node votes with."""
+
+
+class Nodes(ReadResult):
+    """A page of the registry."""
+
+    nodes: list[NodeEntry]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
 # module
 
 
@@ -844,15 +1071,19 @@ class EventMessage(ReadResult):
     """An event became final."""
 
     index: Integer
-    """Counts the block's events."""
-    transaction_id: Hash
+    """Counts the block's events; those of its end come last."""
+    transaction_id: Hash | None = None
+    """Null for an event of the block's end."""
     event: EventView
 
 
 class CommitteeMessage(ReadResult):
-    """The committee that finalises this block; sent when it differs from the block before."""
+    """The committees of this block and of the next; sent when one of them differs from the block before."""
 
     committee: CommitteeView
+    """Finalises this block."""
+    next_committee: CommitteeView
+    """Finalises the next block; its height is the first at which it rules."""
 
 
 TOPIC_MESSAGES: Final[Mapping[Topic, type[Result]]] = {

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from identity.address import NetworkKind
 from ledger.block import CertifiedBlock
-from ledger.receipt import Receipt
+from ledger.receipt import Event, Receipt
 from ledger.transaction import Transaction, decode_transaction
 from rpc.addresses import format_address
 from rpc.backend import Backend
@@ -380,15 +380,22 @@ def _render_committee(backend: Backend, certified: CertifiedBlock) -> Message:
     header = certified.block.header
     previous = backend.get_block(header.height - 1)
     committee = backend.get_committee(header.height)
-    if committee is None:
+    next_committee = backend.get_committee(header.height + 1)
+    if committee is None or next_committee is None:
         raise pruned(backend.get_earliest_height())
     message = CommitteeMessage(
         height=header.height,
         block_hash=header.hash,
         committee=build_committee_view(header.height, committee, backend.network),
+        next_committee=build_committee_view(header.height + 1, next_committee, backend.network),
     )
-    is_repeat = previous is not None and previous.block.header.committee_hash == header.committee_hash
+    is_repeat = previous is not None and _get_committee_hashes(previous) == _get_committee_hashes(certified)
     return Message(0, _dump(message), is_repeat=is_repeat)
+
+
+def _get_committee_hashes(certified: CertifiedBlock) -> tuple[bytes, bytes]:
+    header = certified.block.header
+    return header.committee_hash, header.next_committee_hash
 
 
 def _render_transactions(backend: Backend, certified: CertifiedBlock) -> Iterator[Message]:
@@ -405,20 +412,22 @@ def _render_transactions(backend: Backend, certified: CertifiedBlock) -> Iterato
 
 
 def _render_events(backend: Backend, certified: CertifiedBlock) -> Iterator[Message]:
+    """Those of the transactions in their order, then those of the block's end, which have no sender."""
     header, network = certified.block.header, backend.network
-    index = 0
+    happened: list[tuple[bytes | None, str | None, Event]] = []
     for transaction, receipt in _load_results(backend, certified):
         sender = format_address(transaction.body.sender, network)
-        for event in receipt.events:
-            message = EventMessage(
-                height=header.height,
-                block_hash=header.hash,
-                index=index,
-                transaction_id=receipt.transaction_id,
-                event=build_event_view(event, network),
-            )
-            yield Message(index, _dump(message), sender, frozenset({event.module}), frozenset({event.name}))
-            index += 1
+        happened += [(receipt.transaction_id, sender, event) for event in receipt.events]
+    happened += [(None, None, event) for event in backend.get_block_events(header.height)]
+    for index, (transaction_id, event_sender, event) in enumerate(happened):
+        message = EventMessage(
+            height=header.height,
+            block_hash=header.hash,
+            index=index,
+            transaction_id=transaction_id,
+            event=build_event_view(event, network),
+        )
+        yield Message(index, _dump(message), event_sender, frozenset({event.module}), frozenset({event.name}))
 
 
 def _load_results(backend: Backend, certified: CertifiedBlock) -> list[tuple[Transaction, Receipt]]:

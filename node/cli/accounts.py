@@ -1,4 +1,12 @@
-"""Names on the command line: account keys in the keystore, and the public accounts of a devnet."""
+"""Names on the command line: account keys in the keystore or by path, and the accounts of a devnet.
+
+| name           | key                                                             |
+|----------------|-----------------------------------------------------------------|
+| dev0 … dev9    | the public development accounts, on a devnet                    |
+| op0, op1, …    | the account of that operator of the devnet on this machine      |
+| ./a/b.key      | a path: anything with a slash                                   |
+| any other word | NAME.key in the directory of keys                               |
+"""
 
 import os
 import re
@@ -14,6 +22,8 @@ from identity.address import Address, NetworkKind, compute_key_address, parse_ad
 from node.cli.failures import CommandFailedError
 from node.key_files import (
     PASSWORD_VARIABLE,
+    KeyListing,
+    get_key_listing,
     get_key_path,
     list_key_files,
     load_key_file,
@@ -25,7 +35,10 @@ if TYPE_CHECKING:
     from identity.keys import PrivateKey
 
 KEYS_DIRECTORY_DEFAULT: Final = "~/.carlive/keys"
+DEVNET_HOME_DEFAULT: Final = ".devnet"
+DEVNET_HOME_VARIABLE: Final = "CARLIVE_DEVNET_HOME"
 _DEVELOPMENT_NAME: Final = re.compile("dev([0-9])")
+_OPERATOR_NAME: Final = re.compile("op(0|[1-9][0-9]?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class Keyring:
     password_file: Path | None
 
     def load(self, name: str, network: NetworkKind) -> "PrivateKey":
-        """The key of that name; dev0 to dev9 are the devnet's own. Raises CommandFailedError, KeyFileError."""
+        """The key of that name. Raises CommandFailedError, KeyFileError."""
         account = find_development_account(name)
         if account is not None:
             if network is not NetworkKind.DEVNET:
@@ -45,14 +58,34 @@ class Keyring:
                     "use a key of your own (carlive keys new NAME)"
                 )
             return account.key
-        path = get_key_path(self.directory, name)
+        path = self._find_path(name, network)
         if not path.exists():
             raise CommandFailedError(
-                f"there is no key {name} in {self.directory}: see carlive keys list, or make it with carlive keys new"
+                f"there is no key {name} in {path.parent}: see carlive keys list, or make it with carlive keys new"
             )
-        listing = next(each for each in list_key_files(self.directory) if each.name == name)
-        password = self.ask_password(f"Password of {name}") if listing.is_encrypted else None
+        password = self.ask_password(f"Password of {name}") if get_key_listing(path).is_encrypted else None
         return load_key_file(path, password)
+
+    def _find_path(self, name: str, network: NetworkKind) -> Path:
+        """Where the key of that name lies; dev0 to dev9 lie nowhere."""
+        if "/" in name:
+            return Path(name).expanduser()
+        operator = _OPERATOR_NAME.fullmatch(name)
+        if operator is None:
+            return get_key_path(self.directory, name)
+        if network is not NetworkKind.DEVNET:
+            raise CommandFailedError(
+                f"{name} is an operator of a devnet and this node is on the {network.name.lower()}: "
+                "use a key of your own (carlive keys new NAME)"
+            )
+        home = Path(os.environ.get(DEVNET_HOME_VARIABLE, DEVNET_HOME_DEFAULT))
+        path = home / f"node-{operator[1]}" / "keys" / "account.key"
+        if not path.exists():
+            raise CommandFailedError(
+                f"{name} is the operator of node {operator[1]} of a devnet, but {home} has no such node: "
+                f"call carlive where {DEVNET_HOME_DEFAULT} lies, or name the devnet's home in {DEVNET_HOME_VARIABLE}"
+            )
+        return path
 
     def ask_password(self, prompt: str, *, is_new: bool = False) -> str:
         """From --password-file, CARLIVE_PASSWORD or the terminal; raises CommandFailedError when there is none."""
@@ -71,7 +104,11 @@ class Keyring:
         account = find_development_account(text)
         if account is not None and network is NetworkKind.DEVNET:
             return compute_key_address(account.key.public_key)
-        listing = next((each for each in list_key_files(self.directory) if each.name == text), None)
+        listing: KeyListing | None
+        if "/" in text or (_OPERATOR_NAME.fullmatch(text) is not None and network is NetworkKind.DEVNET):
+            listing = get_key_listing(self._find_path(text, network))
+        else:
+            listing = next((each for each in list_key_files(self.directory) if each.name == text), None)
         if listing is not None:
             if listing.public_key is None:
                 raise CommandFailedError(f"the key {text} cannot be read: {listing.problem}")
@@ -95,7 +132,7 @@ def find_development_account(name: str) -> "DevelopmentAccount | None":
 
 def is_reserved(name: str) -> bool:
     """Whether a key of one's own may not be called so."""
-    return _DEVELOPMENT_NAME.fullmatch(name) is not None
+    return _DEVELOPMENT_NAME.fullmatch(name) is not None or _OPERATOR_NAME.fullmatch(name) is not None
 
 
 def keyring_options(function: Callable[..., Any]) -> Callable[..., Any]:

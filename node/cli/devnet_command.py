@@ -39,9 +39,24 @@ PUBLIC_KEYS_WARNING: Final = (
     metavar="PORT",
     help="RPC port of node 0; node i uses PORT + 10 i.  [default: 8645]",
 )
+@click.option(
+    "--epoch-heights",
+    type=click.IntRange(2, 10_000_000),
+    default=None,
+    metavar="N",
+    help="Blocks of an epoch of a new chain; voting and absence shrink with it.  [default: 100]",
+)
 @click.option("--verbose", is_flag=True, help="Log in detail and show the nodes' logs here.")
 @output_option
-def devnet(fresh: bool, validators: int | None, home: Path, port: int | None, verbose: bool, output: Output) -> None:
+def devnet(
+    fresh: bool,
+    validators: int | None,
+    home: Path,
+    port: int | None,
+    epoch_heights: int | None,
+    verbose: bool,
+    output: Output,
+) -> None:
     """Run a network of super nodes on this machine, for development.
 
     The chain is kept in the home: the next start continues it, with the same number of validators and port. Ctrl-C
@@ -56,7 +71,7 @@ def devnet(fresh: bool, validators: int | None, home: Path, port: int | None, ve
 
     directory = home.absolute()
     with hold_devnet_lock(directory):
-        plan = prepare_devnet(directory, validators, port, is_fresh=fresh)
+        plan = prepare_devnet(directory, validators, port, is_fresh=fresh, epoch_heights=epoch_heights)
         _run(plan, TerminalReporter(output), is_verbose=verbose)
 
 

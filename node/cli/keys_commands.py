@@ -120,7 +120,7 @@ def show(name: str, reveal: bool, keys_dir: Path, password_file: Path | None, ou
 
 def _check_new(name: str) -> None:
     if is_reserved(name):
-        raise CommandFailedError(f"{name} means the devnet's public account of that name: choose another name")
+        raise CommandFailedError(f"{name} means the devnet's account of that name: choose another name")
 
 
 def _save(keyring: Keyring, name: str, private_key: "PrivateKey", output: Output) -> None:

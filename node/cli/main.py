@@ -15,6 +15,10 @@ ENTRIES = {
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
     "audit": ("node.cli.audit_command:audit", "Execute the whole chain again and account for every grain."),
     "verify": ("node.cli.verify_commands:verify", "Check accounts, receipts and headers without trusting a node."),
+    "stake": ("node.cli.stake_commands:stake", "Stand for election, bond and delegate IOV, and see who stands."),
+    "gov": ("node.cli.gov_commands:gov", "Propose changes, vote on them, and see what was decided."),
+    "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
+    "dev": ("node.cli.dev_commands:dev", "Make blocks and epochs pass on a devnet."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),
 }
 

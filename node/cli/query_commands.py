@@ -133,6 +133,37 @@ def params(node_url: str, output: Output) -> None:
     output.show_record(result if output.is_json else result["params"])
 
 
+@query.command("module")
+@click.argument("name", metavar="[MODULE]", required=False)
+@node_option
+@output_option
+def describe_module(name: str | None, node_url: str, output: Output) -> None:
+    """List the calls and views of a native MODULE with their arguments, or the modules."""
+    from node.cli.module_calls import describe_form
+
+    with connect(node_url) as client:
+        if name is None:
+            records = to_plain(client.run(calls.module_list()))["modules"]
+            output.show_list(records, ["name", "summary"])
+            return
+        described = client.run(calls.module_describe(name))
+    if output.is_json:
+        output.show_record(to_plain(described))
+        return
+    offered = [("call", each.name, each.arguments, each.doc) for each in described.calls]
+    offered += [("view", each.name, each.arguments, "") for each in described.views]
+    rows = [
+        {
+            "kind": kind,
+            "name": each,
+            "arguments": " ".join(f"{field.name}={describe_form(field)}" for field in arguments),
+            "about": " ".join(doc.split()),
+        }
+        for kind, each, arguments, doc in offered
+    ]
+    output.show_list(rows, ["kind", "name", "arguments", "about"])
+
+
 def to_plain(result: BaseModel) -> dict[str, Any]:
     """A result as the node's JSON has it."""
     return result.model_dump(mode="json", by_alias=True)

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 1.0
 BAR_CHARACTERS: Final = 30
+MEMBER_WORDS: Final = {
+    "present": "present",
+    "put_off": "put off: it missed its turn to propose",
+    "jailed": "jailed: carlive stake unjail once the time is over",
+    "standing": "stands for election",
+    "retired": "retired",
+}
 
 
 @click.command()
@@ -32,7 +39,7 @@ def status(watch: bool, node_url: str, output: Output) -> None:
     record = _describe(result)
     if not output.is_json:
         record = {"lastBlock" if name == "timeMs" else name: value for name, value in record.items()}
-    output.show_record(record, {"lastBlock": format_time})
+    output.show_record(record, {"lastBlock": format_time, "member": lambda word: MEMBER_WORDS[word]})
 
 
 def _describe(result: "NodeStatus") -> dict[str, Any]:
@@ -42,6 +49,9 @@ def _describe(result: "NodeStatus") -> dict[str, Any]:
     for name in ("targetHeight", "snapshotKeysDone", "snapshotKeysTotal"):
         if plain.get(name) is None:
             plain.pop(name, None)
+    if plain.get("member") is None:  # a node that does not vote, and one that runs an older version
+        plain.pop("member", None)
+        plain.pop("seat", None)
     return plain
 
 
@@ -89,6 +99,11 @@ def format_status(result: "NodeStatus", first_height: int | None = None) -> str:
         parts.insert(1, format_progress(first_height or 0, result.height, result.target_height))
     else:
         parts.insert(1, f"last block {age_s} s ago")
+    if result.epoch is not None:
+        parts.append(f"epoch {result.epoch}")
+    if result.member is not None:
+        seat = "no seat" if result.seat is None else f"seat {result.seat}"
+        parts.append(f"{seat}, {MEMBER_WORDS[result.member]}")
     if result.waiting_for is not None:
         parts.append(f"waiting: {result.waiting_for}")
     return "  ".join(parts)

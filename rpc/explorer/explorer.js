@@ -4,6 +4,7 @@
 const ROWS_MAX = 25;
 const DEPTH_MAX = 8;
 const RETRY_MS_MAX = 10_000;
+const ELECTION_MS = 4_000;
 const GRAINS_PER_IOV = 100_000_000n;
 const AMOUNTS = new Set(["balance", "locked", "fee", "feeMax", "supply", "amountGrains"]);
 const TIMES = new Set(["timeMs"]);
@@ -14,6 +15,7 @@ const byId = (id) => document.getElementById(id);
 let nextId = 1;
 let retryMs = 500;
 let firstHeight = 0;
+let isElectionStale = true;
 const cursors = {};
 
 function make(tag, text, className) {
@@ -80,15 +82,19 @@ function makeList(record, depth = 0) {
   return list;
 }
 
-function addRow(tableId, cells) {
+function makeRow(cells) {
   const row = make("tr");
   for (const cell of cells) {
     const data = make("td");
     data.append(cell);
     row.append(data);
   }
+  return row;
+}
+
+function addRow(tableId, cells) {
   const table = byId(tableId);
-  table.prepend(row);
+  table.prepend(makeRow(cells));
   while (table.rows.length > ROWS_MAX) table.deleteRow(-1);
 }
 
@@ -111,6 +117,63 @@ function showTransaction(message) {
     make("span", transaction.calls.map((each) => `${each.module}.${each.call}`).join(", ")),
     make("span", message.receipt.reason || message.receipt.status),
   ]);
+}
+
+function makeBar(stake, most) {
+  const bar = make("progress");
+  bar.max = 1000;
+  bar.value = most === 0n ? 0 : Number((stake * 1000n) / most);
+  return bar;
+}
+
+function showCandidates(candidates, seats) {
+  const most = candidates.map((each) => BigInt(each.stake)).reduce((one, other) => (one > other ? one : other), 0n);
+  byId("candidates").replaceChildren(...candidates.map((each) => makeRow([
+    makeReference(each.operator, shorten(each.operator)),
+    make("span", each.name ?? ""),
+    make("span", seats.includes(each.operator) ? seats.indexOf(each.operator) : ""),
+    make("span", each.jailedUntilEpoch === null ? each.status : `jailed until epoch ${each.jailedUntilEpoch}`),
+    make("span", formatAmount(each.stake)),
+    makeBar(BigInt(each.stake), most),
+  ])));
+}
+
+function showProposals(proposals) {
+  byId("proposals").replaceChildren(...proposals.map((each) => makeRow([
+    make("span", each.id),
+    make("span", each.title),
+    make("span", `${each.kind} ${JSON.stringify(each.arguments)}`, "mono"),
+    make("span", each.status),
+    make("span", `${each.ayes.length} yes, ${each.noes.length} no of ${each.electors}, ${each.ayesNeeded} needed`),
+    make("span", each.deadline),
+    make("span", each.effectiveHeight),
+  ])));
+}
+
+async function showElection() {
+  if (!isElectionStale) return;
+  isElectionStale = false;
+  try {
+    const [epoch, page, voting, passed] = await Promise.all([
+      call("staking_epoch", {}),
+      call("staking_candidates", { limit: 200 }),
+      call("gov_proposals", { status: "voting" }),
+      call("gov_proposals", { status: "passed" }),
+    ]);
+    const seats = epoch.committee.members.map((member) => member.operator);
+    byId("epoch").replaceChildren(...makeList({
+      epoch: epoch.number,
+      blocks: `${epoch.firstHeight} to ${epoch.lastHeight}`,
+      committee: `${seats.length} members`,
+      away: epoch.absences.map((each) => shorten(each.operator)).join(", ") || "nobody",
+      fees: formatAmount(epoch.fees),
+    }).childNodes);
+    showCandidates(page.candidates, seats);
+    showProposals([...voting.proposals, ...passed.proposals]);
+  } catch (problem) {
+    isElectionStale = true;
+    byId("epoch").replaceChildren(make("dd", problem.message, "problem"));
+  }
 }
 
 async function find(query) {
@@ -147,7 +210,10 @@ function receive(message) {
   if (message.method === "sub_message") {
     const { topic, cursor, result } = message.params;
     cursors[topic] = cursor;
-    if (topic === "blocks") showBlock(result);
+    if (topic === "blocks") {
+      showBlock(result);
+      isElectionStale = true;
+    }
     if (topic === "transactions") showTransaction(result);
   } else if (message.method === "sub_closed") {
     if (message.params.error.data.reason === "PRUNED") delete cursors[message.params.topic];
@@ -190,6 +256,8 @@ async function start() {
   } catch (problem) {
     showLink(problem.message, "lost");
   }
+  showElection();
+  setInterval(showElection, ELECTION_MS);
   connect();
 }
 

@@ -39,6 +39,7 @@ from rpc.views import (
     build_block_view,
     build_certificate_view,
     build_committee_view,
+    build_event_view,
     build_header_view,
     build_receipt_view,
     build_transaction_view,
@@ -102,13 +103,18 @@ def get_blocks(session: Session, params: GetBlocksParams) -> Blocks:
 
 
 def get_results(session: Session, params: HeightParams) -> BlockResults:
-    """Receipts and events of a block."""
+    """Receipts of a block, and the events of its end."""
     certified = load_block(session, params.height)
     receipts = session.backend.get_receipts(params.height)
     if receipts is None:
         raise pruned(session.backend.get_earliest_height())
-    views = [build_receipt_view(receipt, session.backend.network) for receipt in receipts]
-    return BlockResults(height=params.height, block_hash=certified.block.header.hash, receipts=views)
+    network = session.backend.network
+    return BlockResults(
+        height=params.height,
+        block_hash=certified.block.header.hash,
+        receipts=[build_receipt_view(receipt, network) for receipt in receipts],
+        events=[build_event_view(event, network) for event in session.backend.get_block_events(params.height)],
+    )
 
 
 def get_commit(session: Session, params: HeightParams) -> Commit:

@@ -13,11 +13,13 @@ from ledger.block import CommitCertificate, Header
 from ledger.codec import decode
 from ledger.committee import Committee
 from ledger.mempool import Mempool
+from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Receipt, Status
 from ledger.state_keys import account_key
 from ledger.state_proof import StateProof, check_state_proof
 from ledger.transaction import Transaction
+from ledger.turns import NOBODY_ABSENT, Absence, Absences
 from node import backend as backend_module
 from node.backend import ESTIMATE_MARGIN_PERCENT, NodeBackend, NodeParts
 from node.config import NodeConfig
@@ -36,6 +38,7 @@ from tests.vectors.scene import build_document
 from vm.gas import GAS_STATE_WRITE, compute_intrinsic_gas
 from vm.native.iov import get_balance
 from vm.native.network import NodeRole
+from vm.native.stake import build_candidate
 
 ALICE, CAROL = make_key("alice"), make_key("carol")
 A, B, C = address_of(ALICE), address_of(make_key("bob")), address_of(CAROL)
@@ -413,3 +416,25 @@ def test_without_dev_methods_there_are_none(scene):
     assert scene.backend.dev is None
     dev = SimpleNamespace()
     assert NodeBackend(scene.parts, dev).dev is dev
+
+
+async def test_status_tells_epoch_seat_and_how_the_member_is_doing(scene, monkeypatch):
+    operator = COMMITTEE.members[1].operator
+    candidate = build_candidate(operator, 0, is_standing=True)
+    absences = NOBODY_ABSENT
+    monkeypatch.setattr(backend_module, "find_candidate", lambda _, address: candidate if address == operator else None)
+    monkeypatch.setattr(backend_module, "get_absences", lambda _: absences)
+
+    def describe():
+        status = scene.backend.get_node_status()
+        return status.epoch, status.seat, status.member
+
+    assert describe() == (0, 1, "present")
+    absences = Absences((Absence(operator, 1, Height(2), Height(1)),))
+    assert describe() == (0, 1, "put_off")
+    absences = Absences((Absence(operator, 1, Height(1), Height(1)),))
+    assert describe() == (0, 1, "present")
+    candidate = replace(candidate, jailed_until_epoch=2)
+    assert describe() == (0, 1, "jailed")
+    scene.parts.consensus_key = None
+    assert describe() == (0, None, None)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.primitives import SUPPLY_GRAINS
-from node.cli.amounts import format_iov, parse_iov
+from node.cli.amounts import format_iov, format_percent, parse_iov, parse_percent
 from node.cli.failures import CommandFailedError
 
 
@@ -60,3 +60,21 @@ def test_every_amount_survives_its_text(grains: int) -> None:
 
 def test_no_needless_zeros() -> None:
     assert [format_iov(grains) for grains in (0, 1, 150_000_000, 100_000_000)] == ["0", "0.00000001", "1.5", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "bps"), [("0", 0), ("5", 500), ("5.2", 520), ("5.25", 525), ("100", 10_000), ("7%", 700)]
+)
+def test_percent_to_basis_points(text: str, bps: int) -> None:
+    assert parse_percent(text) == bps
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5.255", "100.01", "101", "05", "5,2", "1e1", "٣"])
+def test_what_is_no_share_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(CommandFailedError, match=r"for instance 5\.25"):
+        parse_percent(text)
+
+
+@given(st.integers(0, 10_000))
+def test_percent_is_read_as_it_is_written(bps: int) -> None:
+    assert parse_percent(format_percent(bps)) == bps

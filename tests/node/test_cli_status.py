@@ -56,6 +56,24 @@ def test_in_step_shows_the_age_of_the_head_and_what_is_missing() -> None:
     assert "waiting: node-3's vote" in format_status(make_status(waiting_for="node-3's vote"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"epoch": 3}, "epoch 3"),
+        ({"epoch": 3, "seat": 2, "member": "present"}, "epoch 3  seat 2, present"),
+        ({"epoch": 3, "seat": 2, "member": "put_off"}, "seat 2, put off"),
+        ({"epoch": 3, "member": "jailed"}, "no seat, jailed: carlive stake unjail"),
+        ({"epoch": 3, "member": "standing"}, "no seat, stands for election"),
+    ],
+)
+def test_epoch_and_seat_are_shown(fields: dict[str, object], shown: str) -> None:
+    assert shown in format_status(make_status(**fields))
+
+
+def test_a_node_that_never_votes_shows_no_seat() -> None:
+    assert "seat" not in format_status(make_status(epoch=3))
+
+
 def test_a_clock_behind_the_chain_gives_no_negative_age() -> None:
     assert "last block 0 s ago" in format_status(make_status(time_ms=2**50))
 

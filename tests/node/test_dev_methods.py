@@ -1,5 +1,7 @@
 """The methods of a devnet: what the node does itself, and what it passes on."""
 
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,17 +10,21 @@ from genesis.presets import DEVELOPMENT_ACCOUNTS, list_development_accounts
 from identity.address import NetworkKind, parse_address
 from identity.keys import verify_signature
 from identity.signing import SigningPurpose, signing_bytes
+from ledger.codec import encode
 from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
+from ledger.state_keys import EPOCH_KEY, PARAMETERS_KEY
 from ledger.transaction import SENDER, UNORDERED_HEIGHTS_MAX, decode_transaction
 from node import dev_methods
 from node.dev_control import ControlAddress, DevControlError
-from node.dev_methods import DevMethods
+from node.dev_methods import EPOCH_BLOCKS_MAX, EPOCH_STEP_BLOCKS, DevMethods
 from node.intake import Admitted
 from rpc.backend import TransactionStatus
 from rpc.errors import RpcError
 from rpc.models import Head
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, address_of, make_key
+from tests.rpc.fake_backend import FakeState
+from vm.native.stake import Epoch, EpochNumber
 from vm.transition import check_stateless
 
 B = address_of(make_key("bob"))
@@ -31,9 +37,26 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.raws: list[bytes] = []
+        self.height = HEAD.height
+        self.begin_epoch(number=0, first_height=1)
+
+    def begin_epoch(self, number: int, first_height: int, epoch_heights: int = 100) -> None:
+        self.epoch = Epoch(EpochNumber(number), Height(first_height), EpochNumber(0))
+        self.parameters = replace(PARAMETERS, epoch_heights=epoch_heights)
+
+    def make_block(self) -> None:
+        """An epoch ends with its last block, or the first after it."""
+        self.height += 1
+        if self.height >= self.epoch.first_height + self.parameters.epoch_heights - 1:
+            self.begin_epoch(self.epoch.number + 1, self.height + 1, self.parameters.epoch_heights)
 
     def get_head(self) -> Head:
-        return HEAD
+        return HEAD.model_copy(update={"height": self.height})
+
+    @contextmanager
+    def open_state(self, at):
+        values = {EPOCH_KEY: encode(self.epoch), PARAMETERS_KEY: encode(self.parameters)}
+        yield FakeState(self.height, HEAD.block_hash, values)
 
     async def submit_many(self, raws):
         self.raws += raws
@@ -60,6 +83,8 @@ class Scene:
 
         async def mine(blocks: int) -> None:
             self.mined.append(blocks)
+            for _ in range(blocks):
+                self.backend.make_block()
 
         monkeypatch.setattr(dev_methods, "request", request)
         self.methods = DevMethods(DOMAIN, supervisor, mine)
@@ -113,7 +138,7 @@ async def test_a_refused_funding_says_why(scene):
 
 
 async def test_mining_answers_with_the_new_head(scene):
-    assert await scene.methods.mine(3) == HEAD
+    assert (await scene.methods.mine(3)).height == HEAD.height + 3
     assert scene.mined == [3]
 
 
@@ -150,7 +175,27 @@ async def test_answers_are_passed_back(scene):
     assert await scene.methods.set_time(1) == HEAD
 
 
-async def test_there_are_no_epochs_to_advance(scene):
+async def test_advancing_makes_blocks_until_another_epoch_has_begun(scene):
+    scene.backend.begin_epoch(number=3, first_height=101)
+    scene.backend.height = 130
+    head = await scene.methods.advance_epoch()
+    assert (scene.backend.epoch.number, head.height) == (4, 200)
+    assert sum(scene.mined) == 70
+    assert max(scene.mined) <= EPOCH_STEP_BLOCKS
+
+
+async def test_an_epoch_that_has_become_shorter_ends_with_the_next_block(scene):
+    scene.backend.begin_epoch(number=3, first_height=1)
+    scene.backend.height = 150
+    await scene.methods.advance_epoch()
+    assert scene.mined == [1]
+
+
+async def test_an_epoch_too_long_to_wait_for_is_refused_with_what_to_do(scene):
+    scene.backend.begin_epoch(number=0, first_height=1, epoch_heights=EPOCH_BLOCKS_MAX + 1)
+    scene.backend.height = 0
     with pytest.raises(RpcError) as failure:
         await scene.methods.advance_epoch()
-    assert failure.value.reason == "METHOD_DISABLED"
+    assert failure.value.reason == "LIMIT_EXCEEDED"
+    assert "--epoch-heights" in failure.value.detail
+    assert scene.mined == []

@@ -11,10 +11,15 @@ from node.key_files import load_ed25519_key_file
 
 
 def prepare(
-    directory: Path, validators: int | None = None, port: int | None = None, *, is_fresh: bool = False
+    directory: Path,
+    validators: int | None = None,
+    port: int | None = None,
+    *,
+    is_fresh: bool = False,
+    epoch_heights: int | None = None,
 ) -> Devnet:
     with hold_devnet_lock(directory):
-        return prepare_devnet(directory, validators, port, is_fresh=is_fresh)
+        return prepare_devnet(directory, validators, port, is_fresh=is_fresh, epoch_heights=epoch_heights)
 
 
 def test_four_nodes_by_default_with_ports_ten_apart(tmp_path: Path) -> None:
@@ -132,3 +137,30 @@ def test_a_busy_port_is_named_with_its_purpose(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=rf"port {port} \(peers of node-0\).*--port"):
             check_ports_free(devnet.nodes)
     check_ports_free(devnet.nodes)
+
+
+def test_shorter_epochs_shorten_votes_and_absence_with_them(tmp_path: Path) -> None:
+    usual = prepare(tmp_path / "usual").document.parameters
+    short = prepare(tmp_path / "short", epoch_heights=usual.epoch_heights // 5).document.parameters
+    assert short == usual.model_copy(
+        update={
+            "epoch_heights": usual.epoch_heights // 5,
+            "absence_heights_max": usual.absence_heights_max // 5,
+            "voting_heights_normal": usual.voting_heights_normal // 5,
+            "voting_heights_urgent": usual.voting_heights_urgent // 5,
+            "voting_heights_emergency": usual.voting_heights_emergency // 5,
+        }
+    )
+
+
+def test_the_shortest_epoch_still_has_votes(tmp_path: Path) -> None:
+    parameters = prepare(tmp_path / "d", epoch_heights=2).document.parameters
+    assert (parameters.epoch_heights, parameters.voting_heights_emergency) == (2, 1)
+
+
+def test_another_epoch_needs_fresh(tmp_path: Path) -> None:
+    prepare(tmp_path / "d", epoch_heights=20)
+    assert prepare(tmp_path / "d").document.parameters.epoch_heights == 20
+    assert prepare(tmp_path / "d", epoch_heights=20).document.parameters.epoch_heights == 20
+    with pytest.raises(ConfigurationError, match="--fresh --epoch-heights 30"):
+        prepare(tmp_path / "d", epoch_heights=30)

@@ -159,6 +159,9 @@ class FakeBackend:
         self.blocks: list[CertifiedBlock] = []
         self.receipts: list[list[Receipt]] = []
         self.changes: list[CommitteeChange] = []
+        self.block_events: dict[int, tuple[Event, ...]] = {}
+        self.state_values: dict[bytes, bytes] = {}
+        """What tests put into the state, at every height."""
         self.committees: list[Committee] = [build_committee(0)]
         self.pending: dict[TransactionId, Transaction] = {}
         self.final: dict[TransactionId, tuple[int, int]] = {}
@@ -172,12 +175,21 @@ class FakeBackend:
 
     # making history
 
-    def make_block(self, transactions: Sequence[Transaction] = (), *, committee_seed: int | None = None) -> int:
+    def make_block(
+        self,
+        transactions: Sequence[Transaction] = (),
+        *,
+        committee_seed: int | None = None,
+        next_committee_seed: int | None = None,
+        events: Sequence[Event] = (),
+    ) -> int:
         """Finalise a block and tell the listeners; returns its height."""
         height = len(self.blocks)
+        self.block_events[height] = tuple(events)
         if committee_seed is not None:
             self.committees[height] = build_committee(committee_seed)
         committee = self.committees[height]
+        next_committee = committee if next_committee_seed is None else build_committee(next_committee_seed)
         previous = self.blocks[-1].block.header.hash if self.blocks else b"\x00" * 32
         header = Header(
             version=1,
@@ -192,7 +204,7 @@ class FakeBackend:
             state_root=RootHash(sha256(b"state%d" % height).digest()),
             receipts_root=EMPTY_ROOT,
             committee_hash=committee.hash,
-            next_committee_hash=committee.hash,
+            next_committee_hash=next_committee.hash,
             parameters_hash=PARAMETERS.hash,
         )
         certificate = CommitCertificate(height, 0, header.hash, ((0, b"\x05" * 64),) if height else ())
@@ -201,7 +213,7 @@ class FakeBackend:
         for index, each in enumerate(transactions):
             self.pending.pop(each.id, None)
             self.final[each.id] = (height, index)
-        self.committees.append(committee)
+        self.committees.append(next_committee)
         self.blocks.append(CertifiedBlock(block, certificate))
         for listener in list(self._block_listeners):
             listener()
@@ -359,6 +371,7 @@ class FakeBackend:
         values = {
             account_key(SENDER_ADDRESS): pack((sequence, BALANCE_GRAINS, 0, b"", 0, 0)),
             PARAMETERS_KEY: encode(PARAMETERS),
+            **self.state_values,
         }
         return FakeState(height, self.blocks[height].block.header.hash, values)
 
@@ -390,6 +403,9 @@ class FakeBackend:
 
     def get_receipts(self, height: int) -> list[Receipt] | None:
         return self.receipts[height] if self.earliest_height <= height < len(self.receipts) else None
+
+    def get_block_events(self, height: int) -> tuple[Event, ...]:
+        return self.block_events[height]
 
     def get_committee(self, height: int) -> Committee | None:
         return self.committees[height] if self.earliest_height <= height < len(self.committees) else None

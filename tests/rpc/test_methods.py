@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from ledger.primitives import SUPPLY_GRAINS
+from ledger.receipt import Event
 from rpc.dispatcher import Dispatcher
 from rpc.errors import ERROR_KINDS, RpcError, not_found
 from rpc.methods import METHODS
@@ -14,6 +15,7 @@ from tests.rpc.fake_backend import (
     BALANCE_GRAINS,
     GENESIS_HASH,
     KEY,
+    RECIPIENT,
     RECIPIENT_TEXT,
     SENDER_ADDRESS,
     SENDER_TEXT,
@@ -142,6 +144,18 @@ async def test_results_name_reasons_and_event_fields(ask: Caller, backend: FakeB
         ],
     }
     assert (failed["status"], failed["reason"]) == ("failed", "AMOUNT_ZERO")
+
+
+async def test_results_show_what_happened_at_the_blocks_end(ask: Caller, backend: FakeBackend) -> None:
+    backend.make_block(events=[Event("iov", "Transferred", [SENDER_ADDRESS, RECIPIENT, 3])])
+    assert (await ask("chain_getResults", height=1))["events"] == [
+        {
+            "module": "iov",
+            "name": "Transferred",
+            "fields": {"sender": SENDER_TEXT, "recipient": RECIPIENT_TEXT, "amountGrains": "3"},
+        }
+    ]
+    assert (await ask("chain_getResults", height=0))["events"] == []
 
 
 async def test_commit_and_committee(ask: Caller, backend: FakeBackend) -> None:
@@ -365,7 +379,7 @@ async def test_dev_methods(ask: Caller, backend: FakeBackend) -> None:
 
 
 async def test_later_modules_are_not_found_yet(ask: Caller) -> None:
-    for name in ("staking_candidates", "did_resolve", "mining_epoch", "contract_call", "admin_stop"):
+    for name in ("did_resolve", "mining_epoch", "contract_call", "admin_stop"):
         assert await _fail(ask, name) == (-32601, "METHOD_NOT_FOUND")
 
 

@@ -10,9 +10,17 @@ from typing import Any
 import aiohttp
 import pytest
 
+from ledger.receipt import Event
 from rpc.server import RpcServer
 from tests.rpc.conftest import serve
-from tests.rpc.fake_backend import RECIPIENT_TEXT, SENDER_TEXT, FakeBackend, build_transfer
+from tests.rpc.fake_backend import (
+    RECIPIENT,
+    RECIPIENT_TEXT,
+    SENDER_ADDRESS,
+    SENDER_TEXT,
+    FakeBackend,
+    build_transfer,
+)
 from tests.rpc.test_server import Raw, wait_until
 
 
@@ -180,6 +188,50 @@ async def test_committee_is_sent_once_and_then_when_it_changes(subscriber: Subsc
     await subscriber.subscribe("committee", **{"from": first["cursor"]})
     (resumed,) = await subscriber.take(1)
     assert resumed["result"] == second["result"]
+
+
+async def test_events_of_the_blocks_end_come_last_and_belong_to_no_transaction(
+    subscriber: Subscriber, backend: FakeBackend
+) -> None:
+    end = Event("iov", "Transferred", [RECIPIENT, SENDER_ADDRESS, 3])
+    backend.make_block([build_transfer(0, amount=7)], events=[end])
+    await subscriber.subscribe("events", **{"from": 1})
+    first, second = await subscriber.take(2)
+    assert first["result"]["transactionId"] == "0x" + build_transfer(0, amount=7).id.hex()
+    assert (second["result"]["index"], second["result"]["transactionId"]) == (1, None)
+    assert second["result"]["event"]["fields"] == {
+        "sender": RECIPIENT_TEXT,
+        "recipient": SENDER_TEXT,
+        "amountGrains": "3",
+    }
+    await subscriber.subscribe("events", **{"from": first["cursor"]})
+    (resumed,) = await subscriber.take(1)
+    assert resumed["result"] == second["result"]
+
+
+async def test_a_filter_for_a_sender_passes_no_events_of_the_blocks_end(
+    subscriber: Subscriber, backend: FakeBackend
+) -> None:
+    backend.make_block(events=[Event("iov", "Transferred", [RECIPIENT, SENDER_ADDRESS, 3])])
+    await subscriber.subscribe("events", filter={"sender": SENDER_TEXT}, **{"from": 1})
+    assert await subscriber.is_silent()
+
+
+async def test_a_next_committee_is_announced_with_the_height_from_which_it_rules(
+    subscriber: Subscriber, backend: FakeBackend
+) -> None:
+    backend.make_block()
+    await subscriber.subscribe("committee", **{"from": 1})
+    backend.make_block(next_committee_seed=9)
+    backend.make_block()
+    backend.make_block()
+    first, elected, ruling = (each["result"] for each in await subscriber.take(3))
+    assert [first["height"], elected["height"], ruling["height"]] == [1, 2, 3]
+    assert elected["committee"]["members"] == first["committee"]["members"]
+    assert elected["nextCommittee"]["height"] == 3
+    assert elected["nextCommittee"] == ruling["committee"]
+    assert elected["nextCommittee"]["members"] != elected["committee"]["members"]
+    assert await subscriber.is_silent()
 
 
 async def test_pending_transactions_are_announced(subscriber: Subscriber, backend: FakeBackend) -> None:

@@ -1,0 +1,292 @@
+"""`carlive gov`: propose, vote, and see what was decided."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from node.cli.connection import connect, node_option
+from node.cli.failures import CommandFailedError, ExitCode
+from node.cli.group import SuggestingGroup
+from node.cli.module_calls import build_known_intent
+from node.cli.output import Output, output_option
+from node.cli.query_commands import format_grains, to_plain
+from node.cli.sending import Intent, Sending, send_intent, sending_options
+from rpc import calls
+
+if TYPE_CHECKING:
+    from node.cli.signing import ChainFacts
+    from rpc.client import Client
+    from rpc.models import ProposalStatus
+
+MODULE: Final = "governance"
+PRIORITIES: Final = ("normal", "urgent", "emergency")
+BODIES: Final = ("foundation", "technical", "financial")
+CATEGORIES: Final = ("core", "operations", "acquisitions", "marketing", "community")
+STATUSES: Final = ("voting", "passed", "rejected", "expired", "applied", "failed")
+EFFECT_MARGIN_HEIGHTS: Final = 20  # blocks that a proposal may take to be included, when no height is named
+BODY_MEMBERS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a proposal is voted on."""
+
+    priority: str
+    effective_height: int | None
+    title: str
+
+
+@click.group(cls=SuggestingGroup)
+def gov() -> None:
+    """Propose changes, vote on them, and see what was decided."""
+
+
+@gov.group(cls=SuggestingGroup)
+def propose() -> None:
+    """Propose a change; the super nodes, or the body that it falls to, vote on it."""
+
+
+def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the terms of a proposal; the command gets `terms`."""
+
+    @wraps(function)
+    def command(*args: Any, priority: str, effective_height: int | None, title: str, **given: Any) -> Any:
+        return function(*args, terms=Terms(priority, effective_height, title), **given)
+
+    decorated: Callable[..., Any] = command
+    for option in (
+        click.option("--title", required=True, help="What it is about, in a few words."),
+        click.option(
+            "--effective",
+            "effective_height",
+            type=click.IntRange(1),
+            default=None,
+            metavar="HEIGHT",
+            help="Block with which it takes effect.  [default: soon after the vote]",
+        ),
+        click.option(
+            "--priority",
+            type=click.Choice(PRIORITIES),
+            default="normal",
+            show_default=True,
+            help="How long the vote lasts, and how many must agree.",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+@propose.command("operator")
+@click.option("--operator", required=True, metavar="ADDRESS", help="Account of the operator: address or key name.")
+@click.option("--name", required=True, help="By which others know it.")
+@_terms_options
+@sending_options
+def propose_operator(operator: str, name: str, terms: Terms, sending: Sending) -> None:
+    """Admit an operator: it may then register super nodes and stand for election."""
+    _propose(sending, "propose_operator", terms, lambda find: [find(operator), name])
+
+
+@propose.command("remove-operator")
+@click.option("--operator", required=True, metavar="ADDRESS", help="Account of the operator: address or key name.")
+@_terms_options
+@sending_options
+def propose_removal(operator: str, terms: Terms, sending: Sending) -> None:
+    """Take an operator's admission away: it stands for election no more."""
+    _propose(sending, "propose_operator_removal", terms, lambda find: [find(operator)])
+
+
+@propose.command("parameter")
+@click.argument("name")
+@click.argument("value", type=int)
+@_terms_options
+@sending_options
+def propose_parameter(name: str, value: int, terms: Terms, sending: Sending) -> None:
+    """Set the chain parameter NAME to VALUE; carlive gov params lists all with their bounds.
+
+    VALUE is a whole number in the unit that the name ends with: grains, milliseconds, 1/10,000 (bps), blocks (heights).
+    """
+    _propose(sending, "propose_parameter", terms, lambda _: [name.replace("-", "_"), value])
+
+
+@propose.command("body")
+@click.argument("body", type=click.Choice(BODIES))
+@click.option(
+    "--member", "members", multiple=True, metavar="ADDRESS", help="Address or key name; once for each. None: empty it."
+)
+@_terms_options
+@sending_options
+def propose_body(body: str, members: tuple[str, ...], terms: Terms, sending: Sending) -> None:
+    """Decide who sits in BODY; the super nodes decide for a body that is empty."""
+    if len(members) > BODY_MEMBERS_MAX:
+        raise CommandFailedError(f"a body has at most {BODY_MEMBERS_MAX} members, not {len(members)}")
+    _propose(sending, "propose_body", terms, lambda find: [_get_body(body), [find(each) for each in members]])
+
+
+@propose.command("spending")
+@click.option("--category", type=click.Choice(CATEGORIES), required=True, help="Which budget of the treasury.")
+@click.option("--to", "recipient", required=True, metavar="ADDRESS", help="Address or key name of the recipient.")
+@click.option("--amount", required=True, metavar="IOV", help="IOV with up to 8 decimals, for instance 1.5.")
+@_terms_options
+@sending_options
+def propose_spending(category: str, recipient: str, amount: str, terms: Terms, sending: Sending) -> None:
+    """Pay IOV from a budget of the treasury."""
+    from node.cli.amounts import parse_iov
+
+    grains = str(parse_iov(amount))
+    _propose(sending, "propose_spending", terms, lambda find: [category, find(recipient), grains])
+
+
+@propose.command("pause")
+@click.argument("module")
+@click.option("--heights", type=click.IntRange(1), required=True, metavar="N", help="For how many blocks.")
+@_terms_options
+@sending_options
+def propose_pause(module: str, heights: int, terms: Terms, sending: Sending) -> None:
+    """Refuse the calls of MODULE for a while; an emergency measure."""
+    _propose(sending, "propose_pause", terms, lambda _: [module, heights])
+
+
+@propose.command("resume")
+@click.argument("module")
+@_terms_options
+@sending_options
+def propose_resume(module: str, terms: Terms, sending: Sending) -> None:
+    """End the pause of MODULE before its time."""
+    _propose(sending, "propose_resume", terms, lambda _: [module])
+
+
+@gov.command()
+@click.argument("proposal_id", metavar="ID", type=click.IntRange(1))
+@click.argument("answer", type=click.Choice(["yes", "no"]))
+@sending_options
+def vote(proposal_id: int, answer: str, sending: Sending) -> None:
+    """Vote yes or no on the proposal of this ID, as an operator in the committee or a member of its body."""
+    _send(sending, "vote", lambda _: [proposal_id, answer == "yes"])
+
+
+@gov.command()
+@click.option("--amount", required=True, metavar="IOV", help="IOV with up to 8 decimals, for instance 1.5.")
+@sending_options
+def donate(amount: str, sending: Sending) -> None:
+    """Give IOV to the treasury; its budgets share it."""
+    from node.cli.amounts import parse_iov
+
+    grains = str(parse_iov(amount))
+    _send(sending, "donate", lambda _: [grains])
+
+
+@gov.command()
+@click.option("--status", type=click.Choice(STATUSES), default=None, help="Only those that stand so.  [default: all]")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many, newest first.")
+@node_option
+@output_option
+def proposals(status: "ProposalStatus | None", limit: int, node_url: str, output: Output) -> None:
+    """List proposals, the newest first."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    with connect(node_url) as client:
+        while len(found) < limit:
+            page = client.run(calls.gov_proposals(status, limit=min(limit - len(found), 200), cursor=cursor))
+            found += [to_plain(each) for each in page.proposals]
+            cursor = page.cursor
+            if cursor is None:
+                break
+    columns = ["id", "status", "kind", "title", "body", "votes", "deadline", "effectiveHeight"]
+    if not output.is_json:
+        found = [each | {"votes": _format_votes(each)} for each in found]
+    output.show_list(found, columns, empty="no proposals")
+
+
+@gov.command()
+@click.argument("proposal_id", metavar="ID", type=click.IntRange(1))
+@node_option
+@output_option
+def show(proposal_id: int, node_url: str, output: Output) -> None:
+    """Show the proposal of this ID with its votes."""
+    with connect(node_url) as client:
+        page = client.run(calls.gov_proposals(proposal_id=proposal_id))
+    if not page.proposals:
+        raise CommandFailedError(f"there is no proposal {proposal_id}: see carlive gov proposals", ExitCode.FAILED)
+    output.show_record(to_plain(page.proposals[0]))
+
+
+@gov.command()
+@node_option
+@output_option
+def params(node_url: str, output: Output) -> None:
+    """List the chain's parameters with their bounds and what they mean."""
+    with connect(node_url) as client:
+        records = to_plain(client.run(calls.gov_params()))["params"]
+    output.show_list(records, ["name", "value", "least", "most", "meaning"])
+
+
+@gov.command()
+@node_option
+@output_option
+def treasury(node_url: str, output: Output) -> None:
+    """Show what the treasury's budgets hold."""
+    with connect(node_url) as client:
+        result = to_plain(client.run(calls.gov_treasury()))
+    if output.is_json:
+        output.show_record(result)
+    else:
+        output.show_list(result["budgets"], ["category", "percent", "balance"], {"balance": format_grains})
+
+
+def _format_votes(proposal: dict[str, Any]) -> str:
+    return (
+        f"{len(proposal['ayes'])} yes, {len(proposal['noes'])} no of {proposal['electors']}, "
+        f"{proposal['ayesNeeded']} needed"
+    )
+
+
+Find = Callable[[str], str]
+"""The address of an address or key name, as text."""
+
+
+def _send(sending: Sending, call: str, arguments: Callable[[Find], Sequence[Any]]) -> None:
+    def build(client: "Client", facts: "ChainFacts") -> Intent:
+        return build_known_intent(client, facts, MODULE, call, arguments(_make_find(sending, facts)))
+
+    send_intent(build, sending)
+
+
+def _propose(sending: Sending, call: str, terms: Terms, arguments: Callable[[Find], Sequence[Any]]) -> None:
+    def build(client: "Client", facts: "ChainFacts") -> Intent:
+        encoded = [_get_priority(terms.priority), _find_effective_height(client, terms), terms.title]
+        return build_known_intent(client, facts, MODULE, call, [*arguments(_make_find(sending, facts)), encoded])
+
+    send_intent(build, sending)
+
+
+def _find_effective_height(client: "Client", terms: Terms) -> int:
+    """As named, or the end of the vote and some blocks for the proposal to be included."""
+    if terms.effective_height is not None:
+        return terms.effective_height
+    parameters = client.run(calls.chain_params()).params
+    return (
+        client.run(calls.chain_head()).height
+        + int(parameters[f"voting_heights_{terms.priority}"])
+        + EFFECT_MARGIN_HEIGHTS
+    )
+
+
+def _make_find(sending: Sending, facts: "ChainFacts") -> Find:
+    from identity.address import format_address
+
+    return lambda text: format_address(sending.keyring.find_address(text, facts.network), facts.network)
+
+
+def _get_priority(name: str) -> int:
+    from vm.native.governance import Priority
+
+    return int(Priority[name.upper()])
+
+
+def _get_body(name: str) -> int:
+    from vm.native.governance import BodyKind
+
+    return int(BodyKind[name.upper()])
