@@ -84,7 +84,7 @@ class AuditResult:
     treasury_flows: list[Flow] = field(default_factory=list)
     """The last ones."""
     points: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    """Height and the budgets' balances after it, whenever they changed."""
+    """Height and the budgets' balances after it, whenever they changed, and at the end."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -176,6 +176,8 @@ class Audit:
             if name is not None:
                 result.closing[name] = account.balance_grains
         result.closing = {name: result.closing.get(name, 0) for name in MODULE_ACCOUNTS}
+        if result.points[-1][0] < result.height:
+            self._add_point(result.height)
         if result.balances_grains != SUPPLY_GRAINS:
             result.problems.append(f"all balances add up to {result.balances_grains} grains, not to {SUPPLY_GRAINS}")
         for name, grains in result.closing.items():
