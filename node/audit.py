@@ -29,6 +29,7 @@ from vm.context import BlockContext
 from vm.native import governance
 from vm.native.accounts import EMPTY_ACCOUNT, Account
 from vm.native.iov import MODULE_ACCOUNTS, TREASURY_PERCENT
+from vm.native.rules import ModuleRule
 from vm.offences import read_offences
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block
@@ -263,11 +264,16 @@ class Audit:
         fees_grains = sum(receipt.fee_grains for receipt in result.receipts)
         self._expect(height, "fees", fees_grains, moved.get(("fee", ""), 0))
         events = [event for receipt in result.receipts for event in receipt.events] + list(result.events)
-        donated_grains = sum(grains for _, grains in _list_fields(events, governance.Donated))
+        donated_grains = sum(grains for _, grains in _list_fields(events, governance.MODULE, governance.Donated))
+        spent = _list_fields(events, governance.MODULE, governance.Spent)
         donations = sum(grains for (kind, _), grains in moved.items() if kind == "donation")
         self._expect(height, "donations", donated_grains, donations)
         for category in TREASURY_PERCENT:
-            decided = sum(fields[2] for fields in _list_fields(events, governance.Spent) if fields[0] == category)
+            decided = sum(
+                fields[2]
+                for fields in _list_fields(events, governance.MODULE, governance.Spent)
+                if fields[0] == category
+            )
             self._expect(height, f"spending of {category}", decided, moved.get(("spending", category), 0))
 
     def _expect(self, height: int, what: str, announced_grains: int, moved_grains: int) -> None:
@@ -348,6 +354,6 @@ def _get_balance(encoded: bytes | None) -> int:
     return account.balance_grains
 
 
-def _list_fields(events: Iterable[Event], kind: type) -> list[list[Any]]:
-    name = (governance.MODULE.name, kind.__name__)
+def _list_fields(events: Iterable[Event], module: ModuleRule, kind: type) -> list[list[Any]]:
+    name = (module.name, kind.__name__)
     return [event.fields for event in events if (event.module, event.name) == name]
