@@ -269,12 +269,8 @@ class Audit:
         donations = sum(grains for (kind, _), grains in moved.items() if kind == "donation")
         self._expect(height, "donations", donated_grains, donations)
         for category in TREASURY_PERCENT:
-            decided = sum(
-                fields[2]
-                for fields in _list_fields(events, governance.MODULE, governance.Spent)
-                if fields[0] == category
-            )
-            self._expect(height, f"spending of {category}", decided, moved.get(("spending", category), 0))
+            decided_grains = sum(grains for name, _, grains in spent if name == category)
+            self._expect(height, f"spending of {category}", decided_grains, moved.get(("spending", category), 0))
 
     def _expect(self, height: int, what: str, announced_grains: int, moved_grains: int) -> None:
         if announced_grains != moved_grains:
