@@ -29,6 +29,7 @@ from vm.context import BlockContext
 from vm.native import governance
 from vm.native.accounts import EMPTY_ACCOUNT, Account
 from vm.native.iov import MODULE_ACCOUNTS, TREASURY_PERCENT
+from vm.native.rules import ModuleRule
 from vm.offences import read_offences
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block
@@ -84,7 +85,7 @@ class AuditResult:
     treasury_flows: list[Flow] = field(default_factory=list)
     """The last ones."""
     points: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    """Height and the budgets' balances after it, whenever they changed."""
+    """Height and the budgets' balances after it, whenever they changed, and at the end."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -176,6 +177,8 @@ class Audit:
             if name is not None:
                 result.closing[name] = account.balance_grains
         result.closing = {name: result.closing.get(name, 0) for name in MODULE_ACCOUNTS}
+        if result.points[-1][0] < result.height:
+            self._add_point(result.height)
         if result.balances_grains != SUPPLY_GRAINS:
             result.problems.append(f"all balances add up to {result.balances_grains} grains, not to {SUPPLY_GRAINS}")
         for name, grains in result.closing.items():
@@ -261,12 +264,13 @@ class Audit:
         fees_grains = sum(receipt.fee_grains for receipt in result.receipts)
         self._expect(height, "fees", fees_grains, moved.get(("fee", ""), 0))
         events = [event for receipt in result.receipts for event in receipt.events] + list(result.events)
-        donated_grains = sum(grains for _, grains in _list_fields(events, governance.Donated))
+        donated_grains = sum(grains for _, grains in _list_fields(events, governance.MODULE, governance.Donated))
+        spent = _list_fields(events, governance.MODULE, governance.Spent)
         donations = sum(grains for (kind, _), grains in moved.items() if kind == "donation")
         self._expect(height, "donations", donated_grains, donations)
         for category in TREASURY_PERCENT:
-            decided = sum(fields[2] for fields in _list_fields(events, governance.Spent) if fields[0] == category)
-            self._expect(height, f"spending of {category}", decided, moved.get(("spending", category), 0))
+            decided_grains = sum(grains for name, _, grains in spent if name == category)
+            self._expect(height, f"spending of {category}", decided_grains, moved.get(("spending", category), 0))
 
     def _expect(self, height: int, what: str, announced_grains: int, moved_grains: int) -> None:
         if announced_grains != moved_grains:
@@ -346,6 +350,6 @@ def _get_balance(encoded: bytes | None) -> int:
     return account.balance_grains
 
 
-def _list_fields(events: Iterable[Event], kind: type) -> list[list[Any]]:
-    name = (governance.MODULE.name, kind.__name__)
+def _list_fields(events: Iterable[Event], module: ModuleRule, kind: type) -> list[list[Any]]:
+    name = (module.name, kind.__name__)
     return [event.fields for event in events if (event.module, event.name) == name]

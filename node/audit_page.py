@@ -99,18 +99,18 @@ def build_page(chain_id: str, genesis_hash: bytes, result: AuditResult) -> str:
 
 
 def summarise(result: AuditResult) -> dict[str, Cell]:
-    """The totals as the command shows them, in grains."""
+    """The totals as the command shows them; amounts are decimal texts of grains."""
     record: dict[str, Cell] = {
         "height": result.height,
         "accounts": result.accounts,
-        "supply": result.supply_grains,
-        "balances": result.balances_grains,
+        "supply": str(result.supply_grains),
+        "balances": str(result.balances_grains),
     }
     for name, opening, closing in _list_module_accounts(result):
-        record[f"{name} opening"] = opening
-        record[f"{name} closing"] = closing
+        record[f"{name} opening"] = str(opening)
+        record[f"{name} closing"] = str(closing)
     for label, kind in _TOTALS.items():
-        record[label] = result.kinds.get(kind, 0)
+        record[label] = str(result.kinds.get(kind, 0))
     return record
 
 

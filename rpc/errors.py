@@ -79,7 +79,14 @@ _GENERAL_KINDS: Final = (
 )
 
 RETRYABLE_REASONS: Final = frozenset(
-    {Reason.SEQUENCE_TOO_HIGH, Reason.MEMPOOL_FULL, Reason.ACCOUNT_LIMIT, Reason.EVICTED, Reason.INSUFFICIENT_FUNDS}
+    {
+        Reason.SEQUENCE_TOO_HIGH,
+        Reason.MEMPOOL_FULL,
+        Reason.ACCOUNT_LIMIT,
+        Reason.EVICTED,
+        Reason.INSUFFICIENT_FUNDS,
+        Reason.MODULE_PAUSED,
+    }
 )
 MONEY_REASONS: Final = frozenset({Reason.FEE_TOO_LOW, Reason.INSUFFICIENT_FUNDS, Reason.INSUFFICIENT_BALANCE})
 """Their integer details are amounts of grains, so they are sent as decimal strings."""
@@ -92,7 +99,12 @@ REJECTION_KINDS: Final = tuple(
     if reason < FAILED_REASONS_FIRST
 )
 EXECUTION_KINDS: Final = tuple(
-    ErrorKind(reason.name, ErrorCode.EXECUTION_FAILED, False, "The call failed; `gasUsed` says what it cost.")
+    ErrorKind(
+        reason.name,
+        ErrorCode.EXECUTION_FAILED,
+        reason in RETRYABLE_REASONS,
+        "The call failed; `gasUsed` says what it cost.",
+    )
     for reason in Reason
     if reason >= FAILED_REASONS_FIRST
 )

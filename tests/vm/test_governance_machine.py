@@ -121,6 +121,17 @@ class Governance(RuleBasedStateMachine):
     def propose_parameter(self, person: int, name: str, value: int, priority: Priority) -> None:
         self.propose(person, "propose_parameter", [name, value], priority, 1 + value % 3)
 
+    @rule(name=st.sampled_from(NUMBERS), value=st.integers(0, 30))
+    def decide_parameter(self, name: str, value: int) -> None:
+        """The whole committee wants it, so nothing but its bounds can stop it."""
+        committee = list(self.bodies[BodyKind.COMMITTEE])
+        count = get_docket(self.state).count
+        self.propose(committee[0], "propose_parameter", [name, value], Priority.URGENT, 1)
+        if get_docket(self.state).count > count:
+            for person in committee:
+                self.send(person, "vote", [count + 1, True])
+            self.end_blocks(self.parameters.voting_heights_urgent + 2)
+
     @rule(person=people, body=st.sampled_from(BodyKind), members=groups, priority=priorities)
     def propose_body(self, person: int, body: BodyKind, members: list[int], priority: Priority) -> None:
         addresses = [PEOPLE[index] for index in members]
