@@ -10,7 +10,7 @@ ENTRIES = {
     "genesis": ("node.cli.genesis_commands:genesis", "Make and check the genesis file that a network shares."),
     "start": ("node.cli.start_command:start", "Run a node."),
     "status": ("node.cli.status_command:status", "Show how a node is doing."),
-    "node": ("node.cli.node_commands:node", "Ask a running node about itself; maintain a stopped one."),
+    "node": ("node.cli.node_commands:node", "Ask a running node about itself, maintain a stopped one."),
     "keys": ("node.cli.keys_commands:keys", "Make, import and list account keys."),
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
     "audit": ("node.cli.audit_command:audit", "Execute the whole chain again and account for every grain."),

@@ -41,7 +41,7 @@ _TABLES: Final = {
 
 @click.group(cls=SuggestingGroup)
 def node() -> None:
-    """Ask a running node about itself; copy, prune, roll back, inspect or reset a stopped one."""
+    """Ask a running node about itself, maintain a stopped one."""
 
 
 def home_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -274,6 +274,8 @@ async def test_every_flipped_bit_of_every_part_is_found(scene: Scene, answers: A
         for path, part in list_parts(result):
             if method in CARRIED and path[-1] not in CARRIED[method]:
                 continue
+            if call.method == "account_get" and path == ("certificate_bytes",):
+                continue  # the header before needs none: the certified header names it
             if "changes" in path and result.changes[path[1]].height > proven.height:
                 continue  # a page may reach further than the question
             for bit in range(8 * len(part)):
