@@ -36,14 +36,14 @@ from node.state_views import StateViews, StoreClosedError
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenReceipt, ProvenState, Simulated, TransactionStatus
-from rpc.errors import bad_cursor, node_behind, node_syncing, not_ready, pruned
+from rpc.errors import RpcError, bad_cursor, node_behind, node_syncing, not_ready, pruned
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from rpc.namespaces.staking import get_candidate_status
 from vm.context import BlockContext, Moment
 from vm.native.accounts import get_account
 from vm.native.network import NodeRole, get_node, get_nodes
 from vm.native.punishment import get_absences
-from vm.native.stake import find_candidate, get_epoch
+from vm.native.stake import Candidate, find_candidate, get_epoch
 from vm.parameters import get_parameters
 from vm.transition import apply_transaction, check_stateless, compute_ordering_gas
 
@@ -457,21 +457,26 @@ class NodeBackend:
         )
 
     def _describe_membership(self, seat: "_Seat | None") -> dict[str, Any]:
-        """The epoch, this node's seat, and how its operator's candidate is doing; a few point reads."""
-        with self._open_view(None) as view:
-            epoch = get_epoch(view).number
-            node = get_node(view, self._parts.network.key)
-            operator = seat.operator if seat is not None else None if node is None else node.operator
-            candidate = None
-            if operator is not None and self._parts.consensus_key is not None:
-                candidate = find_candidate(view, operator)
-            member = None
-            if candidate is not None:
-                height = view.head.header.height
-                put_off = [each.operator for each in get_absences(view).members if each.put_off_until > height + 1]
-                status = get_candidate_status(candidate, () if seat is None else (seat.operator,))
-                member = status if status != "member" else "put_off" if candidate.operator in put_off else "present"
-        return {"epoch": epoch, "seat": None if seat is None else seat.index, "member": member}
+        """The epoch, this node's seat, and how its operator's candidate is doing; a few point reads.
+
+        Nothing while the store is being reopened: the rest of the status is known all the same.
+        """
+        parts = self._parts
+        try:
+            with self._open_view(None) as view:
+                facts: dict[str, Any] = {"epoch": get_epoch(view).number}
+                if parts.consensus_key is None:
+                    return facts
+                node = get_node(view, parts.network.key)
+                operator = seat.operator if seat is not None else None if node is None else node.operator
+                candidate = None if operator is None else find_candidate(view, operator)
+                if seat is not None:
+                    facts["seat"] = seat.index
+                if candidate is not None:
+                    facts["member"] = _describe_member(view, candidate, is_seated=seat is not None)
+                return facts
+        except RpcError:
+            return {}
 
     def list_peers(self) -> list[Peer]:
         """Connected nodes, with the names of the registry."""
@@ -502,6 +507,18 @@ class NodeBackend:
 def _build_path(leaves: Sequence[bytes], index: int) -> InclusionPath:
     """On a thread: a full block has thousands of leaves."""
     return build_inclusion_path([compute_leaf_hash(leaf) for leaf in leaves], index)
+
+
+def _describe_member(view: StateView, candidate: Candidate, *, is_seated: bool) -> str:
+    """As NodeStatus.member has it, for the next block."""
+    status = get_candidate_status(candidate, (candidate.operator,) if is_seated else ())
+    if status != "member":
+        return status
+    height = view.head.header.height + 1
+    is_put_off = any(
+        each.operator == candidate.operator and each.put_off_until > height for each in get_absences(view).members
+    )
+    return "put_off" if is_put_off else "present"
 
 
 def _decode(raw: bytes) -> Transaction:

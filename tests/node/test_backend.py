@@ -438,3 +438,9 @@ async def test_status_tells_epoch_seat_and_how_the_member_is_doing(scene, monkey
     assert describe() == (0, 1, "jailed")
     scene.parts.consensus_key = None
     assert describe() == (0, None, None)
+
+
+async def test_status_is_told_while_the_state_cannot_be_read(scene):
+    scene.views.close()
+    status = scene.backend.get_node_status()
+    assert (status.height, status.epoch, status.member) == (0, None, None)

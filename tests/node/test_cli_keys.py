@@ -69,7 +69,7 @@ def test_a_secret_outside_the_curve_is_refused(directory: Path) -> None:
     assert "range" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["../x", "a b", "", "-", "x" * 65, "dev0", "dev9"])
+@pytest.mark.parametrize("name", ["../x", "a b", "", "-", "x" * 65, "dev0", "dev9", "op0", "op12"])
 def test_a_bad_name_is_refused(directory: Path, name: str) -> None:
     result = run("new", "--", name)
     assert result.exit_code == ExitCode.WRONG_USE

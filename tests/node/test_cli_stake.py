@@ -11,6 +11,7 @@ from node.cli.failures import ExitCode
 from node.key_files import create_key_file
 from tests.builders import make_key
 from tests.node.cli_scene import CliScene, open_cli_scene
+from tests.rpc.fake_backend import FakeDev
 from tests.stake_scene import BOND_GRAINS, HOLDERS, IOV, OPERATORS, jail
 from vm.native.staking import (
     Bond,
@@ -191,3 +192,18 @@ async def test_a_node_that_names_the_arguments_otherwise_is_not_believed(
     assert result.exit_code == ExitCode.WRONG_USE
     assert "use the version that the node runs" in result.stderr
     assert node.list_signed() == []
+
+
+async def test_modules_are_listed_with_how_to_write_their_arguments(node: CliScene) -> None:
+    assert "staking" in [each["name"] for each in await node.run_json("query", "module")]
+    table = (await node.run("query", "module", "staking")).stdout
+    assert "operator=ADDRESS amountGrains=AMOUNTIOV" in table
+    table = (await node.run("query", "module", "governance")).stdout
+    assert 'terms={"priority": NUMBER, "effectiveHeight": NUMBER, "title": TEXT}' in table
+    assert (await node.run("query", "module", "nothing")).exit_code == ExitCode.FAILED
+
+
+async def test_a_devnet_makes_blocks_on_demand_and_other_networks_refuse(node: CliScene) -> None:
+    assert (await node.run("dev", "mine", "3")).exit_code == ExitCode.REFUSED
+    node.backend.dev = FakeDev(node.backend)
+    assert (await node.run_json("dev", "mine", "3"))["height"] == 3
