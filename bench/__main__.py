@@ -12,6 +12,7 @@ from bench.catching_up import run_block_sync
 from bench.faults import run_one_down
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
+from bench.sync import run_snapshot_sync
 from bench.throughput import run_devnet_1, run_devnet_4, run_latency
 
 Scenario = Callable[[Callable[[str], None]], Awaitable[list[Result]]]
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "reads": run_reads,
     "idle": run_idle,
     "memory": run_memory,
+    "snapshot-sync": run_snapshot_sync,
 }
 
 

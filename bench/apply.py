@@ -52,7 +52,8 @@ async def run_growth(progress: Progress) -> list[Result]:
     return [Result("growth", factor, "x cost from 10^4 to 10^6", floor, None, 2.0, at_most=True, details=details)]
 
 
-def _make_document() -> GenesisDocument:
+def make_document() -> GenesisDocument:
+    """A chain of one super node, for benchmarks."""
     key = PrivateKey(KeyType.ED25519, sha256(b"bench").digest())
     node = GenesisNode(
         name="bench",
@@ -69,14 +70,14 @@ async def measure_apply(accounts: int, transfers: int, progress: Progress) -> tu
     with tempfile.TemporaryDirectory(prefix="carlive-bench-") as directory:
         store = LevelDbStore(Path(directory) / "data")
         try:
-            genesis_hash = initialise_chain(store, _make_document()).hash
+            genesis_hash = initialise_chain(store, make_document()).hash
             chain = Chain(store)
             domain = compute_signing_domain("bench", genesis_hash)
             progress(f"funding {accounts:,} accounts")
             senders = [BenchAccount(f"sender {index}") for index in range(min(SENDERS_MAX, accounts))]
             addresses = [sender.address for sender in senders]
             addresses += [Address(sha256(b"%d" % index).digest()[:20]) for index in range(accounts - len(senders))]
-            _fund(chain, addresses)
+            fund_accounts(chain, addresses)
             store.compact()  # the state of a chain that has grown over time, not of one filled a moment ago
             progress(f"signing {transfers:,} transfers")
             sequences = [0] * len(senders)
@@ -92,7 +93,7 @@ async def measure_apply(accounts: int, transfers: int, progress: Progress) -> tu
             store.close()
 
 
-def _fund(chain: Chain, addresses: list[Address]) -> None:
+def fund_accounts(chain: Chain, addresses: list[Address]) -> None:
     """Write balances in blocks of state alone, before the clock starts."""
     for start in range(0, len(addresses), 50_000):
         state = chain.open_state()

@@ -26,10 +26,10 @@ from ledger.tree import (
     Slot,
     TreeDamagedError,
     compute_leaf_child,
-    compute_path,
     iterate_subtree,
     load_node,
     load_root,
+    split_nibbles,
 )
 
 PART_BYTES_MAX: Final = 384 * 2**10  # keys and values in one part; a single larger value is a part of its own
@@ -96,14 +96,18 @@ def check_entries(place: Place, entries: Sequence[Entry]) -> None:
     for key, value in entries:
         if len(key) > STATE_KEY_BYTES_MAX or len(value) > STATE_VALUE_BYTES_MAX:
             raise InvalidPartError("a key or value is longer than any")
-        path = compute_path(key)
+        key_hash = sha256(key).digest()
+        path = split_nibbles(key_hash)
         if path[:depth] != place.path:
             raise InvalidPartError("a key belongs to another place")
         if path <= previous:
             raise InvalidPartError("the keys are not in the order of their hashes")
         previous = path
-        leaves.append((path, compute_leaf_child(sha256(key).digest(), sha256(value).digest())))
-    child = _compute_child(leaves, 0, len(leaves), depth) if depth else HASH_MARK + _compute_root(leaves)
+        leaves.append((path, compute_leaf_child(key_hash, sha256(value).digest())))
+    if len(leaves) < 2 and depth:  # only the root is a node however few leaves there are
+        child = leaves[0][1] if leaves else EMPTY_CHILD
+    else:
+        child = HASH_MARK + _compute_node_hash(leaves, 0, len(leaves), depth)
     if child != place.child:
         raise InvalidPartError("the keys and values do not lead to the hash of this place")
 
@@ -158,26 +162,17 @@ def _find_slot(load: Load, path: bytes) -> tuple[Slot, Node | None]:
     return slot, node
 
 
-def _compute_child(leaves: Sequence[tuple[bytes, bytes]], start: int, stop: int, depth: int) -> bytes:
-    """The child bytes of a slot beneath which these leaves hang."""
-    if start == stop:
-        return EMPTY_CHILD
-    if stop == start + 1:
-        return leaves[start][1]
-    return HASH_MARK + _compute_node_hash(leaves, start, stop, depth)
-
-
-def _compute_root(leaves: Sequence[tuple[bytes, bytes]]) -> RootHash:
-    """The root is a node however few leaves there are."""
-    return RootHash(_compute_node_hash(leaves, 0, len(leaves), 0))
-
-
 def _compute_node_hash(leaves: Sequence[tuple[bytes, bytes]], start: int, stop: int, depth: int) -> bytes:
-    children = []
-    for nibble in range(WIDTH):
-        after = start
+    """The hash of the node at this depth beneath which leaves[start:stop] hang."""
+    children = [EMPTY_CHILD] * WIDTH
+    while start < stop:
+        path, child = leaves[start]
+        nibble = path[depth]
+        after = start + 1
         while after < stop and leaves[after][0][depth] == nibble:
             after += 1
-        children.append(_compute_child(leaves, start, after, depth + 1))
+        children[nibble] = (
+            child if after == start + 1 else HASH_MARK + _compute_node_hash(leaves, start, after, depth + 1)
+        )
         start = after
     return sha256(NODE_DOMAIN + b"".join(children)).digest()

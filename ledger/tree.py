@@ -352,11 +352,14 @@ def _iterate_node(load: Load, node: Node, path: bytes, start: bytes, stop: bytes
         slot = node.get_slot(nibble)
         child, is_leaf, key = slot
         if is_leaf:
-            key_path = compute_path(key)
-            if start <= key_path and (stop is None or key_path < stop):
+            if (not start and stop is None) or _is_within(compute_path(key), start, stop):
                 yield key
         elif child != EMPTY_CHILD:
             yield from _iterate_node(load, load_node(load, child_path, slot), child_path, start, stop)
+
+
+def _is_within(path: bytes, start: bytes, stop: bytes | None) -> bool:
+    return start <= path and (stop is None or path < stop)
 
 
 def _build_entry(key: bytes, value: bytes | None) -> Entry:

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from ledger.block import Block, CertifiedBlock, CertifiedHeader
-from ledger.chain import STORE_FORMAT, Chain, UnknownFormatError, _ValueCache, initialise_store, is_initialised
+from ledger.chain import (
+    STORE_FORMAT,
+    Chain,
+    UnknownFormatError,
+    _ValueCache,
+    clear_unfinished,
+    initialise_store,
+    is_initialised,
+    write_snapshot,
+)
 from ledger.codec import encode
 from ledger.committee import Committee
 from ledger.memory_store import MemoryStore
@@ -277,3 +286,29 @@ def test_the_earliest_block_is_genesis_unless_the_store_says_otherwise():
     assert small.chain.earliest_height == 0
     small.store.write([(EARLIEST_HEIGHT_KEY, (7).to_bytes(8, "big"))], sync=True)
     assert Chain(small.store).earliest_height == 7
+
+
+def test_leftovers_of_a_download_are_removed_before_a_chain_begins():
+    store = MemoryStore()
+    store.write([(b"v" + account_key(B), b"left"), (b"n", b"left"), (b"Mother", b"left")], sync=True)
+    clear_unfinished(store)
+    assert list(store.iterate(b"\x00", b"\xff")) == []
+    assert make_chain(store=store).genesis == make_chain().genesis
+
+
+def test_a_chain_is_not_cleared_away():
+    with pytest.raises(AssertionError, match="is not removed"):
+        clear_unfinished(make_chain().store)
+
+
+def test_a_snapshot_is_written_only_over_its_whole_state():
+    small = make_chain()
+    small.add_block([pay(0).sign()])
+    certified = small.chain.get_block(1)
+    receipts = [encode(receipt) for receipt in small.chain.get_receipts(1)]
+    store = MemoryStore()
+    with pytest.raises(AssertionError, match="the whole state is there"):
+        write_snapshot(
+            store, small.chain.get_block(0), certified, receipts, None, small.chain.head.state_root, (), (COMMITTEE,)
+        )
+    assert not is_initialised(store)

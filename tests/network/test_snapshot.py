@@ -10,7 +10,7 @@ from ledger.store_keys import value_store_key
 from node.leveldb_store import LevelDbStore
 from tests.builders import address_of
 from tests.network.load import TransferLoad
-from tests.network.processes import CallFailedError, ProcessNetwork
+from tests.network.processes import CallFailedError, ProcessNetwork, eventually
 from vm.native.accounts import Account
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
@@ -21,6 +21,7 @@ HISTORY_BLOCKS = 120
 
 async def test_an_observer_begins_with_a_snapshot_and_a_tampered_state_is_named(tmp_path: Path) -> None:
     async with ProcessNetwork(tmp_path, 4, 1) as network:
+        await _check_waiting(network)
         network.start(0, 1, 2, 3)
         await network.wait_until_ready(0, 1, 2, 3)
         async with TransferLoad(network, targets=[0, 1, 2]) as load:
@@ -32,6 +33,24 @@ async def test_an_observer_begins_with_a_snapshot_and_a_tampered_state_is_named(
         await _check_snapshot(network)
         await _restart_plain(network)
         await _tamper_and_expect_its_name(network)
+
+
+async def _check_waiting(network: ProcessNetwork) -> None:
+    """A node without data and peers says that it waits, takes no transactions, and stops when told to."""
+    node = network.nodes[4]
+    node.start(None, "--sync-snapshot", "true")
+
+    async def is_answering() -> bool:
+        return (await network.get_readiness(4))[0] != 0
+
+    await eventually(is_answering, "an answer")
+    status = await network.call(4, "node_status")
+    assert (status["height"], status["syncing"], status["peers"]) == (0, True, 0)
+    assert await network.get_readiness(4) == (503, "waiting for a peer with a snapshot\n")
+    with pytest.raises(CallFailedError) as failure:
+        await network.call(4, "tx_send", raw="0x00", wait="admitted")
+    assert failure.value.reason == "NODE_SYNCING"
+    assert node.stop() == 0
 
 
 async def _check_snapshot(network: ProcessNetwork) -> None:
