@@ -84,6 +84,7 @@ def test_wire_numbers_never_change():
         "TRANSACTIONS_REQUEST": 301,
         "TRANSACTIONS_ANSWER": 302,
         "CONSENSUS": 400,
+        "EVIDENCE": 401,
         "BLOCKS_REQUEST": 500,
         "BLOCKS_ANSWER": 501,
         "SNAPSHOT_REQUEST": 520,
