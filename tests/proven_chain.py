@@ -16,7 +16,7 @@ from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.codec import encode
 from ledger.committee import Committee, Member
 from ledger.primitives import ConsensusKey, Height, Round, Signature, TimeMs
-from ledger.receipt import Receipt
+from ledger.receipt import Event, Receipt
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.store import Store
 from ledger.transaction import Call, Transaction
@@ -92,8 +92,11 @@ class ProvenChain(SmallChain):
         certificate = CommitCertificate(header.height, Round(0), header.hash, signatures)
         return CertifiedBlock(Block(header, tuple(each.raw for each in transactions), ()), certificate)
 
-    def add_block(self, transactions: Sequence[Transaction] = ()) -> list[Receipt]:
-        """Make, execute and store the next block; the state names the committees of the schedule."""
+    def add_block(self, transactions: Sequence[Transaction] = (), events: Sequence[Event] = ()) -> list[Receipt]:
+        """Make, execute and store the next block; the state names the committees of the schedule.
+
+        `events` are said to have happened at the block's end.
+        """
         certified = self.build_block(transactions)
         header = certified.block.header
         state = self.chain.open_state()
@@ -103,7 +106,7 @@ class ProvenChain(SmallChain):
         changes = dict(result.changes)
         for key, height in ((COMMITTEE_KEY, header.height + 1), (NEXT_COMMITTEE_KEY, header.height + 2)):
             changes[key] = encode(self.get_ruling(height))
-        self.chain.commit(certified, result.receipts, result.events, changes)
+        self.chain.commit(certified, result.receipts, [*result.events, *events], changes)
         return list(result.receipts)
 
 
@@ -135,9 +138,9 @@ class ProvenNode:
         )
         self.backend = NodeBackend(self.parts, None)
 
-    def add_block(self, *transactions: Transaction) -> list[Receipt]:
+    def add_block(self, *transactions: Transaction, events: Sequence[Event] = ()) -> list[Receipt]:
         """The next block, known to all who ask."""
-        receipts = self.small.add_block(transactions)
+        receipts = self.small.add_block(transactions, events)
         self.views.add_head()
         self.indexer.add_block(self.small.chain.head.header.height, transactions, receipts)
         self.backend.on_block(None)  # type: ignore[arg-type]  # it looks at the chain

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.codec import decode, encode
-from ledger.merkle import ListProof, build_proof, compute_leaf_hash, compute_root, is_proof_valid
+from ledger.merkle import (
+    InclusionPath,
+    ListProof,
+    build_inclusion_path,
+    build_proof,
+    compute_leaf_hash,
+    compute_path_root,
+    compute_root,
+    is_proof_valid,
+)
 from ledger.primitives import EMPTY_ROOT
 
 LEAVES = [compute_leaf_hash(b"%d" % number) for number in range(40)]
@@ -78,3 +87,20 @@ def test_an_inner_node_is_no_leaf() -> None:
     root = compute_root([left, right])
     assert compute_leaf_hash(left + right) != root
     assert not is_proof_valid(ListProof(0, 1, ()), compute_leaf_hash(left + right), root)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 8, 13])
+def test_a_path_leads_every_leaf_to_the_root_and_no_other_leaf(size):
+    leaves = [compute_leaf_hash(bytes([number])) for number in range(size)]
+    root = compute_root(leaves)
+    for index in range(size):
+        path = build_inclusion_path(leaves, index)
+        assert decode(InclusionPath, encode(path)) == path
+        found = [number for number, leaf in enumerate(leaves) if compute_path_root(path, leaf) == root]
+        assert found == [index]
+
+
+def test_index_and_size_are_not_bound_by_a_root_which_is_why_a_path_has_neither():
+    leaves = [compute_leaf_hash(bytes([number])) for number in range(5)]
+    proof = build_proof(leaves, 0)
+    assert is_proof_valid(replace(proof, size=7), leaves[0], compute_root(leaves))

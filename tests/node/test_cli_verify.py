@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from genesis.build import build_committee
+from genesis.document import parse_genesis
 from identity.address import NetworkKind, format_address
 from node.cli import verify_commands
 from node.cli.failures import ExitCode
 from node.cli.main import cli
 from rpc.proof_failure import ProofFailedError
-from rpc.proofs import check_account, check_bundle_trail, decode_bundle
+from rpc.proofs import GenesisTrust, check_account, check_bundle_trail, decode_bundle
 from rpc.server import RpcServer
 from rpc.settings import RpcSettings
 from tests.builders import address_of, make_key, transfer
+from tests.network.homes import prepare_network
 from tests.proven_chain import FUNDED_GRAINS, ProvenChain, ProvenNode, make_committee
 
 ALICE, BOB = address_of(make_key("alice")), address_of(make_key("bob"))
@@ -105,6 +108,14 @@ def test_trust_may_be_in_the_genesis_file(served: Served, tmp_path: Path, monkey
     assert shown["checkpoint"] == served.name_checkpoint(5)
     assert [each["step"] for each in shown["steps"]] == ["start", "committees", "certificate"]
     assert run_json("header", "5", "--genesis", "any", "--bundle", str(file)) == shown
+
+
+def test_a_genesis_file_names_chain_hash_and_committee(tmp_path: Path) -> None:
+    prepared = prepare_network(tmp_path, 4, chain_id="carlive-any", funded_grains={})
+    file = prepared.nodes[0].home.genesis_file
+    committee = build_committee(parse_genesis(file.read_bytes()))
+    trust = verify_commands._read_trust(file, None)
+    assert trust == GenesisTrust("carlive-any", prepared.genesis_hash, committee)
 
 
 def test_a_saved_proof_needs_no_node_and_no_bit_of_it_may_change(

@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
+from consensus.light import CommitteeChange
+from ledger.codec import encode
 from ledger.primitives import SUPPLY_GRAINS
 from ledger.receipt import Event
 from rpc.dispatcher import Dispatcher
@@ -398,3 +400,40 @@ def test_errors_keep_their_fields_apart() -> None:
         "message": "Not found",
         "data": {"reason": "NOT_FOUND", "retryable": False, "detail": "x"},
     }
+
+
+async def test_a_receipt_that_is_not_there_has_no_proof(ask: Caller, backend: FakeBackend) -> None:
+    backend.make_block([build_transfer(0)])
+    assert (await ask("chain_getReceiptProof", id=_hex(build_transfer(0).id)))["height"] == 1
+    assert await _fail(ask, "chain_getReceiptProof", id=_hex(bytes(32))) == (-32001, "NOT_FOUND")
+    backend.earliest_height = 2
+    assert await _fail(ask, "chain_getReceiptProof", id=_hex(bytes(32))) == (-32001, "PRUNED")
+    assert await _fail(ask, "chain_getTransaction", id=_hex(bytes(32))) == (-32001, "PRUNED")
+
+
+async def test_changes_of_committee_come_in_pages(ask: Caller, backend: FakeBackend) -> None:
+    for seed in range(1, 6):
+        backend.make_block(committee_seed=seed)
+    backend.changes = [
+        CommitteeChange(each.block.header, each.certificate, backend.committees[each.block.header.height])
+        for each in backend.blocks[1:]
+    ]
+    heights, start = [], 2
+    while start is not None:
+        page = await ask("chain_getCommitteeChanges", **{"from": start, "limit": 3})
+        heights.append([each["height"] for each in page["changes"]])
+        start = page["nextHeight"]
+    assert heights == [[2, 3, 4], [5]]
+    first = (await ask("chain_getCommitteeChanges"))["changes"][0]
+    assert first["header"] == _hex(backend.blocks[1].block.header.encoded)
+    assert first["committee"] == _hex(encode(backend.committees[1]))
+
+
+async def test_history_says_from_where_on_it_is_kept(ask: Caller, backend: FakeBackend) -> None:
+    for sequence in range(4):
+        backend.make_block([build_transfer(sequence)])
+    page = await ask("account_history", address=SENDER_TEXT, limit=2)
+    assert page["earliestHeight"] == 0
+    backend.earliest_height = 4
+    assert (await ask("account_history", address=SENDER_TEXT, limit=2))["earliestHeight"] == 4
+    assert await _fail(ask, "account_history", address=SENDER_TEXT, cursor=page["cursor"]) == (-32001, "PRUNED")

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from consensus.light import Checkpoint
 from identity.address import NetworkKind, format_address
 from identity.policy import build_policy
-from ledger.codec import to_plain
+from ledger.codec import decode, to_plain
 from ledger.primitives import BlockHash
+from ledger.receipt import Event, Receipt
 from ledger.state_keys import PARAMETERS_KEY, account_key
 from ledger.transaction import Call as TransactionCall
 from rpc import calls
@@ -23,7 +24,7 @@ from rpc.client import AsyncClient, Client, UnprovenAnswerError, _read_outcome
 from rpc.dispatcher import Dispatcher
 from rpc.errors import RpcError
 from rpc.methods import METHODS
-from rpc.models import CommitteeChanges
+from rpc.models import CommitteeChanges, SendResult
 from rpc.proof_failure import ProofFailedError, ProofStep
 from rpc.proofs import GenesisTrust, Trust
 from rpc.reads import ReadPool
@@ -162,6 +163,31 @@ async def test_a_transaction_is_settled_by_its_receipt(scene: Scene, answers: An
     assert (paid.status, paid.height) == ("final", 5)
     status = await read(trust, calls.tx_status(scene.failed), answers)
     assert (status.status, status.height, status.reason) == ("failed", 6, "INSUFFICIENT_BALANCE")
+
+
+async def test_a_receipt_is_proven_beside_the_events_of_the_blocks_end(scene: Scene, answers: Answers) -> None:
+    node, trust = scene.node, scene.node.small.trust
+    sent = [node.small.draft("bob", [transfer(ALICE, amount)], 1 + amount) for amount in (1, 2, 3)]
+    node.add_block(*sent, events=[Event("staking", "EpochStarted", [1])])
+    node.add_block()
+    for each in sent:
+        proven = await read(trust, calls.chain_get_receipt_proof(each.id), answers)
+        assert (proven.height, decode(Receipt, proven.receipt).transaction_id) == (11, each.id)
+    assert len(node.small.chain.get_receipts_leaves(11) or []) == 4
+
+
+async def test_sending_ends_with_a_proof(scene: Scene, answers: Answers) -> None:
+    sent = scene.node.small.draft("alice", [transfer(BOB, 5)])
+    assert sent.id == scene.paid
+
+    async def say_final(call: Call[Any]) -> Any:
+        said = SendResult(id=sent.id, known=True, status="failed", height=1, fee=0)
+        return said if call.method == "tx_send" else await answers(call)
+
+    plan = find_plan(VerifiedReads(scene.node.small.trust), calls.tx_send(sent.raw, wait="final"))
+    result = await drive(plan, say_final)
+    assert (result.status, result.height, result.reason) == ("final", 5, None), "not as the node said"
+    assert result.fee != 0
 
 
 @pytest.mark.parametrize(
