@@ -199,7 +199,7 @@ class SnapshotSync:
     # The work
 
     async def run(self) -> bool:
-        """Download until the store holds a chain; False when peers have no snapshot to offer, and the store is empty.
+        """Download until the store holds a chain; False when the chain has just begun, and the store is empty.
 
         Raises StoreWriteError on a full disk.
         """

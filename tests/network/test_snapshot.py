@@ -102,3 +102,16 @@ async def _tamper_and_expect_its_name(network: ProcessNetwork) -> None:
     assert len(said) == 1, node.log
     assert f"the first difference is in table ACCOUNT, key 0x{key.hex()}: here 0x" in said[0]
     assert not node.has_logged("Traceback"), node.log
+
+
+@pytest.mark.parametrize("super_nodes", [1, 4])
+async def test_a_new_network_begins_although_all_its_nodes_would_rather_have_a_snapshot(
+    tmp_path: Path, super_nodes: int
+) -> None:
+    async with ProcessNetwork(tmp_path, super_nodes, settings={"sync_snapshot": True}) as network:
+        network.start()
+        await network.wait_until_ready()
+        async with TransferLoad(network) as load:
+            await load.wait_for(20)
+        await network.wait_until_still()
+        assert len(await network.check_same_chain()) > 1
