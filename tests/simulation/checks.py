@@ -20,15 +20,18 @@ from consensus.messages import (
 )
 from consensus.safety import SignStep
 from ledger.committee import Committee
-from ledger.primitives import SUPPLY_GRAINS, BlockHash, ConsensusKey, RootHash, TransactionId
-from ledger.reasons import Reason
+from ledger.primitives import SUPPLY_GRAINS, BlockHash, ConsensusKey, Height, RootHash, TransactionId
+from ledger.reasons import Reason, Rejected
 from ledger.receipt import Status
 from ledger.state_keys import Table
+from ledger.transaction import Transaction
 from node.execution import CommittedBlock
 from tests.simulation.cast import verify
 from tests.simulation.violation import require
 from vm.native.accounts import Account
+from vm.parameters import get_parameters
 from vm.proposal import get_next_block_rules
+from vm.transition import check_admission
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -50,12 +53,10 @@ class Checks:
         self.committees: dict[int, tuple[Committee, tuple[int, ...]]] = {}
         """By height: who decides it, and whose turn it is."""
         self.final: dict[TransactionId, int] = {}
-        self.refused: dict[TransactionId, dict[int, Reason]] = {}
-        """Why a transaction left an honest machine's pool."""
-        self.skipped_for: dict[TransactionId, Reason] = {}
-        """Why a block skipped a transaction."""
-        self.acknowledged: dict[TransactionId, set[int]] = {}
-        """Which honest machines have told a client that they keep it, and still have to."""
+        self.skipped: dict[TransactionId, int] = {}
+        """Which block skipped a transaction and so let it go."""
+        self.promises: dict[int, dict[TransactionId, Transaction]] = {}
+        """What each honest machine has admitted and still has to keep."""
         self.signed: dict[tuple[ConsensusKey, int, int, int], bytes] = {}
         self.locks: dict[tuple[ConsensusKey, int], tuple[int, BlockHash]] = {}
         self.prevoted: dict[tuple[int, int, BlockHash], set[int]] = {}
@@ -63,7 +64,7 @@ class Checks:
         self.blames = 0
         self.invalid_blocks = 0
         self.evidence = 0
-        self.skipped = 0
+        self.skips = 0
         self.failed = 0
 
     def note_height(self, node: "Node") -> None:
@@ -103,16 +104,15 @@ class Checks:
         self.evidence += len(committed.certified.block.evidence)
         for receipt in committed.receipts:
             if receipt.status is Status.SKIPPED:
-                self.skipped += 1
+                self.skips += 1
                 if receipt.reason != Reason.SEQUENCE_TOO_HIGH:
-                    self.skipped_for[receipt.transaction_id] = Reason(receipt.reason)
+                    self.skipped[receipt.transaction_id] = height
                 continue
             self.failed += receipt.status is Status.FAILED
             require(receipt.transaction_id not in self.final, "a transaction is included once")
             self.final[receipt.transaction_id] = height
         accounts = [
-            Account._make(unpackb(encoded))
-            for _, encoded in node.chain.open_state().iterate_prefix(ACCOUNT_PREFIX)
+            Account._make(unpackb(encoded)) for _, encoded in node.chain.open_state().iterate_prefix(ACCOUNT_PREFIX)
         ]
         total_grains = sum(account.balance_grains for account in accounts)
         require(total_grains == SUPPLY_GRAINS, f"after block {height} there are {total_grains} grains")
@@ -121,43 +121,45 @@ class Checks:
     def check_invalid_block(self, node: "Node", proposal: Proposal, reason: str) -> None:
         """Honest proposers build valid blocks."""
         self.invalid_blocks += 1
-        liars = self._world.liar_keys
-        require(proposal.header.proposer in liars, f"{node.machine.name} refuses an honest block: {reason}")
+        is_lie = not node.machine.is_honest or self.find_signer(proposal) in self._world.liar_keys
+        require(is_lie, f"{node.machine.name} refuses what an honest member proposes: {reason}")
 
     # Transactions
 
-    def is_final(self, transaction_id: TransactionId) -> bool:
-        """Whether some block holds it; nodes ask this where they would ask their index."""
-        return transaction_id in self.final
+    def is_final(self, transaction_id: TransactionId, head: int) -> bool:
+        """Whether some block up to this head holds it; nodes ask this where they would ask their index."""
+        return self.final.get(transaction_id, head + 1) <= head
 
-    def note_drop(self, node: "Node", transaction_id: TransactionId, reason: Reason) -> None:
-        """A pool let go of a transaction and says why."""
-        if node.machine.is_honest:
-            self.refused.setdefault(transaction_id, {})[node.machine.number] = reason
-
-    def note_acknowledged(self, number: int, transaction_id: TransactionId) -> None:
+    def note_promise(self, number: int, transaction: Transaction) -> None:
         """A machine told a client that it keeps the transaction until it is final or can never be."""
         if self._world.machines[number].is_honest:
-            self.acknowledged.setdefault(transaction_id, set()).add(number)
-            self.refused.get(transaction_id, {}).pop(number, None)
+            self.promises.setdefault(number, {})[transaction.id] = transaction
+
+    def note_drop(self, node: "Node", transaction_id: TransactionId, reason: Reason) -> None:
+        """A pool lets go of a transaction and says why."""
+        self._world.note("drops", node.machine.number, transaction_id.hex(), reason.name)
+        self.promises.get(node.machine.number, {}).pop(transaction_id, None)
 
     def note_power_cut(self, number: int) -> None:
-        """The journal is not synced: a power cut may lose what this machine alone has promised to keep."""
-        for machines in self.acknowledged.values():
-            machines.discard(number)
+        """The journal is not synced: a power cut may lose what this machine has promised to keep."""
+        self.promises.pop(number, None)
 
-    def find_lost(self, node: "Node") -> list[TransactionId]:
-        """Transactions that an honest machine has promised to keep and that are nowhere, for no reason."""
-        waiting = {transaction.id for machine in self._world.honest_up() for transaction in machine.mempool}
-        return [
-            transaction_id
-            for transaction_id, machines in self.acknowledged.items()
-            if machines - self.refused.get(transaction_id, {}).keys()
-            and transaction_id not in self.final
-            and transaction_id not in self.skipped_for
-            and transaction_id not in waiting
-            and not self._world.clients.is_stale(node, transaction_id)
-        ]
+    def check_promises(self, node: "Node") -> None:
+        """Whatever this machine has promised to keep it has, or it is final, or the chain itself refuses it by now."""
+        promises = self.promises.get(node.machine.number, {})
+        head = node.chain.head.header.height
+        state = node.chain.open_state()
+        for transaction_id, transaction in list(promises.items()):
+            if node.mempool.get_by_id(transaction_id) is not None:
+                continue
+            is_settled = self.is_final(transaction_id, head) or self.skipped.get(transaction_id, head + 1) <= head
+            if not is_settled:
+                try:
+                    check_admission(state, transaction, Height(head + 1), get_parameters(state))
+                except Rejected:
+                    is_settled = True
+            require(is_settled, f"{node.machine.name} lost the transaction {transaction_id.hex()} that it had admitted")
+            del promises[transaction_id]
 
     # Signing and sending
 
@@ -239,7 +241,9 @@ class Checks:
         if self.find_signer(message) != node.machine.key:
             return
         domain = self._world.domain
-        signed = get_vote_message(domain, message) if isinstance(message, Vote) else get_proposal_message(domain, message)
+        signed = (
+            get_vote_message(domain, message) if isinstance(message, Vote) else get_proposal_message(domain, message)
+        )
         require(signed in node.disk.messages_saved, "what is sent was saved before")
 
     # What nodes say of each other
@@ -283,4 +287,5 @@ class Checks:
         require(node.mempool.total_bytes <= limits.bytes_max, "the mempool's bytes are bounded")
         require(len(early._events) <= EARLY_VOTES_MAX + EARLY_PROPOSALS_MAX, "early messages are bounded")
         require(len(node.disk.log) <= LOG_RECORDS_MAX, "the log of a height is bounded")
+        self.check_promises(node)
         require(len(node.inbox) <= node.inbox_max, "waiting events are bounded")

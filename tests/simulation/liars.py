@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Machine, World
 
 THOUSAND = 1_000
-HEIGHT_CLAIMED_MAX = 1_000
+HEIGHT_CLAIMED_MAX = 40
 KNOWN_MAX = 8
 
 

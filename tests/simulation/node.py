@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from consensus.certificate import (
     InvalidCertificateError,
@@ -73,11 +73,13 @@ from node.errors import StoreWriteError
 from node.execution import CommittedBlock, Execution
 from node.intake import Intake
 from tests.chains import RecordingLogger
-from tests.simulation import world as simulated
 from tests.simulation.cast import StandInVerifier, decode_once, sign, verify
 from tests.simulation.evidence import build_evidence_of
 from vm.offences import check_offence
 from vm.proposal import InvalidBlockError, NextBlockRules, build_header, check_block, get_next_block_rules
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Machine, World
 
 PEER_EVENTS_WAITING_MAX = 20_000
 OWN_EVENTS_WAITING_MAX = 1_000
@@ -92,8 +94,8 @@ STATUS_INTERVAL_MS = 5_000
 GOSSIP_DELAY_MS = 10
 GOSSIP_REPEAT_MS = 5_000
 BLOCKS_ANSWER_MAX = 32
-EVIDENCE_KEPT_MAX = 6
-EVIDENCE_IN_BLOCK_MAX = 2
+EVIDENCE_KEPT_MAX = 3
+EVIDENCE_IN_BLOCK_MAX = 1
 
 assert EVIDENCE_IN_BLOCK_MAX <= EVIDENCE_MAX
 
@@ -157,7 +159,7 @@ Due = Effect | Callable[[], None]
 class Node:
     """From a start to a crash."""
 
-    def __init__(self, world: "simulated.World", machine: "simulated.Machine") -> None:
+    def __init__(self, world: "World", machine: "Machine") -> None:
         self.world = world
         self.machine = machine
         self.disk = machine.disk
@@ -171,7 +173,7 @@ class Node:
             self.disk.journal,  # type: ignore[arg-type]  # the same two methods
             StandInVerifier(),  # type: ignore[arg-type]  # the same method
             world.domain,
-            world.checks.is_final,
+            self._is_final,
             self._on_waiting,
             self._gossip,
         )
@@ -508,6 +510,9 @@ class Node:
         if any(transaction.envelope_hash in self._wanted for transaction in transactions):
             self._continue_gatherings()
         self.on_work()
+
+    def _is_final(self, transaction_id: TransactionId) -> bool:
+        return self.world.checks.is_final(transaction_id, self.chain.head.header.height)
 
     def _on_drop(self, transaction_id: TransactionId, reason: Reason) -> None:
         self.world.checks.note_drop(self, transaction_id, reason)

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from tests.simulation.violation import ViolationError
 from tests.simulation.world import World
 
-STEPS = 20_000
+STEPS = 15_000
 HEIGHTS = 50
 
 

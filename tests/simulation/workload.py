@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from identity.address import Address, compute_key_address
 from identity.keys import KeyType, PrivateKey
 from identity.signing import SigningPurpose, signing_bytes
-from ledger.primitives import ChainId, Gas, Grains, Height, Sequence, TransactionId
+from ledger.primitives import ChainId, Gas, Grains, Height, Sequence
 from ledger.reasons import Rejected
 from ledger.transaction import (
     FEE_PAYER,
@@ -33,8 +33,6 @@ from tests.simulation.cast import (
 )
 from vm.native.accounts import get_account
 from vm.native.registry import MODULES
-from vm.parameters import get_parameters
-from vm.transition import check_admission
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -55,7 +53,6 @@ class Clients:
     def __init__(self, world: "World", random: Random) -> None:
         self._world = world
         self._random = random
-        self._sent: dict[TransactionId, Transaction] = {}
         self._makers = self._list_makers()
         self.admitted = 0
         self.refused = 0
@@ -73,20 +70,9 @@ class Clients:
         self._world.note("asked", machine.number, transaction.id.hex(), is_admitted)
         if is_admitted:
             self.admitted += 1
-            self._sent[transaction.id] = transaction
-            self._world.checks.note_acknowledged(machine.number, transaction.id)
+            self._world.checks.note_promise(machine.number, transaction)
         else:
             self.refused += 1
-
-    def is_stale(self, node: "Node", transaction_id: TransactionId) -> bool:
-        """Whether the chain itself refuses it by now, which is a reason."""
-        state = node.chain.open_state()
-        height = Height(node.chain.head.header.height + 1)
-        try:
-            check_admission(state, self._sent[transaction_id], height, get_parameters(state))
-        except Rejected:
-            return True
-        return False
 
     def _build(self, node: "Node") -> Transaction:
         random = self._random

@@ -168,7 +168,7 @@ class World:
         self._go_on_until(lambda: self._is_everybody_at(heights), further_ms, f"too slow on the way to {heights}")
         self._are_clients_on = False
         self._go_on_until(self._is_drained, DRAIN_MS, "heads differ or transactions wait")
-        self._check_agreement()
+        self._check_bounds()
         self._flush_trace()
         return Outcome(
             self.seed,
@@ -181,7 +181,7 @@ class World:
             self.crashes,
             self.clients.admitted,
             len(self.checks.final),
-            self.checks.skipped,
+            self.checks.skips,
             self.checks.equivocations,
             self.checks.evidence,
             self.checks.blames,
@@ -234,11 +234,6 @@ class World:
         nodes = [machine.node for machine in self.machines if machine.is_honest]
         heads = {None if node is None else node.chain.head.header.hash for node in nodes}
         return len(heads) == 1 and not any(node is None or node.has_work() for node in nodes)
-
-    def _check_agreement(self) -> None:
-        (node, *_) = self.honest_up()
-        lost = self.checks.find_lost(node)
-        require(not lost, f"{len(lost)} acknowledged transactions are lost, the first is {lost[:1]}")
 
     def _check_bounds(self) -> None:
         for machine in self.machines:
@@ -372,6 +367,8 @@ class World:
         machine.node.start()
         if machine.node is None:
             return
+        if machine.is_honest:
+            self.checks.check_promises(machine.node)
         for other in self.machines:
             if other is not machine and other.node is not None:
                 self.after(self.random.randint(1, 200), other.node, other.node.peer_joined, machine.number)

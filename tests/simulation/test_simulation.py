@@ -1,0 +1,119 @@
+"""The simulator over fixed and fresh seeds, that a seed repeats itself, and that it notices broken nodes."""
+
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import broken, world
+from tests.simulation.node import Node
+from tests.simulation.run import Task, run_seed
+from tests.simulation.violation import ViolationError
+from tests.simulation.world import Outcome, World
+
+STEPS = 6_000
+HEIGHTS = 25
+SEEDS = 16
+FRESH_SEEDS = 4
+BROKEN_SEEDS = 30
+REGRESSIONS = Path(__file__).with_name("regressions.txt")
+
+
+@cache
+def run_fixed(seed: int) -> Outcome:
+    """A run, made once for all tests that look at it."""
+    return World(seed).run(STEPS, HEIGHTS)
+
+
+def list_regressions() -> list[int]:
+    """The seeds that once showed a mistake; each line says which."""
+    lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
+    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_nothing_breaks_under_faults_and_the_network_goes_on_after_them(seed: int) -> None:
+    assert run_fixed(seed).height >= HEIGHTS
+
+
+def test_nothing_breaks_with_fresh_seeds() -> None:
+    for _ in range(FRESH_SEEDS):
+        seed = secrets.randbelow(10**9)
+        print(f"make simulate SEED={seed} STEPS={STEPS} HEIGHTS={HEIGHTS}")
+        assert World(seed).run(STEPS, HEIGHTS).height >= HEIGHTS
+
+
+@pytest.mark.parametrize("seed", list_regressions())
+def test_a_seed_that_once_failed_never_fails_again(seed: int) -> None:
+    is_good, text = run_seed(Task(seed))
+    assert is_good, text
+
+
+@pytest.mark.parametrize(("seats", "heights"), [(1, 25), (4, 25), (7, 12), (21, 6)])
+def test_committees_of_each_size(seats: int, heights: int) -> None:
+    outcome = World(500, seats).run(STEPS, heights)
+    assert (outcome.seats, outcome.height >= heights) == (seats, True)
+
+
+def test_the_seeds_reach_what_they_are_for() -> None:
+    outcomes = [run_fixed(seed) for seed in range(SEEDS)]
+    assert {4, 7} <= {outcome.seats for outcome in outcomes}
+    assert max(outcome.rounds_max for outcome in outcomes) >= 3
+    assert sum(outcome.crashes for outcome in outcomes) > 20
+    assert sum(outcome.equivocations for outcome in outcomes) > 50
+    assert sum(outcome.evidence for outcome in outcomes) > 10
+    assert sum(outcome.blames for outcome in outcomes) > 10
+    assert sum(outcome.final for outcome in outcomes) > 500
+
+
+def test_a_seed_repeats_itself_under_any_hash_seed() -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "3", "--steps", "2500", "--heights", "12"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    (output,) = outputs
+    assert "digest" in output
+
+
+def test_a_failure_names_the_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.World.__init__, "__defaults__", (None, broken.SendsBeforePersisting))
+    is_good, text = run_seed(Task(1))
+    first, second, *events = text.splitlines()
+    assert not is_good
+    assert first.startswith("seed 1: VIOLATED after ")
+    assert second == "the last events:"
+    assert len(events) > 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "noticed"),
+    [
+        (broken.ExecutesTwice, "computes another state"),
+        (broken.MintsFees, "there are 1000000000000000001 grains"),
+        (broken.ForgetsLock, "a lock is kept|two blocks"),
+        (broken.ForgetsSafety, "signs twice"),
+        (broken.SendsBeforePersisting, "is on disk before"),
+        (broken.DoesNotSyncLocks, "a lock is on disk before"),
+        (broken.AcceptsFewVotes, "signatures where"),
+        (broken.ForgetsTransactions, "lost the transaction"),
+        (broken.NeverCatchesUp, "no progress"),
+    ],
+)
+def test_the_simulator_notices_a_broken_node(kind: type[Node], noticed: str) -> None:
+    with pytest.raises(Exception, match=noticed) as caught:
+        for seed in range(BROKEN_SEEDS):
+            broken_world = World(seed, 4, kind)
+            broken_world.climate = replace(broken_world.climate, storm_share=700, crashes_max=5)
+            broken_world.run(STEPS, HEIGHTS)
+    assert type(caught.value).__name__ in (ViolationError.__name__, "InvalidCertificateError")
