@@ -19,6 +19,7 @@ from tests.chains import RecordingLogger
 from tests.simulation.node import Node
 from vm.context import BlockContext, Context
 from vm.gas import GasMeter
+from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.transition import BlockResult, apply_block_in_slices
 
@@ -64,7 +65,7 @@ def apply_twice(
 
 
 class MintsFees(Node):
-    """All machines agree that every block's proposer gets a grain out of nothing."""
+    """All machines agree that every block's first sender gets a grain out of nothing."""
 
     def make_execution(self) -> Execution:
         """The real execution on a chain that changes what is committed."""
@@ -87,8 +88,6 @@ def apply_and_mint(
     state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
 ) -> Iterator[BlockResult | None]:
     """The real transition, and a grain too much for whoever sent a transaction."""
-    from vm.native.iov import credit
-
     for result in apply_block_in_slices(state, block, transactions, slice_transactions):
         if result is not None and transactions:
             credit(state, transactions[0].body.sender, 1, block.time_ms)

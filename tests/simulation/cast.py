@@ -20,6 +20,7 @@ from ledger.state_keys import term_key
 from ledger.transaction import Transaction, decode_transaction
 from node.verify_worker import Check
 from tests.builders import make_key
+from vm.native.registry import MODULES
 from vm.offences import Term
 
 CHAIN_ID = "simulation"
@@ -46,8 +47,7 @@ class StandInVerifier:
 
     async def verify_many(self, checks: Sequence[Check]) -> list[bool]:
         """One answer each; never waits."""
-        return [blake2b(message, digest_size=SIGNATURE_BYTES, key=key).digest() == signature
-                for _, key, message, signature in checks]  # fmt: skip
+        return [verify(ConsensusKey(key), message, signature) for _, key, message, signature in checks]
 
 
 @cache
@@ -163,6 +163,4 @@ def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> G
 
 def _is_bond_in_state() -> bool:
     """Whether the first state holds the bonds that the document names: it does once there is a module for them."""
-    from vm.native.registry import MODULES
-
     return "staking" in MODULES

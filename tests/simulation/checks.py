@@ -178,9 +178,7 @@ class Checks:
             if vote.block_hash is not None:
                 self._check_block_kept(node, vote.block_hash)
                 if vote.kind is VoteKind.PRECOMMIT:
-                    lock = (vote.height, vote.round, vote.block_hash)
-                    locks = node.disk.log.locks_synced
-                    require(lock in locks, "a lock is on disk before its precommit is signed")
+                    self._check_polka_kept(node, vote, vote.block_hash)
                 self._check_lock(node, vote)
         if vote.kind is VoteKind.PREVOTE and vote.block_hash is not None:
             self.note_prevote(vote)
@@ -213,6 +211,19 @@ class Checks:
         is_empty = assembled is not None and not assembled.transactions and not assembled.block.evidence
         is_kept = is_empty or assembled is None or block_hash in node.disk.proposed
         require(is_kept, "a block is on disk before a vote for it is signed")
+
+    def _check_polka_kept(self, node: "Node", vote: Vote, block_hash: BlockHash) -> None:
+        """A lock survives a crash, and so do the prevotes that it rests on: others may need to see them."""
+        safety = node.disk.safety
+        require(
+            (safety.locked_round, safety.locked_hash) == (vote.round, block_hash), "a lock is saved with its precommit"
+        )
+        prevoters = node.disk.log.list_synced_prevoters(vote.round, block_hash)
+        own = safety.prevote
+        if own is not None and (own.round, own.block_hash) == (vote.round, block_hash):
+            prevoters.add(vote.member_index)
+        needed = quorum(len(self.committees[vote.height][0].members))
+        require(len(prevoters) >= needed, "what a lock rests on is on disk before its precommit is signed")
 
     def _check_lock(self, node: "Node", vote: Vote) -> None:
         """Who has precommitted a block prevotes another one only if two thirds prevoted that since."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from consensus.log import LockTaken, LogDamage, LogRecord, decode_records, encode_record
+from consensus.events import VoteReceived, VoteSigned
+from consensus.log import LogDamage, LogRecord, decode_records, encode_record
+from consensus.messages import VoteKind
 from consensus.safety import NOTHING_SIGNED, SafetyState, decode_safety, encode_safety
 from ledger.block import Block
 from ledger.memory_store import MemoryStore
-from ledger.primitives import BlockHash
+from ledger.primitives import BlockHash, Round
 from ledger.store import Change
 from node.disk_full import DiskFullError
 from node.errors import StoreWriteError
@@ -58,8 +60,6 @@ class SimulatedLog:
         self.height: int | None = None
         self._records: list[LogRecord] = []
         self._synced = 0
-        self.locks_synced: set[tuple[int, int, bytes]] = set()
-        """Every lock that ever was on disk for certain."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -81,10 +81,15 @@ class SimulatedLog:
     def sync(self) -> None:
         """All of it is on disk."""
         self._space.claim()
-        for record in self._records[self._synced :]:
-            if isinstance(record, LockTaken):
-                self.locks_synced.add((record.height, record.round, record.block_hash))
         self._synced = len(self._records)
+
+    def list_synced_prevoters(self, round_number: Round, block_hash: BlockHash) -> set[int]:
+        """Whose prevotes for this block are on disk for certain."""
+        votes = [
+            record.vote for record in self._records[: self._synced] if isinstance(record, VoteReceived | VoteSigned)
+        ]
+        wanted = (VoteKind.PREVOTE, round_number, block_hash)
+        return {vote.member_index for vote in votes if (vote.kind, vote.round, vote.block_hash) == wanted}
 
     def read(self) -> list[LogRecord]:
         """All records, by way of their bytes."""

@@ -1,6 +1,6 @@
 """From two messages that the core reports to evidence that the chain accepts.
 
-Members sign with a stand-in here, the chain's rules ask for Ed25519: what was signed twice is signed once more for real.
+Members sign with a stand-in here, and the chain's rules ask for Ed25519: what was signed twice is signed for real.
 """
 
 from consensus.messages import Proposal, Vote, VoteKind, get_proposal_message, get_vote_message

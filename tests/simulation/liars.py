@@ -74,7 +74,7 @@ class Mouth:
                 first, blocks = payload
                 return first, tuple([self._spoil_block(*each) for each in blocks])
             case "answer" | "transactions":
-                return tuple([*payload, self._random.randbytes(100)])
+                return (*payload, self._random.randbytes(100))
             case _:
                 return None
 
@@ -130,7 +130,7 @@ class Mouth:
     def _spoil_block(self, encoded_block: bytes, encoded_certificate: bytes) -> tuple[bytes, bytes]:
         certificate = decode(CommitCertificate, encoded_certificate)
         block = decode(Block, encoded_block)
-        choice = self._random.randrange(4)
+        choice = self._random.choice((0, 0, 0, 1, 2, 3))
         if choice == 0:
             few = certificate.signatures[: one_honest(len(certificate.signatures) * 3 // 2)]
             return encoded_block, encode(replace(certificate, signatures=few))

@@ -2,7 +2,7 @@
 
 It mirrors `node/consensus_driver.py` (one event at a time, effects in order, waiting while the disk is full),
 `node/block_assembly.py` (missing transactions are fetched by name), `node/block_sync.py`, `node/peer_exchange.py` and
-the start of `node/node.py`. Core, mempool, chain, admission, execution, block rules and the sync plan are the real ones.
+the start of `node/node.py`. Core, mempool, chain, admission, execution, block rules and sync plan are the real ones.
 """
 
 from collections import deque

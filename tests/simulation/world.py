@@ -7,7 +7,7 @@ honest node goes on within HEAL_MS of virtual time, that all heads agree, and th
 import heapq
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from random import Random
@@ -25,7 +25,7 @@ from tests.simulation.checks import Checks
 from tests.simulation.disk import SimulatedDisk, build_disk
 from tests.simulation.liars import Mouth
 from tests.simulation.node import Node
-from tests.simulation.violation import ViolationError, require
+from tests.simulation.violation import require
 from tests.simulation.workload import Clients
 
 HEAL_MS = 180_000
@@ -499,6 +499,3 @@ def _format_field(field: Any) -> str:
             return f"summary: {height}/{round_number} {step.name}"
         case _:
             return str(field)[:80]
-
-
-__all__ = ["HEAL_MS", "Machine", "Outcome", "ViolationError", "World", "replace"]
