@@ -16,7 +16,7 @@ from ledger.codec import encode
 from ledger.committee import Committee, Member
 from ledger.memory_store import MemoryStore
 from ledger.primitives import SUPPLY_GRAINS, ConsensusKey, NodeKey, RootHash, Signature
-from ledger.state_keys import term_key
+from ledger.state_keys import TERM_PREFIX, term_key
 from ledger.transaction import Transaction, decode_transaction
 from node.verify_worker import Check
 from tests.builders import make_key
@@ -117,7 +117,7 @@ def build_genesis(seats: int, first_bodies: int, parameters: GenesisParameters) 
     """A network whose first committee are all seats, and whose bodies of governance are the first few accounts."""
     document = _build_document(seats, first_bodies, parameters)
     changes = build_first_state(document)
-    if not any(key == term_key(1) for key in changes):  # evidence is checked against the term it was committed in
+    if not any(key.startswith(TERM_PREFIX) for key in changes):  # evidence is checked against the term it was committed in
         members = tuple(Member(get_operator(seat), get_consensus_key(seat)) for seat in range(seats))
         changes = {**changes, term_key(1): encode(Term(0, Committee(members)))}
 

@@ -61,6 +61,7 @@ class Checks:
         self.locks: dict[tuple[ConsensusKey, int], tuple[int, BlockHash]] = {}
         self.prevoted: dict[tuple[int, int, BlockHash], set[int]] = {}
         self.equivocations = 0
+        self.proposed_again = 0
         self.blames = 0
         self.invalid_blocks = 0
         self.evidence = 0
@@ -192,6 +193,7 @@ class Checks:
         """What is signed is saved and contradicts nothing."""
         domain = self._world.domain
         require(message == get_proposal_message(domain, proposal), "the signer signs what the proposal says")
+        self.proposed_again += proposal.valid_round >= 0
         if node.machine.is_honest:
             self._check_may_sign(node, SignStep.PROPOSAL, proposal.height, proposal.round, message)
             if proposal.envelope_hashes or proposal.evidence:

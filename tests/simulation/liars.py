@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 THOUSAND = 1_000
 HEIGHT_CLAIMED_MAX = 40
 KNOWN_MAX = 8
+BLOCKS_LIE_SHARE = 600
+"""Of a thousand answers to who catches up: few ask, and a liar that is found out is not asked again for long."""
 
 
 class Mouth:
@@ -65,7 +67,8 @@ class Mouth:
 
     def change_payload(self, kind: str, payload: Any) -> Any | None:
         """The same for what is not about votes."""
-        if not self._is_lying():
+        is_rare = kind == "blocks"
+        if not self._is_lying() and not (is_rare and self._random.randrange(THOUSAND) < BLOCKS_LIE_SHARE):
             return payload
         match kind:
             case "status":

@@ -93,6 +93,7 @@ class Outcome:
     admitted: int
     final: int
     skipped: int
+    proposed_again: int
     equivocations: int
     evidence: int
     blames: int
@@ -106,6 +107,7 @@ class Outcome:
             f"seed {self.seed}: {self.seats} super nodes, {self.liars} lie; height {self.height} in "
             f"{self.virtual_ms / 1000:.1f} s and {self.steps} steps, highest round {self.rounds_max}, "
             f"{self.crashes} crashes, {self.final} of {self.admitted} transactions final, {self.skipped} skipped, "
+            f"{self.proposed_again} blocks proposed again, "
             f"{self.equivocations} equivocations, {self.evidence} evidence, {self.blames} bad messages, "
             f"healed in {self.heal_ms / 1000:.1f} s; digest {self.digest}"
         )
@@ -182,6 +184,7 @@ class World:
             self.clients.admitted,
             len(self.checks.final),
             self.checks.skips,
+            self.checks.proposed_again,
             self.checks.equivocations,
             self.checks.evidence,
             self.checks.blames,
