@@ -37,8 +37,9 @@ fix: .venv/ready ## format and mend what the linter can mend
 bench: .venv/ready ## run the benchmarks (S=apply for one), see bench/README.md
 	@$(BIN)/python -m bench $(S)
 
-simulate: .venv/ready ## replay seeded simulations of the consensus (SEED=1 STEPS=5000)
-	@$(BIN)/python -m tests.consensus.simulate --seed $(or $(SEED),1) --steps $(or $(STEPS),5000)
+simulate: .venv/ready ## networks of whole nodes, drawn from seeds (SEED=1 COUNT=1 STEPS=15000 HEIGHTS=50)
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --count $(or $(COUNT),1) \
+		--steps $(or $(STEPS),15000) --heights $(or $(HEIGHTS),50) --processes $(or $(PROCESSES),2)
 
 golden: .venv/ready ## rewrite the golden files; review the diff
 	@$(BIN)/python -m tests.golden

@@ -1,0 +1,169 @@
+"""The simulator over fixed and fresh seeds, that a seed repeats itself, and that it notices broken nodes."""
+
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from consensus import core, safety, votes
+from consensus.certificate import InvalidCertificateError
+from consensus.core import Core
+from consensus.height import HeightState
+from ledger.primitives import BlockHash
+from tests.simulation import broken, world
+from tests.simulation.node import Node
+from tests.simulation.run import Task, run_seed
+from tests.simulation.violation import ViolationError
+from tests.simulation.world import Outcome, World
+
+STEPS = 6_000
+HEIGHTS = 25
+SEEDS = 16
+FRESH_SEEDS = 4
+BROKEN_SEEDS = 12
+BROKEN_HEIGHTS = 20
+BROKEN_HEAL_MS = 20_000
+"""Less than sound nodes are given, to see soon that broken ones do not heal."""
+REGRESSIONS = Path(__file__).with_name("regressions.txt")
+
+
+@cache
+def run_fixed(seed: int) -> Outcome:
+    """A run, made once for all tests that look at it."""
+    return World(seed).run(STEPS, HEIGHTS)
+
+
+def list_regressions() -> list[int]:
+    """The seeds that once showed a mistake; each line says which."""
+    lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
+    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_nothing_breaks_under_faults_and_the_network_goes_on_after_them(seed: int) -> None:
+    assert run_fixed(seed).height >= HEIGHTS
+
+
+def test_nothing_breaks_with_fresh_seeds() -> None:
+    for _ in range(FRESH_SEEDS):
+        seed = secrets.randbelow(10**9)
+        print(f"make simulate SEED={seed} STEPS={STEPS} HEIGHTS={HEIGHTS}")
+        assert World(seed).run(STEPS, HEIGHTS).height >= HEIGHTS
+
+
+@pytest.mark.parametrize("seed", list_regressions())
+def test_a_seed_that_once_failed_never_fails_again(seed: int) -> None:
+    is_good, text = run_seed(Task(seed))
+    assert is_good, text
+
+
+@pytest.mark.parametrize(("seats", "heights"), [(1, 25), (4, 25), (7, 12), (21, 6)])
+def test_committees_of_each_size(seats: int, heights: int) -> None:
+    outcome = World(500, seats).run(STEPS, heights)
+    assert (outcome.seats, outcome.height >= heights) == (seats, True)
+
+
+def test_the_seeds_reach_what_they_are_for() -> None:
+    outcomes = [run_fixed(seed) for seed in range(SEEDS)]
+    assert {4, 7} <= {outcome.seats for outcome in outcomes}
+    assert max(outcome.rounds_max for outcome in outcomes) >= 3
+    assert sum(outcome.crashes for outcome in outcomes) > 20
+    assert sum(outcome.proposed_again for outcome in outcomes) > 0
+    assert sum(outcome.equivocations for outcome in outcomes) > 50
+    assert sum(outcome.evidence for outcome in outcomes) > 10
+    assert sum(outcome.blames for outcome in outcomes) > 10
+    assert sum(outcome.final for outcome in outcomes) > 500
+
+
+def test_a_seed_repeats_itself_under_any_hash_seed() -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "3", "--steps", "2500", "--heights", "12"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    (output,) = outputs
+    assert "digest" in output
+
+
+def test_a_failure_names_the_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.World.__init__, "__defaults__", (None, broken.SendsBeforePersisting))
+    is_good, text = run_seed(Task(1))
+    first, second, *events = text.splitlines()
+    assert not is_good
+    assert first.startswith("seed 1: VIOLATED after ")
+    assert second == "the last events:"
+    assert len(events) > 3
+
+
+BAD_CLIMATE = {"storm_share": 950, "crashes_max": 12, "loss_max": 300, "partition_share": 500, "lie_share": 50}
+
+
+def run_broken(kind: type[Node]) -> None:
+    """Networks of broken nodes, in bad weather and among busy liars, until one breaks a rule."""
+    for seed in range(BROKEN_SEEDS):
+        broken_world = World(seed, 4, kind)
+        broken_world.climate = replace(broken_world.climate, **BAD_CLIMATE)
+        broken_world.run(STEPS, BROKEN_HEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "noticed"),
+    [
+        (broken.ExecutesTwice, "computes another state"),
+        (broken.MintsFees, "there are 1000000000000000001 grains"),
+        (broken.ForgetsLock, "a lock is"),
+        (broken.ForgetsSafety, "signs twice"),
+        (broken.SendsBeforePersisting, "is on disk before"),
+        (broken.DoesNotSyncLocks, "what a lock rests on is on disk"),
+        (broken.AcceptsFewVotes, "signatures where"),
+        (broken.ForgetsTransactions, "lost the transaction"),
+        (broken.NeverCatchesUp, "no progress"),
+    ],
+)
+def test_the_simulator_notices_a_broken_node(monkeypatch: pytest.MonkeyPatch, kind: type[Node], noticed: str) -> None:
+    monkeypatch.setattr(world, "HEAL_MS", BROKEN_HEAL_MS)
+    with pytest.raises((ViolationError, InvalidCertificateError), match=noticed):
+        run_broken(kind)
+
+
+def sign_anything(state: safety.SafetyState, request: safety.SignRequest) -> safety.MaySign:
+    """A guard that forgets what was signed."""
+    fresh = safety.check_may_sign(safety.NOTHING_SIGNED, request)
+    assert isinstance(fresh, safety.MaySign)
+    return fresh
+
+
+def lock_and_forget(self: Core, state: HeightState, block_hash: BlockHash) -> None:
+    """A member that does not keep its lock."""
+    locked = (state.locked_round, state.locked_hash)
+    real_lock(self, state, block_hash)
+    state.locked_round, state.locked_hash = locked
+
+
+real_lock = Core._lock
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "wrong", "noticed"),
+    [
+        (core, "check_may_sign", sign_anything, "signs twice|saved before|on disk before"),
+        (Core, "_lock", lock_and_forget, "a lock is"),
+        (votes, "quorum", lambda size: size // 2, "signatures where|two blocks|what a lock rests on"),
+    ],
+)
+def test_the_simulator_notices_a_broken_rule(
+    monkeypatch: pytest.MonkeyPatch, target: object, name: str, wrong: object, noticed: str
+) -> None:
+    monkeypatch.setattr(target, name, wrong)
+    with pytest.raises((ViolationError, InvalidCertificateError), match=noticed):
+        run_broken(Node)

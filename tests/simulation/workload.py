@@ -1,0 +1,232 @@
+"""What clients ask of the network: transfers of every kind, and the calls of whatever modules the chain has."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from identity.address import Address, compute_key_address
+from identity.keys import KeyType, PrivateKey
+from identity.signing import SigningPurpose, signing_bytes
+from ledger.primitives import ChainId, Gas, Grains, Height, Sequence
+from ledger.reasons import Rejected
+from ledger.transaction import (
+    FEE_PAYER,
+    SENDER,
+    Authorisation,
+    Call,
+    Transaction,
+    TransactionBody,
+    UnorderedSalt,
+    build_transaction,
+    encode_body,
+)
+from tests.simulation.cast import (
+    ACCOUNTS,
+    BOND_GRAINS,
+    CHAIN_ID,
+    get_account_address,
+    get_account_secret,
+    get_consensus_key,
+    get_operator,
+    get_operator_secret,
+    sign,
+)
+from vm.native.accounts import get_account
+from vm.native.registry import MODULES
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+    from tests.simulation.world import World
+
+GAS_LIMIT = 40_000
+SHARE_OF_MODULES = 400
+"""Of a thousand transactions, how many call a module that elects or governs, where there is one."""
+BODY_COUNT = 3
+PRIORITY_COUNT = 3
+
+Asked = tuple[PrivateKey, Call]
+
+
+class Clients:
+    """Many wallets. They send through machines that are up, see what those say, and now and then make mistakes."""
+
+    def __init__(self, world: "World", random: Random) -> None:
+        self._world = world
+        self._random = random
+        self._makers = self._list_makers()
+        self.admitted = 0
+        self.refused = 0
+
+    def act(self) -> None:
+        """One transaction through one machine."""
+        machines = [machine for machine in self._world.machines if machine.node is not None]
+        if not machines:
+            return
+        machine = self._random.choice(machines)
+        assert machine.node is not None, "just chosen for that"
+        transaction = self._build(machine.node)
+        outcome = machine.node.submit(transaction.raw)
+        is_admitted = not isinstance(outcome, Rejected)
+        self._world.note("asked", machine.number, transaction.id.hex(), is_admitted)
+        if is_admitted:
+            self.admitted += 1
+            self._world.checks.note_promise(machine.number, transaction)
+        else:
+            self.refused += 1
+
+    def _build(self, node: "Node") -> Transaction:
+        random = self._random
+        if self._makers and random.randrange(1_000) < SHARE_OF_MODULES:
+            key, call = random.choice(self._makers)(node)
+            return self._sign(node, key, [call])
+        key = get_account_secret(random.randrange(ACCOUNTS))
+        kind = random.randrange(20)
+        if kind == 0:
+            return self._sign(node, key, [self._make_transfer(10**17)])
+        if kind == 1:
+            return self._sign(node, key, [self._make_transfer(5)], ahead=random.randint(1, 3))
+        if kind == 2:
+            return self._sign(node, key, [self._make_transfer(5)], ahead=-1, price_grains=9)
+        if kind in (3, 4, 5):
+            return self._sign(node, key, [self._make_transfer(7)], salt=random.randbytes(8))
+        if kind == 6:
+            payer = get_account_secret(random.randrange(ACCOUNTS))
+            return self._sign(node, key, [self._make_transfer(3)], payer=None if payer is key else payer)
+        if kind == 7:
+            payments = [[get_account_address(random.randrange(ACCOUNTS)), random.randint(0, 9)] for _ in range(3)]
+            return self._sign(node, key, [Call("iov", "batch_transfer", [payments])])
+        if kind == 8:
+            return self._sign(node, key, [self._make_transfer(1), self._make_transfer(10**17)])
+        return self._sign(node, key, [self._make_transfer(random.randint(1, 10**6))])
+
+    def _make_transfer(self, amount_grains: int) -> Call:
+        return Call("iov", "transfer", [get_account_address(self._random.randrange(ACCOUNTS)), amount_grains])
+
+    def _sign(
+        self,
+        node: "Node",
+        key: PrivateKey,
+        calls: list[Call],
+        ahead: int = 0,
+        price_grains: int | None = None,
+        salt: bytes | None = None,
+        payer: PrivateKey | None = None,
+    ) -> Transaction:
+        sender = compute_key_address(key.public_key)
+        sequence = max(0, _find_next_sequence(node, sender) + ahead)
+        price_grains = self._random.randint(1, 3) if price_grains is None else price_grains
+        body = TransactionBody(
+            version=1,
+            chain_id=ChainId(CHAIN_ID),
+            sender=sender,
+            ordering=Sequence(sequence) if salt is None else UnorderedSalt(salt),
+            valid_until=Height(node.chain.head.header.height + self._random.randint(2, 60)),
+            gas_limit=Gas(GAS_LIMIT),
+            fee_max_grains=Grains(GAS_LIMIT * price_grains),
+            fee_payer=None if payer is None else compute_key_address(payer.public_key),
+            calls=tuple(calls),
+            memo="",
+        )
+        encoded = encode_body(body)
+        message = signing_bytes(SigningPurpose.TRANSACTION, self._world.domain, encoded)
+        signers = [(SENDER, key)] if payer is None else [(SENDER, key), (FEE_PAYER, payer)]
+        authorisations = [
+            Authorisation(role, KeyType.ED25519, each.public_key.key, sign(each.public_key.key, message))
+            for role, each in signers
+        ]
+        return build_transaction(encoded, tuple(authorisations))
+
+    # Elections and government, where the chain has them
+
+    def _list_makers(self) -> list[Callable[["Node"], Asked]]:
+        makers: list[Callable[[Node], Asked]] = []
+        if "staking" in MODULES:
+            makers += [self._ask_as_holder, self._ask_as_holder, self._ask_as_operator]
+        if "governance" in MODULES:
+            makers += [self._propose, self._vote, self._vote]
+        if any(rule.name == "rotate_consensus" for rule in MODULES["network"].calls):
+            makers.append(self._ask_registry)
+        return makers
+
+    def _ask_as_holder(self, _: "Node") -> Asked:
+        random = self._random
+        key = get_account_secret(random.randrange(ACCOUNTS))
+        operator, amount_grains = self._draw_operator(), random.choice((1, 1_000, 10**9, 10**11))
+        call, arguments = random.choice(
+            (
+                ("delegate", [operator, amount_grains]),
+                ("delegate", [operator, amount_grains]),
+                ("undelegate", [operator, amount_grains]),
+                ("redelegate", [operator, self._draw_operator(), amount_grains]),
+            )
+        )
+        return key, Call("staking", call, arguments)
+
+    def _ask_as_operator(self, _: "Node") -> Asked:
+        random = self._random
+        key = get_operator_secret(self._draw_seat())
+        call, arguments = random.choice(
+            (
+                ("stand", [random.choice((0, 500, 10_000)), random.choice((BOND_GRAINS // 2, BOND_GRAINS))]),
+                ("bond", [random.choice((1, 10**9))]),
+                ("unbond", [random.choice((1, 10**9, BOND_GRAINS))]),
+                ("set_commission", [random.choice((0, 100, 2_000))]),
+                ("unjail", []),
+                ("unjail", []),
+                *([("retire", [])] if random.randrange(10) == 0 else []),
+            )
+        )
+        return key, Call("staking", call, arguments)
+
+    def _propose(self, node: "Node") -> Asked:
+        random = self._random
+        key = get_account_secret(random.randrange(ACCOUNTS))
+        head = node.chain.head.header.height
+        priority = random.randint(1, PRIORITY_COUNT)
+        terms = [priority, head + random.choice((1, 5, 12, 25)), "a change"]
+        call, arguments = random.choice(
+            (
+                ("propose_operator", [get_account_address(random.randrange(ACCOUNTS)), "a new operator"]),
+                ("propose_operator_removal", [self._draw_operator()]),
+                ("propose_parameter", ["price_floor_grains", random.choice((0, 1, 2))]),
+                ("propose_parameter", ["block_interval_ms", random.choice((50, 100))]),
+                ("propose_parameter", ["epoch_heights", random.choice((5, 9))]),
+                ("propose_body", [random.randint(1, BODY_COUNT), [get_account_address(0), get_account_address(1)]]),
+                ("propose_spending", ["community", get_account_address(1), 10**6]),
+                ("propose_pause", ["iov", 3]),
+                ("propose_resume", ["iov"]),
+            )
+        )
+        return key, Call("governance", call, [*arguments, terms])
+
+    def _vote(self, _: "Node") -> Asked:
+        random = self._random
+        key = random.choice((get_account_secret(random.randrange(ACCOUNTS)), get_operator_secret(self._draw_seat())))
+        return key, Call("governance", "vote", [random.randint(0, 12), random.randrange(4) > 0])
+
+    def _ask_registry(self, _: "Node") -> Asked:
+        """Asks that the registry refuses: a bad signature, a node of somebody else."""
+        seat = self._draw_seat()
+        call: tuple[str, list[Any]] = self._random.choice(
+            (
+                ("rotate_consensus", [bytes(32), get_consensus_key(seat), bytes(64), bytes(64)]),
+                ("update_node", [bytes(32), "renamed", []]),
+                ("remove_node", [bytes(32)]),
+            )
+        )
+        return get_operator_secret(seat), Call("network", *call)
+
+    def _draw_seat(self) -> int:
+        return self._random.randrange(self._world.seats)
+
+    def _draw_operator(self) -> Address:
+        return get_operator(self._draw_seat())
+
+
+def _find_next_sequence(node: "Node", sender: Address) -> int:
+    """As wallets do: what the chain says, and what waits already."""
+    sequence = get_account(node.chain.open_state(), sender).sequence
+    waiting = {each.body.ordering for each in node.mempool.pending_for(sender)}
+    while sequence in waiting:
+        sequence += 1
+    return sequence

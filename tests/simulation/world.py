@@ -1,0 +1,504 @@
+"""A network of whole nodes on one virtual clock, drawn from one seed: faults, lies and clients, then calm and progress.
+
+`run` lets faults happen for a number of steps or heights, then mends everything but the liars and demands that every
+honest node goes on within HEAL_MS of virtual time, that all heads agree, and that no transaction was lost.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from random import Random
+from struct import Struct
+from typing import Any
+
+from consensus.committee import fault_limit
+from consensus.messages import Message, Proposal, RoundSummary, Vote, decode_message, encode_message
+from genesis.document import GenesisParameters
+from ledger.mempool import MempoolLimits
+from ledger.primitives import ConsensusKey, NodeKey
+from tests.simulation import faults
+from tests.simulation.cast import START_MS, build_genesis, get_consensus_key, get_node_key
+from tests.simulation.checks import Checks
+from tests.simulation.disk import SimulatedDisk, build_disk
+from tests.simulation.liars import Mouth
+from tests.simulation.node import Node
+from tests.simulation.violation import require
+from tests.simulation.workload import Clients
+
+HEAL_MS = 180_000
+"""How long every honest node may take to be HEAL_HEIGHTS further, once all is mended: a bench of block sync is 60 s."""
+HEAL_HEIGHTS = 3
+HEIGHT_MS = 10_000
+"""How long each further height may take in calm."""
+DRAIN_MS = 90_000
+"""How long until nothing waits any more, once clients are silent."""
+LOOK_MS = 50
+BOUNDS_STEPS = 499
+RECENT_EVENTS_MAX = 60
+TRACE_BYTES = 65_536
+CLOCK_PRECISION_MS = 100
+_STAMP = Struct(">QI")
+
+
+@lru_cache(maxsize=8_192)
+def decode_cached(encoded: bytes) -> Message:
+    """Decoding once for all receivers."""
+    return decode_message(encoded)
+
+
+@dataclass(eq=False)
+class Machine:
+    """What outlives a process: keys, a disk, a clock that may be wrong."""
+
+    name: str
+    number: int
+    key: ConsensusKey | None
+    is_honest: bool
+    disk: SimulatedDisk
+    skew_ms: int = 0
+    node: Node | None = None
+    """The process, while one runs."""
+    fuse: int = 0
+    """It dies before this many more effects; 0: it does not."""
+    is_power_cut_due: bool = False
+    mouth: Mouth | None = None
+    """Of a liar."""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is a super node."""
+        return self.key is not None
+
+    @property
+    def node_key(self) -> NodeKey:
+        """How peers name it."""
+        return get_node_key(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    seed: int
+    seats: int
+    liars: int
+    steps: int
+    height: int
+    virtual_ms: int
+    rounds_max: int
+    crashes: int
+    admitted: int
+    final: int
+    skipped: int
+    proposed_again: int
+    equivocations: int
+    evidence: int
+    blames: int
+    heal_ms: int
+    """How long it took after the faults until every honest node had gone on."""
+    digest: str
+
+    def format(self) -> str:
+        """One line."""
+        return (
+            f"seed {self.seed}: {self.seats} super nodes, {self.liars} lie; height {self.height} in "
+            f"{self.virtual_ms / 1000:.1f} s and {self.steps} steps, highest round {self.rounds_max}, "
+            f"{self.crashes} crashes, {self.final} of {self.admitted} transactions final, {self.skipped} skipped, "
+            f"{self.proposed_again} blocks proposed again, "
+            f"{self.equivocations} equivocations, {self.evidence} evidence, {self.blames} bad messages, "
+            f"healed in {self.heal_ms / 1000:.1f} s; digest {self.digest}"
+        )
+
+
+class World:
+    """One run."""
+
+    def __init__(self, seed: int, seats: int | None = None, node_class: type[Node] = Node) -> None:
+        """The seed decides everything but what is given."""
+        self.seed = seed
+        self.random = Random(f"simulation {seed}")
+        draw = self.random
+        self.seats = seats if seats is not None else draw.choices((1, 4, 5, 7, 21), (4, 70, 15, 10, 1))[0]
+        self._node_class = node_class
+        self.climate = faults.draw_climate(draw)
+        parameters = self._draw_parameters()
+        liars_max = fault_limit(parameters.committee_members_min)
+        self.liars = draw.choice((0, liars_max, liars_max))
+        self.liar_keys = frozenset(get_consensus_key(seat) for seat in range(self.liars))
+        self.genesis = build_genesis(self.seats, draw.choice((0, 2)), parameters)
+        self.domain = self.genesis.domain
+        self.mempool_limits = draw.choice((MempoolLimits(), MempoolLimits(transactions_max=20)))
+        self.client_ms_max = draw.choice((100, 300, 600))
+        self.now_ms = START_MS
+        self.steps = 0
+        self.crashes = 0
+        self.rounds_max = 0
+        self.recent: deque[tuple[Any, ...]] = deque(maxlen=RECENT_EVENTS_MAX)
+        self.checks = Checks(self)
+        self.clients = Clients(self, Random(f"clients {seed}"))
+        self._digest = sha256()
+        self._trace = bytearray()
+        self._weather = faults.CALM
+        self._are_faults_on = True
+        self._are_clients_on = True
+        self._queue: list[tuple[int, int, Node | None, Callable[..., None], tuple[Any, ...]]] = []
+        self._sequence = 0
+        self.machines = self._make_machines()
+        self._numbers = {machine.node_key: machine.number for machine in self.machines}
+        self._peer_order = sorted(self.machines, key=lambda machine: (not machine.is_member, machine.node_key))
+        for machine in self.machines:
+            self.start(machine)
+        self._change_weather()
+        self._let_clients_act()
+
+    # The run
+
+    def run(self, steps: int, heights: int) -> Outcome:
+        """Faults for so many steps or until that height, then calm up to the height, then silence."""
+        queue = self._queue
+        while self.steps < steps and self.get_height() < heights and queue:
+            self._step()
+        self._heal()
+        healed_ms = self.now_ms
+        target = self.get_height() + HEAL_HEIGHTS
+        self._go_on_until(lambda: self._is_everybody_at(target), HEAL_MS, f"nobody got to {target} after healing")
+        heal_ms = self.now_ms - healed_ms
+        further_ms = HEIGHT_MS * max(0, heights - target)
+        self._go_on_until(lambda: self._is_everybody_at(heights), further_ms, f"too slow on the way to {heights}")
+        self._are_clients_on = False
+        self._go_on_until(self._is_drained, DRAIN_MS, "heads differ or transactions wait")
+        self._check_bounds()
+        self._flush_trace()
+        return Outcome(
+            self.seed,
+            self.seats,
+            self.liars,
+            self.steps,
+            self.get_height(),
+            self.now_ms - START_MS,
+            self.rounds_max,
+            self.crashes,
+            self.clients.admitted,
+            len(self.checks.final),
+            self.checks.skips,
+            self.checks.proposed_again,
+            self.checks.equivocations,
+            self.checks.evidence,
+            self.checks.blames,
+            heal_ms,
+            self._digest.hexdigest(),
+        )
+
+    def _step(self) -> None:
+        now_ms, sequence, node, action, arguments = heapq.heappop(self._queue)
+        self.now_ms = now_ms
+        if node is not None and not node.is_alive:
+            return
+        self.steps += 1
+        self._trace += _STAMP.pack(now_ms, sequence)
+        if len(self._trace) > TRACE_BYTES:
+            self._flush_trace()
+        action(*arguments)
+        if self.steps % BOUNDS_STEPS == 0:
+            self._check_bounds()
+
+    def _go_on_until(self, is_done: Callable[[], bool], within_ms: int, otherwise: str) -> None:
+        deadline_ms, look_ms = self.now_ms + within_ms, self.now_ms
+        while True:
+            if self.now_ms >= look_ms:
+                if is_done():
+                    return
+                look_ms = self.now_ms + LOOK_MS
+                require(self.now_ms <= deadline_ms, f"no progress: {otherwise}: {self.describe()}")
+            self._step()
+
+    def _heal(self) -> None:
+        """Everything is mended but the liars."""
+        self.note("healed")
+        self._are_faults_on = False
+        self._weather = faults.CALM
+        for machine in self.machines:
+            machine.fuse = 0
+            machine.disk.space.is_full = False
+            machine.skew_ms = max(-CLOCK_PRECISION_MS // 2, min(CLOCK_PRECISION_MS // 2, machine.skew_ms))
+            self.start(machine)
+
+    def _is_everybody_at(self, height: int) -> bool:
+        return all(
+            machine.node is not None and machine.node.chain.head.header.height >= height
+            for machine in self.machines
+            if machine.is_honest
+        )
+
+    def _is_drained(self) -> bool:
+        nodes = [machine.node for machine in self.machines if machine.is_honest]
+        heads = {None if node is None else node.chain.head.header.hash for node in nodes}
+        return len(heads) == 1 and not any(node is None or node.has_work() for node in nodes)
+
+    def _check_bounds(self) -> None:
+        for machine in self.machines:
+            if machine.node is not None and machine.is_honest:
+                self.checks.check_bounds(machine.node)
+                self.rounds_max = max(self.rounds_max, machine.node.core.round)
+
+    def get_height(self) -> int:
+        """The highest block that an honest node has finalised."""
+        return max(self.checks.blocks, default=0)
+
+    def honest_up(self) -> list[Node]:
+        """Processes of honest machines."""
+        return [machine.node for machine in self.machines if machine.is_honest and machine.node is not None]
+
+    def describe(self) -> str:
+        """Where everybody stands."""
+        return "; ".join(
+            f"{machine.name}: down"
+            if machine.node is None
+            else f"{machine.name}: block {machine.node.chain.head.header.height}, round {machine.node.core.round}, "
+            f"{len(machine.node.mempool)} waiting, {machine.node.core.explain_waiting()}"
+            for machine in self.machines
+        )
+
+    # What nodes use
+
+    def after(self, delay_ms: int, node: Node | None, action: Callable[..., None], *arguments: Any) -> None:
+        """Do it later, unless the process has ended by then."""
+        self._sequence += 1
+        heapq.heappush(self._queue, (self.now_ms + delay_ms, self._sequence, node, action, arguments))
+
+    def note(self, what: str, *fields: Any) -> None:
+        """Part of the trace, and shown if a rule is broken soon."""
+        self.recent.append((self.now_ms - START_MS, what, *fields))
+        self._trace += repr((what, *fields)).encode()
+
+    def get_number(self, key: NodeKey) -> int:
+        """The machine that peers know by this key."""
+        return self._numbers[key]
+
+    def get_signing_ms(self) -> int:
+        """How long the keeper of the key takes."""
+        if self._are_faults_on and self.random.randrange(faults.THOUSAND) < self.climate.late_signature_share:
+            return 3_000
+        return self.random.randrange(3)
+
+    def list_peers(self, asking: Machine) -> list[int]:
+        """Whom to ask for what is missing, super nodes first."""
+        return [each.number for each in self._peer_order if each.node is not None and each is not asking]
+
+    def say(self, node: Node, message: Message) -> None:
+        """To every peer."""
+        sender = node.machine
+        self._note_message(sender, message)
+        if sender.mouth is None:
+            decoded = self._carry(message)
+            for machine in self.machines:
+                if machine is not sender:
+                    self._send(sender, machine, "consensus", decoded)
+        else:
+            for machine in self.machines:
+                if machine is not sender:
+                    self._lie(sender, machine, message)
+
+    def say_to(self, node: Node, receiver: int, message: Message) -> None:
+        """To one peer."""
+        sender, machine = node.machine, self.machines[receiver]
+        self._note_message(sender, message)
+        if sender.mouth is None:
+            self._send(sender, machine, "consensus", self._carry(message))
+        else:
+            self._lie(sender, machine, message)
+
+    def send(self, sender: Machine, receiver: int, kind: str, payload: Any) -> None:
+        """Anything else."""
+        if sender.mouth is not None:
+            payload = sender.mouth.change_payload(kind, payload)
+            if payload is None:
+                return
+        self._send(sender, self.machines[receiver], kind, payload)
+
+    def send_all(self, sender: Machine, kind: str, payload: Any) -> None:
+        """The same to every peer."""
+        for machine in self.machines:
+            if machine is not sender:
+                self.send(sender, machine.number, kind, payload)
+
+    def _lie(self, sender: Machine, receiver: Machine, message: Message) -> None:
+        assert sender.mouth is not None, "only liars lie"
+        changed = sender.mouth.change_consensus(message)
+        if changed is not None:
+            self._send(sender, receiver, "consensus", self._carry(changed))
+
+    def _carry(self, message: Message) -> Message:
+        """By way of its bytes."""
+        encoded = encode_message(message)
+        self._trace += encoded
+        return decode_cached(encoded)
+
+    def _note_message(self, sender: Machine, message: Message) -> None:
+        self.recent.append((self.now_ms - START_MS, "said", sender.name, message))
+
+    def _send(self, sender: Machine, receiver: Machine, kind: str, payload: Any) -> None:
+        weather, chance = self._weather, self.random.random
+        if (sender.number, receiver.number) in weather.blocked:
+            return
+        if weather.loss and chance() * faults.THOUSAND < weather.loss:
+            return
+        delay_ms = 1 + int(chance() * weather.delay_ms_max)
+        if sender.number in weather.slow or receiver.number in weather.slow:
+            delay_ms *= faults.SLOWNESS
+        self.after(delay_ms, None, self._deliver, sender.number, receiver, kind, payload)
+        if weather.doubling and chance() * faults.THOUSAND < weather.doubling:
+            again_ms = delay_ms + int(chance() * 2 * weather.delay_ms_max)
+            self.after(again_ms, None, self._deliver, sender.number, receiver, kind, payload)
+
+    def _deliver(self, sender: int, receiver: Machine, kind: str, payload: Any) -> None:
+        if receiver.node is not None:
+            receiver.node.receive(sender, kind, payload)
+
+    # Machines
+
+    def start(self, machine: Machine) -> None:
+        """Begin a process on it, if none runs."""
+        if machine.node is not None:
+            return
+        self.note("starts", machine.number)
+        machine.node = self._node_class(self, machine)
+        self.checks.note_height(machine.node)
+        machine.node.start()
+        if machine.node is None:
+            return
+        if machine.is_honest:
+            self.checks.check_promises(machine.node)
+        for other in self.machines:
+            if other is not machine and other.node is not None:
+                self.after(self.random.randint(1, 200), other.node, other.node.peer_joined, machine.number)
+                self.after(self.random.randint(1, 200), machine.node, machine.node.peer_joined, other.number)
+
+    def crash(self, machine: Machine) -> None:
+        """End its process here and now; a power cut also takes what was not synced."""
+        if machine.node is None:
+            return
+        self.crashes += 1
+        self.note("crashes", machine.number, machine.is_power_cut_due)
+        machine.node.is_alive = False
+        machine.node = None
+        machine.fuse = 0
+        if machine.is_power_cut_due:
+            machine.disk.cut_power(self.random)
+            self.checks.note_power_cut(machine.number)
+        self.after(self.random.choice((1, 100, 1_000, 4_000)), None, self.start, machine)
+
+    def _light_fuse(self, machine: Machine) -> None:
+        """It will die between two of its next effects."""
+        if self._are_faults_on and machine.node is not None:
+            machine.fuse = self.random.randint(1, 8)
+            machine.is_power_cut_due = self.random.randrange(faults.THOUSAND) < self.climate.power_cut_share
+
+    def _make_machines(self) -> list[Machine]:
+        machines: list[Machine] = []
+        keys = [(f"node {seat}", get_consensus_key(seat), seat >= self.liars) for seat in range(self.seats)]
+        keys += [(f"twin {seat}", get_consensus_key(seat), False) for seat in range(self.liars)]
+        observers: list[tuple[str, ConsensusKey | None, bool]] = [("observer", None, True)]
+        for name, key, is_honest in [*keys, *(observers if self.random.random() < 0.3 else [])]:
+            disk = build_disk(self.random)
+            self.genesis.fill(disk.store)
+            machine = Machine(name, len(machines), key, is_honest, disk)
+            machine.skew_ms = self.random.randint(-self.climate.skew_ms_max, self.climate.skew_ms_max)
+            if not is_honest:
+                machine.mouth = Mouth(self, machine, Random(f"liar {self.seed} {machine.number}"))
+            machines.append(machine)
+        return machines
+
+    # Weather and clients
+
+    def _change_weather(self) -> None:
+        if not self._are_faults_on:
+            return
+        self._weather = faults.draw_weather(self.random, self.climate, len(self.machines))
+        duration_ms = self.random.randint(200, 2_500)
+        self.note("weather", duration_ms, *self._describe_weather())
+        self.after(duration_ms, None, self._change_weather)
+        if self._weather.delay_ms_max <= faults.CALM.delay_ms_max and not self._weather.loss:
+            return
+        for _ in range(self.random.randint(0, self.climate.crashes_max)):
+            self.after(self.random.randrange(duration_ms), None, self._light_fuse, self.random.choice(self.machines))
+        if self.random.randrange(faults.THOUSAND) < self.climate.disk_full_share:
+            machine = self.random.choice(self.machines)
+            machine.disk.space.is_full = True
+            self.note("disk full", machine.number)
+            self.after(self.random.randint(500, 6_000), None, self._make_room, machine)
+
+    def _describe_weather(self) -> tuple[Any, ...]:
+        weather = self._weather
+        return (weather.delay_ms_max, weather.loss, weather.doubling, sorted(weather.blocked), sorted(weather.slow))
+
+    def _make_room(self, machine: Machine) -> None:
+        machine.disk.space.is_full = False
+
+    def _let_clients_act(self) -> None:
+        if self._are_clients_on:
+            self.after(self.random.randint(1, self.client_ms_max), None, self._let_clients_act)
+            self.clients.act()
+
+    def _draw_parameters(self) -> GenesisParameters:
+        draw = self.random
+        seats = min(self.seats, 4) if self.seats == 5 else self.seats
+        members_min = draw.choice((seats, min(seats, 4)))
+        return GenesisParameters(
+            block_interval_ms=draw.choice((20, 100)),
+            block_gas_max=16_000_000,
+            block_bytes_max=2 * 2**20,
+            block_transactions_max=draw.choice((3, 5_000)),
+            price_floor_grains=1,
+            propose_timeout_ms=300,
+            propose_timeout_step_ms=50,
+            vote_timeout_ms=100,
+            vote_timeout_step_ms=50,
+            clock_precision_ms=CLOCK_PRECISION_MS,
+            message_delay_ms=300,
+            epoch_heights=draw.choice((5, 9, 20)),
+            committee_seats=seats,
+            committee_members_min=members_min,
+            candidate_bond_min_grains=1_000,
+            unbonding_epochs=draw.choice((1, 2)),
+            double_sign_slash_bps=draw.choice((0, 500, 10_000)),
+            absence_slash_bps=draw.choice((10, 500)),
+            absence_heights_max=draw.choice((12, 40)),
+            jail_epochs=1,
+            proposer_fee_bps=draw.choice((0, 3_000)),
+            voting_heights_normal=12,
+            voting_heights_urgent=6,
+            voting_heights_emergency=3,
+            pause_heights_max=10,
+        )
+
+    # The trace
+
+    def _flush_trace(self) -> None:
+        self._digest.update(self._trace)
+        self._trace.clear()
+
+    def format_recent(self) -> list[str]:
+        """The last events, one a line."""
+        return [_format_event(event) for event in self.recent]
+
+
+def _format_event(event: tuple[Any, ...]) -> str:
+    after_ms, what, *fields = event
+    return f"  {after_ms:>8} ms  {what} " + " ".join(_format_field(field) for field in fields)
+
+
+def _format_field(field: Any) -> str:
+    match field:
+        case Vote(kind, height, round_number, block_hash, index, _):
+            name = "nil" if block_hash is None else block_hash.hex()[:8]
+            return f"{kind.name.lower()} of member {index} for {name} at {height}/{round_number}"
+        case Proposal():
+            return f"proposal {field.block_hash.hex()[:8]} at {field.height}/{field.round}, valid {field.valid_round}"
+        case RoundSummary(height, round_number, step, _, _):
+            return f"summary: {height}/{round_number} {step.name}"
+        case _:
+            return str(field)[:80]
