@@ -117,9 +117,7 @@ def build_genesis(seats: int, first_bodies: int, parameters: GenesisParameters) 
     """A network whose first committee are all seats, and whose bodies of governance are the first few accounts."""
     document = _build_document(seats, first_bodies, parameters)
     changes = build_first_state(document)
-    if not any(
-        key.startswith(TERM_PREFIX) for key in changes
-    ):  # evidence is checked against the term it was committed in
+    if not any(key.startswith(TERM_PREFIX) for key in changes):  # evidence names the term
         members = tuple(Member(get_operator(seat), get_consensus_key(seat)) for seat in range(seats))
         changes = {**changes, term_key(1): encode(Term(0, Committee(members)))}
 

@@ -40,6 +40,8 @@ class Weather:
     """(from, to) whose messages are lost."""
     slow: frozenset[int]
     """Machines whose messages take ten times as long."""
+    is_storm: bool = False
+    """Whether machines and disks fail too."""
 
 
 CALM = Weather(delay_ms_max=20, loss=0, doubling=0, blocked=frozenset(), slow=frozenset())
@@ -57,7 +59,7 @@ def draw_climate(random: Random) -> Climate:
         delay_ms_max=random.choice((10, 40, 150, 600)),
         loss_max=maybe(300),
         doubling_max=maybe(200),
-        crashes_max=random.choice((0, 1, 2, 4)),
+        crashes_max=random.choice((0, 2, 4, 8)),
         power_cut_share=random.choice((0, 500, 1_000)),
         partition_share=maybe(600),
         one_way_share=maybe(500),
@@ -98,4 +100,5 @@ def draw_weather(random: Random, climate: Climate, machines: int) -> Weather:
         doubling=random.randint(0, climate.doubling_max),
         blocked=frozenset(blocked),
         slow=frozenset(slow),
+        is_storm=True,
     )

@@ -421,7 +421,7 @@ class World:
         duration_ms = self.random.randint(200, 2_500)
         self.note("weather", duration_ms, *self._describe_weather())
         self.after(duration_ms, None, self._change_weather)
-        if self._weather.delay_ms_max <= faults.CALM.delay_ms_max and not self._weather.loss:
+        if not self._weather.is_storm:
             return
         for _ in range(self.random.randint(0, self.climate.crashes_max)):
             self.after(self.random.randrange(duration_ms), None, self._light_fuse, self.random.choice(self.machines))
