@@ -337,6 +337,9 @@ def test_control_c_prints_nothing_from_the_workers() -> None:
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
     os.killpg(node.pid, signal.SIGINT)
-    output, errors = node.communicate(timeout=10)
-    wait_for_end(pids)
+    try:
+        output, errors = node.communicate(timeout=10)
+        wait_for_end(pids)
+    finally:
+        node.kill()  # one that does not stop would go on for ever
     assert (output, errors) == ("stopped by the keyboard\n", "")
