@@ -12,16 +12,11 @@ from identity.keys import PrivateKey
 from identity.signing import SigningDomain, compute_signing_domain
 from ledger.block import Header
 from ledger.chain import initialise_store
-from ledger.codec import encode
-from ledger.committee import Committee, Member
 from ledger.memory_store import MemoryStore
 from ledger.primitives import SUPPLY_GRAINS, ConsensusKey, NodeKey, RootHash, Signature
-from ledger.state_keys import TERM_PREFIX, term_key
 from ledger.transaction import Transaction, decode_transaction
 from node.verify_worker import Check
 from tests.builders import make_key
-from vm.native.registry import MODULES
-from vm.offences import Term
 
 CHAIN_ID = "simulation"
 START_MS = 1_700_000_000_000
@@ -117,9 +112,6 @@ def build_genesis(seats: int, first_bodies: int, parameters: GenesisParameters) 
     """A network whose first committee are all seats, and whose bodies of governance are the first few accounts."""
     document = _build_document(seats, first_bodies, parameters)
     changes = build_first_state(document)
-    if not any(key.startswith(TERM_PREFIX) for key in changes):  # evidence names the term
-        members = tuple(Member(get_operator(seat), get_consensus_key(seat)) for seat in range(seats))
-        changes = {**changes, term_key(1): encode(Term(0, Committee(members)))}
 
     def build_header(state_root: RootHash) -> Header:
         return build_genesis_header(document, state_root)
@@ -134,7 +126,7 @@ def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> G
     kind = NetworkKind.DEVNET
     funded = {format_address(get_account_address(index), kind): ACCOUNT_GRAINS for index in range(ACCOUNTS)}
     funded |= {format_address(get_operator(seat), kind): OPERATOR_GRAINS for seat in range(seats + 2)}
-    rest_grains = SUPPLY_GRAINS - sum(funded.values()) - seats * BOND_GRAINS * _is_bond_in_state()
+    rest_grains = SUPPLY_GRAINS - sum(funded.values()) - seats * BOND_GRAINS
     allocations = [Allocation(module="subscription", amount_grains=str(rest_grains))]
     allocations += [Allocation(account=address, amount_grains=str(grains)) for address, grains in funded.items()]
     nodes = [
@@ -144,7 +136,7 @@ def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> G
             consensus_key="0x" + get_consensus_key(seat).hex(),
             node_key="0x" + get_node_key(seat).hex(),
             node_certificate_signature="0x" + bytes(64).hex(),
-            bond_grains=str(BOND_GRAINS * _is_bond_in_state()),
+            bond_grains=str(BOND_GRAINS),
         )
         for seat in range(seats)
     ]
@@ -159,8 +151,3 @@ def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> G
         nodes=nodes,
         bodies={"foundation": sitting, "technical": sitting, "financial": sitting} if bodies else {},
     )
-
-
-def _is_bond_in_state() -> bool:
-    """Whether the first state holds the bonds that the document names: it does once there is a module for them."""
-    return "staking" in MODULES

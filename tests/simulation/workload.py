@@ -1,4 +1,4 @@
-"""What clients ask of the network: transfers of every kind, and the calls of whatever modules the chain has."""
+"""What clients ask of the network: transfers of every kind, stake, elections, proposals, votes."""
 
 from collections.abc import Callable
 from random import Random
@@ -32,17 +32,19 @@ from tests.simulation.cast import (
     sign,
 )
 from vm.native.accounts import get_account
-from vm.native.registry import MODULES
+from vm.native.governance import get_docket
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
     from tests.simulation.world import World
 
-GAS_LIMIT = 40_000
+GAS_LIMIT = 120_000
 SHARE_OF_MODULES = 400
-"""Of a thousand transactions, how many call a module that elects or governs, where there is one."""
-BODY_COUNT = 3
-PRIORITY_COUNT = 3
+"""Of a thousand transactions, how many call a module that elects or governs."""
+BODY_LAST = 4
+VOTING_HEIGHTS_NORMAL = 12
+VOTING_HEIGHTS_URGENT = 6
+VOTING_HEIGHTS_EMERGENCY = 3
 
 Asked = tuple[PrivateKey, Call]
 
@@ -76,7 +78,7 @@ class Clients:
 
     def _build(self, node: "Node") -> Transaction:
         random = self._random
-        if self._makers and random.randrange(1_000) < SHARE_OF_MODULES:
+        if random.randrange(1_000) < SHARE_OF_MODULES:
             key, call = random.choice(self._makers)(node)
             return self._sign(node, key, [call])
         key = get_account_secret(random.randrange(ACCOUNTS))
@@ -136,17 +138,11 @@ class Clients:
         ]
         return build_transaction(encoded, tuple(authorisations))
 
-    # Elections and government, where the chain has them
+    # Elections and government
 
     def _list_makers(self) -> list[Callable[["Node"], Asked]]:
-        makers: list[Callable[[Node], Asked]] = []
-        if "staking" in MODULES:
-            makers += [self._ask_as_holder, self._ask_as_holder, self._ask_as_operator]
-        if "governance" in MODULES:
-            makers += [self._propose, self._vote, self._vote]
-        if any(rule.name == "rotate_consensus" for rule in MODULES["network"].calls):
-            makers.append(self._ask_registry)
-        return makers
+        holders = [self._ask_as_holder, self._ask_as_holder, self._ask_as_operator]
+        return [*holders, self._propose, *[self._vote] * 4, self._ask_registry]
 
     def _ask_as_holder(self, _: "Node") -> Asked:
         random = self._random
@@ -179,11 +175,9 @@ class Clients:
         return key, Call("staking", call, arguments)
 
     def _propose(self, node: "Node") -> Asked:
+        """Mostly what passes if two thirds want it; now and then too early, or by somebody who may not."""
         random = self._random
-        key = get_account_secret(random.randrange(ACCOUNTS))
-        head = node.chain.head.header.height
-        priority = random.randint(1, PRIORITY_COUNT)
-        terms = [priority, head + random.choice((1, 5, 12, 25)), "a change"]
+        key = self._draw_voter()
         call, arguments = random.choice(
             (
                 ("propose_operator", [get_account_address(random.randrange(ACCOUNTS)), "a new operator"]),
@@ -191,18 +185,31 @@ class Clients:
                 ("propose_parameter", ["price_floor_grains", random.choice((0, 1, 2))]),
                 ("propose_parameter", ["block_interval_ms", random.choice((50, 100))]),
                 ("propose_parameter", ["epoch_heights", random.choice((5, 9))]),
-                ("propose_body", [random.randint(1, BODY_COUNT), [get_account_address(0), get_account_address(1)]]),
+                ("propose_parameter", ["committee_seats", random.choice((3, 4, 5))]),
+                ("propose_body", [random.randint(2, BODY_LAST), [get_account_address(0), get_account_address(1)]]),
                 ("propose_spending", ["community", get_account_address(1), 10**6]),
                 ("propose_pause", ["iov", 3]),
                 ("propose_resume", ["iov"]),
             )
         )
-        return key, Call("governance", call, [*arguments, terms])
+        is_about_pause = call in ("propose_pause", "propose_resume")
+        priority = random.choice((1, 2, 3) if is_about_pause or random.randrange(8) == 0 else (1, 2))
+        voting_heights = (VOTING_HEIGHTS_NORMAL, VOTING_HEIGHTS_URGENT, VOTING_HEIGHTS_EMERGENCY)[priority - 1]
+        effective_height = node.chain.head.header.height + voting_heights + random.randint(0, 8)
+        return key, Call("governance", call, [*arguments, [priority, effective_height, "a change"]])
 
-    def _vote(self, _: "Node") -> Asked:
+    def _vote(self, node: "Node") -> Asked:
+        """On one of the last proposals, mostly in favour."""
         random = self._random
-        key = random.choice((get_account_secret(random.randrange(ACCOUNTS)), get_operator_secret(self._draw_seat())))
-        return key, Call("governance", "vote", [random.randint(0, 12), random.randrange(4) > 0])
+        count = get_docket(node.chain.open_state()).count
+        proposal = max(0, count - random.randrange(4))
+        return self._draw_voter(), Call("governance", "vote", [proposal, random.randrange(8) > 0])
+
+    def _draw_voter(self) -> PrivateKey:
+        random = self._random
+        if random.randrange(5) == 0:
+            return get_account_secret(random.randrange(ACCOUNTS))
+        return get_operator_secret(self._draw_seat())
 
     def _ask_registry(self, _: "Node") -> Asked:
         """Asks that the registry refuses: a bad signature, a node of somebody else."""

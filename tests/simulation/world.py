@@ -26,7 +26,12 @@ from tests.simulation.disk import SimulatedDisk, build_disk
 from tests.simulation.liars import Mouth
 from tests.simulation.node import Node
 from tests.simulation.violation import require
-from tests.simulation.workload import Clients
+from tests.simulation.workload import (
+    VOTING_HEIGHTS_EMERGENCY,
+    VOTING_HEIGHTS_NORMAL,
+    VOTING_HEIGHTS_URGENT,
+    Clients,
+)
 
 HEAL_MS = 180_000
 """How long every honest node may take to be HEAL_HEIGHTS further, once all is mended: a bench of block sync is 60 s."""
@@ -96,6 +101,11 @@ class Outcome:
     proposed_again: int
     equivocations: int
     evidence: int
+    epochs: int
+    elections: int
+    punishments: int
+    decisions: int
+    """Proposals of governance that were settled."""
     blames: int
     heal_ms: int
     """How long it took after the faults until every honest node had gone on."""
@@ -107,8 +117,9 @@ class Outcome:
             f"seed {self.seed}: {self.seats} super nodes, {self.liars} lie; height {self.height} in "
             f"{self.virtual_ms / 1000:.1f} s and {self.steps} steps, highest round {self.rounds_max}, "
             f"{self.crashes} crashes, {self.final} of {self.admitted} transactions final, {self.skipped} skipped, "
-            f"{self.proposed_again} blocks proposed again, "
-            f"{self.equivocations} equivocations, {self.evidence} evidence, {self.blames} bad messages, "
+            f"{self.proposed_again} blocks proposed again, {self.equivocations} equivocations, "
+            f"{self.evidence} evidence, {self.epochs} epochs, {self.elections} committees elected, "
+            f"{self.punishments} jailed, {self.decisions} decisions, {self.blames} bad messages, "
             f"healed in {self.heal_ms / 1000:.1f} s; digest {self.digest}"
         )
 
@@ -121,7 +132,7 @@ class World:
         self.seed = seed
         self.random = Random(f"simulation {seed}")
         draw = self.random
-        self.seats = seats if seats is not None else draw.choices((1, 4, 5, 7, 21), (4, 70, 15, 10, 1))[0]
+        self.seats = seats if seats is not None else draw.choices((1, 4, 5, 7, 21), (3, 45, 37, 14, 1))[0]
         self._node_class = node_class
         self.climate = faults.draw_climate(draw)
         parameters = self._draw_parameters()
@@ -187,6 +198,10 @@ class World:
             self.checks.proposed_again,
             self.checks.equivocations,
             self.checks.evidence,
+            self.checks.events["staking.EpochEnded"],
+            self.checks.events["staking.CommitteeElected"],
+            self.checks.events["staking.Jailed"],
+            self.checks.events["governance.ProposalSettled"],
             self.checks.blames,
             heal_ms,
             self._digest.hexdigest(),
@@ -469,9 +484,9 @@ class World:
             absence_heights_max=draw.choice((12, 40)),
             jail_epochs=1,
             proposer_fee_bps=draw.choice((0, 3_000)),
-            voting_heights_normal=12,
-            voting_heights_urgent=6,
-            voting_heights_emergency=3,
+            voting_heights_normal=VOTING_HEIGHTS_NORMAL,
+            voting_heights_urgent=VOTING_HEIGHTS_URGENT,
+            voting_heights_emergency=VOTING_HEIGHTS_EMERGENCY,
             pause_heights_max=10,
         )
 
