@@ -24,6 +24,7 @@ BLOOM_FILTER_BITS: Final = 10  # an absent or old key costs one table, not one a
 TABLE_BLOCK_BYTES: Final = 2_048  # what one cold read checks; state values and tree nodes are small
 OPEN_FILES_MAX: Final = 500  # of 2 MB each; more of them are opened and closed as needed
 REOPEN_SPACE_FACTOR: Final = 2  # opening writes the whole log out as a table before it takes new writes
+REOPEN_SPARE_BYTES: Final = 2**20
 
 _HELD: Final = ("already held by process", "Resource temporarily unavailable")
 
@@ -91,7 +92,8 @@ class LevelDbStore:
         Raises StoreWriteError while there is no space; the store then stays as it is, and this may be called again.
         """
         free_bytes = disk_usage(self._path).free
-        needed_bytes = REOPEN_SPACE_FACTOR * self._write_buffer_bytes
+        log_bytes = sum(log.stat().st_size for log in self._path.glob("*.log"))
+        needed_bytes = REOPEN_SPACE_FACTOR * log_bytes + REOPEN_SPARE_BYTES
         if free_bytes < needed_bytes:
             raise StoreWriteError(
                 f"{self._path} needs {needed_bytes} free bytes to be reopened, there are {free_bytes}"

@@ -30,6 +30,7 @@ from tests.stake_scene import (
 )
 from vm.native.accounts import get_account
 from vm.native.election import (
+    AWAY_ROTATIONS,
     compute_quorum,
     elect,
     get_committee,
@@ -176,13 +177,21 @@ def test_too_small_a_committee_is_refused():
 
 
 def test_a_committee_that_could_not_go_on_is_refused():
-    scene = StakeScene()
+    scene = StakeScene(replace(STAKING_PARAMETERS, epoch_heights=AWAY_ROTATIONS * 4 + 2, absence_heights_max=100))
     scene.call(OPERATORS[0], "retire")
     scene.end_block(proposer=2, round_number=1)
     (absent,) = [each for each in range(4) if OPERATORS[each] in list_absent(scene)]
     assert absent == 1, "whose turn was round 0 of height 1"
     events = scene.end_epoch_without(1)
     assert list_plain(events, "CommitteeKept", "CommitteeElected") == [["CommitteeKept", [3, 2]]]
+
+
+def test_who_has_missed_a_turn_a_moment_ago_is_not_away():
+    scene = StakeScene(replace(STAKING_PARAMETERS, epoch_heights=AWAY_ROTATIONS * 4 + 1, absence_heights_max=100))
+    scene.call(OPERATORS[0], "retire")
+    scene.end_block(proposer=2, round_number=1)
+    events = scene.end_epoch_without(1)
+    assert [event.name for event in events if event.name.startswith("Committee")] == ["CommitteeElected"]
 
 
 def list_absent(scene: StakeScene) -> list[Address]:

@@ -21,7 +21,8 @@ Rules
   after theirs.
 * E4 When the same members are elected with the same keys nothing changes, not even their order.
 * E5 A change is refused, and the committee stays, when it would have less than `committee_members_min` members or
-  when so many of them are away that the others are no quorum: the chain would stand still.
+  when so many of them are away that the others are no quorum: the chain would stand still. Away is who has proposed
+  nothing for more than AWAY_ROTATIONS rotations since it missed a turn; a single miss is no sign of death.
 * E6 When a sitting member is jailed the eligible candidate next in rank takes its seat at once; without one the seat
   is lost. Rule E5 holds. If another member is not eligible any longer, that counts at the epoch's end.
 * E7 A sitting member's new consensus key takes its seat over like a change of the committee, once an epoch.
@@ -79,6 +80,8 @@ from vm.parameters import BPS, Parameters
 
 CANDIDATES_MAX: Final = 1_000
 """All of them are ranked at an epoch's end, in about 30 ms."""
+AWAY_ROTATIONS: Final = 3
+"""A member that missed one turn is put off for two rotations, and has had its turn again in the one after."""
 OFFENCES_FORGOTTEN_MAX: Final = 1_000
 """An epoch's end removes so many records of old punishments; more than that wait for the next."""
 
@@ -295,7 +298,9 @@ def _change_committee(state: State, block: BlockContext, epoch_number: int, elec
     """Rules E3 to E5."""
     if set(elected) == set(get_next_committee(state).members):
         return []
-    away = [each.operator for each in get_absences(state).members]
+    away_heights = AWAY_ROTATIONS * len(get_next_committee(state).members)
+    absences = get_absences(state).members
+    away = [each.operator for each in absences if block.height - each.away_since > away_heights]
     live = sum(member.operator not in away for member in elected)
     if len(elected) < block.parameters.committee_members_min or live < compute_quorum(len(elected)):
         return [build_event(CommitteeKept(len(elected), live))]
