@@ -27,6 +27,8 @@ from tests.ports import NETWORK_PORTS
 HOST = "127.0.0.1"
 PORTS_PER_NODE = 3
 
+_GIVEN_PORTS: set[int] = set()
+
 PeerPort = Callable[[int, int, int], int]
 """(dialer, listener, the listener's port) -> where the dialer finds the listener, to put something between them."""
 
@@ -112,9 +114,11 @@ def build_observer(name: str, key: PrivateKey) -> GenesisNode:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Ports that nobody listens on and that were not given away before: a node binds its own only when it starts."""
     found: list[int] = []
     for port in random.sample(NETWORK_PORTS, min(50 * count, len(NETWORK_PORTS))):
+        if port in _GIVEN_PORTS:
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
                 probe.bind((HOST, port))
@@ -124,6 +128,7 @@ def find_free_ports(count: int) -> list[int]:
                 continue
         found.append(port)
         if len(found) == count:
+            _GIVEN_PORTS.update(found)
             return found
     raise AssertionError("no free ports")
 

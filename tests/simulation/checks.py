@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgpack import unpackb
+
 from consensus.certificate import check_certificate
 from consensus.committee import proposer_index, quorum
 from consensus.early import EARLY_PROPOSALS_MAX, EARLY_VOTES_MAX
@@ -19,7 +21,7 @@ from consensus.messages import (
 )
 from consensus.safety import SignStep
 from ledger.committee import Committee
-from ledger.primitives import BlockHash, ConsensusKey, Height, RootHash, TransactionId
+from ledger.primitives import SUPPLY_GRAINS, BlockHash, ConsensusKey, Height, RootHash, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Status
 from ledger.state_keys import Table
@@ -28,6 +30,7 @@ from node.execution import CommittedBlock
 from tests.simulation.cast import verify
 from tests.simulation.violation import require
 from tests.stake_scene import check_books
+from vm.native.accounts import Account
 from vm.parameters import get_parameters
 from vm.proposal import get_next_block_rules
 from vm.transition import check_admission
@@ -115,7 +118,11 @@ class Checks:
             self.events.update(f"{event.module}.{event.name}" for event in receipt.events)
             require(receipt.transaction_id not in self.final, "a transaction is included once")
             self.final[receipt.transaction_id] = height
-        check_books(node.chain.open_state())
+        state = node.chain.open_state()
+        accounts = [Account._make(unpackb(encoded)) for _, encoded in state.iterate_prefix(ACCOUNT_PREFIX)]
+        total_grains = sum(account.balance_grains for account in accounts)
+        require(total_grains == SUPPLY_GRAINS, f"after block {height} there are {total_grains} grains")
+        check_books(state)
 
     def check_invalid_block(self, node: "Node", proposal: Proposal, reason: str) -> None:
         """Honest proposers build valid blocks."""
