@@ -14,14 +14,15 @@ from bench.transfers import BenchAccount
 Progress = Callable[[str], None]
 ACCOUNTS = 2_000
 TRANSFERS = 60_000
-APPLIED_TRANSFERS = 30_000
+APPLIED_TRANSFERS = 40_000
+APPLY_ACCOUNTS = 100_000  # those of the scenario `apply`
 SECONDS_MAX = 300.0
 
 
 async def run_block_sync(progress: Progress) -> list[Result]:
     """Transfers a second that an observer takes over from a super node, against `apply` in the same run."""
     floor = measure_floor()
-    apply_rate, _ = await measure_apply(ACCOUNTS, APPLIED_TRANSFERS, progress)
+    apply_rate, _ = await measure_apply(APPLY_ACCOUNTS, APPLIED_TRANSFERS, progress)
     rate, blocks = await asyncio.to_thread(_measure_sync, progress)
     details = {"transfers": TRANSFERS, "blocks": blocks, "apply in the same run": round(apply_rate)}
     return [Result("block-sync", rate, "transfers/s", floor, rate / apply_rate, 0.4, details=details)]

@@ -18,13 +18,14 @@ from ledger.block import Block, CertifiedBlock, CommitCertificate, compute_evide
 from ledger.chain import Chain
 from ledger.codec import DecodeError, decode
 from ledger.primitives import Height, NodeKey, TimeMs
-from ledger.transaction import decode_transaction
+from ledger.transaction import Transaction, decode_transaction
 from node.block_assembly import AssembledBlock
 from node.clock import Clock
 from node.intake import Intake
 from node.messages import BLOCKS_ANSWER_BYTES_MAX, BlocksAnswer, BlocksRequest
 
 PLAN_INTERVAL_S: Final = 0.2
+VERIFIED_AHEAD_MAX: Final = 3  # blocks whose signatures are checked while an earlier one is executed
 NEXT_BLOCK_GRACE_S: Final = 1.0  # a single missing block usually comes by consensus
 LIE_POINTS: Final = 100.0
 PROGRESS_INTERVAL_S: Final = 5.0
@@ -42,6 +43,14 @@ class _Received:
     peer: NodeKey
     encoded_block: bytes
     encoded_certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a peer sent, decoded, its transactions as named by its header and well signed."""
+
+    certified: CertifiedBlock
+    transactions: list[Transaction]
 
 
 class BlockSync:
@@ -69,6 +78,7 @@ class BlockSync:
         self._planner = SyncPlanner(chain.head.header.height)
         self._heads: dict[NodeKey, int] = {}
         self._received: dict[int, _Received] = {}
+        self._verifying: dict[int, tuple[_Received, asyncio.Task[_Verified]]] = {}
         self._arrived = asyncio.Event()
         self._behind_since_s: float | None = None
 
@@ -143,9 +153,13 @@ class BlockSync:
 
     async def run(self) -> None:
         """Ask, check and commit until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._plan())
-            tasks.create_task(self._commit_received())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._plan())
+                tasks.create_task(self._commit_received())
+        finally:
+            for _, task in self._verifying.values():
+                task.cancel()
 
     async def _plan(self) -> None:
         said_s = self._clock.get_monotonic_s()
@@ -178,6 +192,7 @@ class BlockSync:
                 await self._arrived.wait()
                 continue
             height = self._chain.head.header.height + 1
+            self._verify_ahead(height)
             try:
                 certified, block = await self._check(received, height)
             except _BadBlockError as error:
@@ -188,14 +203,23 @@ class BlockSync:
             await self._commit(certified, block)
             self._received.pop(height, None)
 
+    def _verify_ahead(self, height: int) -> None:
+        """Have worker processes check the signatures of the next blocks while this one is executed."""
+        for ahead in [each for each in self._verifying if each < height]:
+            del self._verifying[ahead]
+        for ahead in range(height, height + VERIFIED_AHEAD_MAX):
+            received = self._received.get(ahead)
+            known = self._verifying.get(ahead)
+            if received is None or (known is not None and known[0] is received):
+                continue
+            task = asyncio.get_running_loop().create_task(self._verify(received))
+            task.add_done_callback(_note_outcome)
+            self._verifying[ahead] = received, task
+
     async def _check(self, received: _Received, height: int) -> tuple[CertifiedBlock, AssembledBlock]:
         """Everything but execution; raises _BadBlockError."""
-        try:
-            block = decode(Block, received.encoded_block)
-            certificate = decode(CommitCertificate, received.encoded_certificate)
-            transactions = [decode_transaction(raw) for raw in block.transactions]
-        except DecodeError as error:
-            raise _BadBlockError(f"does not decode: {error}") from None
+        verified = await self._verifying[height][1]
+        block, certificate = verified.certified.block, verified.certified.certificate
         if block.header.height != height:
             raise _BadBlockError(f"is block {block.header.height}")
         committee = self._chain.get_committee(self._chain.head.header.next_committee_hash)
@@ -205,13 +229,29 @@ class BlockSync:
             check_certificate(certificate, block.header, committee, self._domain)
         except (InvalidHeaderError, InvalidCertificateError) as error:
             raise _BadBlockError(str(error)) from None
+        return verified.certified, AssembledBlock(block, verified.transactions)
+
+    async def _verify(self, received: _Received) -> _Verified:
+        """What can be told of a block without the ones before it; raises _BadBlockError."""
+        try:
+            block = decode(Block, received.encoded_block)
+            certificate = decode(CommitCertificate, received.encoded_certificate)
+            transactions = [decode_transaction(raw) for raw in block.transactions]
+        except DecodeError as error:
+            raise _BadBlockError(f"does not decode: {error}") from None
         if compute_transactions_root([each.envelope_hash for each in transactions]) != block.header.transactions_root:
             raise _BadBlockError("holds other transactions than its header names")
         if compute_evidence_root(block.evidence) != block.header.evidence_root:
             raise _BadBlockError("holds other evidence than its header names")
         if not all(await self._intake.verify_many(transactions)):
             raise _BadBlockError("holds a transaction with a bad signature")
-        return CertifiedBlock(block, certificate), AssembledBlock(block, transactions)
+        return _Verified(CertifiedBlock(block, certificate), transactions)
 
     def _now_ms(self) -> TimeMs:
         return TimeMs(int(self._clock.get_monotonic_s() * 1000))
+
+
+def _note_outcome(task: "asyncio.Task[_Verified]") -> None:
+    """A block that turns out bad before its turn is refused when its turn comes."""
+    if not task.cancelled():
+        task.exception()
