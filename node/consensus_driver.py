@@ -135,7 +135,14 @@ class ConsensusDriver:
         reopen_store: Callable[[], None],
         clock: Clock,
         logger: Any,
+        *,
+        is_mining_shared: bool = False,
     ) -> None:
+        """`is_mining_shared`: a height that a peer has begun without anything to do is begun here too, at once.
+
+        Only devnets ask for blocks without work, and only there may any peer have them made. Elsewhere the others
+        would sleep until somebody's vote for nil, and the proposer would count as absent.
+        """
         self._core = core
         self._chain = chain
         self._execution = execution
@@ -150,6 +157,7 @@ class ConsensusDriver:
         self._reopen_store = reopen_store
         self._clock = clock
         self._logger = logger
+        self._is_mining_shared = is_mining_shared
         self._events: asyncio.Queue[Event | CertifiedBlockArrived] = asyncio.Queue()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -221,6 +229,8 @@ class ConsensusDriver:
             return
         if isinstance(event, SummaryReceived) and self._is_slept_through(event.summary):
             self._answer_summary(event.peer)
+            if self._is_mining_shared:
+                self._events.put_nowait(WorkArrived(event.summary.height))
         for effect in self._handle(event):
             await self._perform(effect)
 
@@ -230,6 +240,8 @@ class ConsensusDriver:
         effects = self._core.handle(event)
         if is_waiting and self._core.step is not Step.NEW_HEIGHT:
             self._last_start_s = self._clock.get_monotonic_s()
+            if self._is_mining_shared and isinstance(event, WorkArrived):
+                self._say_summary()
         return effects
 
     async def _perform(self, effect: Effect) -> None:

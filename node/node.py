@@ -214,6 +214,7 @@ class Node:
             self._reopen_store,
             self._clock,
             get_logger("consensus"),
+            is_mining_shared=config.dev_enabled,
         )
         self._network = self._build_network()
         self._exchange.attach(self._network)

@@ -579,6 +579,21 @@ async def test_who_idles_while_peers_work_asks_for_what_it_missed(scene):
     assert len(scene.diary.entries) == 1
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_on_a_devnet_a_height_begun_without_work_is_begun_by_all(scene, is_shared):
+    core = Core(DOMAIN, None)
+    core.handle(start_height())
+    idle = core.get_summary()
+    assert idle is not None
+    scene.core.summary = idle
+    scene.driver._is_mining_shared = is_shared
+    async with running(scene):
+        scene.driver.post_from_peer(SummaryReceived(PEER, replace(idle, height=Height(1), step=Step.PROPOSE)))
+        await settle()
+    begun = [event for event in scene.core.handled if isinstance(event, WorkArrived)]
+    assert begun == ([WorkArrived(Height(1))] if is_shared else [])
+
+
 async def test_fetching_a_proposal_shows_peers_what_is_missing(scene):
     scene.core.summary = object()
     scene.core.plan(WorkArrived, FetchProposal(Height(1), Round(0), bytes(32)))
