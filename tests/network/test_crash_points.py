@@ -14,6 +14,8 @@ from tests.network.recorder import recording
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network"), pytest.mark.timeout(600)]
 
 CRASHING = 3
+CRASH_SECONDS_MAX = 60.0
+"""Some writes come with locks only, or with many transactions, and the machine is shared."""
 TIMES = {CrashPoint.SAFETY_SAVE: 5, CrashPoint.LOG_APPEND: 9}
 """Not at the very first: in the middle of a height."""
 NOT_UNDER_THIS_LOAD = (CrashPoint.JOURNAL_REWRITE,)
@@ -38,7 +40,7 @@ async def test_a_node_comes_back_from_a_crash_at_each_of_its_durable_writes(tmp_
             for armed in list_moments():
                 network.kill(CRASHING)
                 network.nodes[CRASHING].start({CRASH_POINT_VARIABLE: armed})
-                assert await network.nodes[CRASHING].wait_for_exit() == -signal.SIGKILL, armed
+                assert await network.nodes[CRASHING].wait_for_exit(CRASH_SECONDS_MAX) == -signal.SIGKILL, armed
                 network.start(CRASHING)
                 await network.wait_until_ready(CRASHING)
             await load.wait_for(20)
