@@ -19,6 +19,7 @@ from ledger.primitives import (
     TimeMs,
     TransactionId,
 )
+from ledger.reasons import Rejected
 from ledger.receipt import Event
 from ledger.state import State
 from ledger.state_keys import Table
@@ -110,7 +111,7 @@ class StakeScene:
         mark = self.state.get_mark()
         try:
             ready.rule.apply(self.state, context, ready.rule.arguments(**arguments))
-        except Exception:
+        except Rejected:  # as a transaction that fails; anything else is a fault and ends the test as it is
             self.state.undo_to(mark)
             raise
         return context.events
