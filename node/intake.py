@@ -141,6 +141,17 @@ class Intake:
                 valid[owner] = False
         return valid
 
+    def drop_refused(self) -> None:
+        """Governance has changed what may wait: what is refused now nobody else would take, and it would wait in vain."""
+        state = self._chain.open_state()
+        height = Height(self._chain.head.header.height + 1)
+        parameters = get_parameters(state)
+        for transaction in list(self._mempool):
+            try:
+                check_admission(state, transaction, height, parameters)
+            except Rejected as refusal:
+                self._mempool.withdraw(transaction.id, refusal.reason)
+
     def get_sequence(self, address: Address) -> int:
         """The account's next sequence at the head, for the mempool."""
         return get_account(self._chain.open_state(), address).sequence

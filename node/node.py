@@ -78,6 +78,7 @@ from rpc.settings import RpcSettings
 from vm.native.network import NodeRole, RegisteredNode, get_nodes
 from vm.proposal import get_next_block_rules
 
+RULE_TABLES: Final = frozenset((Table.PARAMETERS, Table.PAUSE))
 STATUS_INTERVAL_S: Final = 5.0
 GOSSIP_REPEAT_S: Final = 5.0
 GOSSIP_REPEAT_TRANSACTIONS_MAX: Final = 2_000  # the oldest; what peers know already costs them a hash each
@@ -342,6 +343,8 @@ class Node:
         skipped = {each.transaction_id for each in committed.receipts if each.status is ReceiptStatus.SKIPPED}
         self._mempool.remove_included(header.height, _list_settled(committed), self._intake, skipped)
         self._journal.rewrite_when_long(self._mempool.total_bytes, (transaction.raw for transaction in self._mempool))
+        if not committed.changed_tables.isdisjoint(RULE_TABLES):
+            self._intake.drop_refused()
         self._views.add_head()
         self._indexer.add_block(header.height, committed.transactions, committed.receipts)
         if Table.NODE in committed.changed_tables:

@@ -72,6 +72,7 @@ from node.disk_full import DiskFullError
 from node.errors import StoreWriteError
 from node.execution import CommittedBlock, Execution
 from node.intake import Intake
+from node.node import RULE_TABLES
 from tests.chains import RecordingLogger
 from tests.simulation.cast import StandInVerifier, decode_once, sign, verify
 from tests.simulation.evidence import build_evidence_of
@@ -127,6 +128,11 @@ class WatchedMempool(Mempool):
             for each in (*outcome.evicted, *([outcome.replaced] if outcome.replaced is not None else [])):
                 self.on_drop(each, Reason.REPLACED)
         return outcome
+
+    def withdraw(self, transaction_id: TransactionId, reason: Reason) -> None:
+        """As in the pool."""
+        super().withdraw(transaction_id, reason)
+        self.on_drop(transaction_id, reason)
 
     def remove_included(self, *arguments: Any) -> list[Dropped]:
         """As in the pool."""
@@ -527,6 +533,8 @@ class Node:
             if receipt.reason != Reason.SEQUENCE_TOO_HIGH
         ]
         self.mempool.remove_included(header.height, settled, self.intake, skipped)
+        if not committed.changed_tables.isdisjoint(RULE_TABLES):
+            self.intake.drop_refused()
         waiting = (transaction.raw for transaction in self.mempool)
         self.disk.journal.rewrite_when_long(len(self.mempool), waiting)
         for encoded in committed.certified.block.evidence:
