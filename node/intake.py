@@ -142,7 +142,7 @@ class Intake:
         return valid
 
     def drop_refused(self) -> None:
-        """Governance has changed what may wait: what is refused now nobody else would take, and it would wait in vain."""
+        """Governance has changed what may wait: what is refused now, no other node takes, and it would wait in vain."""
         state = self._chain.open_state()
         height = Height(self._chain.head.header.height + 1)
         parameters = get_parameters(state)
