@@ -22,7 +22,7 @@ devnet: .venv/ready ## start four super nodes on this machine (state in .devnet/
 	@$(BIN)/carlive devnet
 
 test: .venv/ready ## run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 check: .venv/ready ## lint, strict types and the order of the layers
 	@$(BIN)/ruff check --no-cache .

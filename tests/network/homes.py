@@ -22,7 +22,7 @@ from node.home import Home
 from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, create_key_file, generate_key
 from node.safety_file import initialise_safety_directory
 from p2p.certificate import build_certificate, compact_certificate
-from tests.ports import NETWORK_PORTS
+from tests.ports import get_network_ports
 
 HOST = "127.0.0.1"
 PORTS_PER_NODE = 3
@@ -116,7 +116,8 @@ def build_observer(name: str, key: PrivateKey) -> GenesisNode:
 def find_free_ports(count: int) -> list[int]:
     """Ports that nobody listens on and that were not given away before: a node binds its own only when it starts."""
     found: list[int] = []
-    for port in random.sample(NETWORK_PORTS, min(50 * count, len(NETWORK_PORTS))):
+    ports = get_network_ports()
+    for port in random.sample(ports, min(50 * count, len(ports))):
         if port in _GIVEN_PORTS:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

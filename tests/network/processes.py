@@ -37,8 +37,9 @@ QUICK: Mapping[str, int] = {
     "propose_timeout_step_ms": 300,
     "vote_timeout_ms": 300,
     "vote_timeout_step_ms": 150,
+    "absence_heights_max": 100_000,
 }
-"""Shorter than a devnet's, so that a test sees many blocks and rounds."""
+"""Shorter than a devnet's, so that a test sees many blocks and rounds; nobody is jailed for being killed often."""
 SETTINGS: Mapping[str, Any] = {"verify_processes": 0, "storage_free_bytes_min": 2**20}
 """Many nodes share a small machine."""
 

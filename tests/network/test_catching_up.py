@@ -8,7 +8,7 @@ import pytest
 from tests.network.load import TransferLoad, check_books
 from tests.network.processes import ProcessNetwork
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 
 async def test_lost_data_and_a_late_observer_come_back_from_certificates(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A node dies at each of its durable writes in turn: before, in the middle of, and after it."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ async def test_a_node_comes_back_from_a_crash_at_each_of_its_durable_writes(tmp_
     async with running_network(tmp_path, strangers=[witness]) as network, recording(network, witness) as recorder:
         async with TransferLoad(network, pause_s=0.01) as load:
             for armed in list_moments():
+                print(f"{time.monotonic():.1f} s: {armed}")  # shown when it fails
                 network.kill(CRASHING)
                 network.nodes[CRASHING].start({CRASH_POINT_VARIABLE: armed})
                 assert await network.nodes[CRASHING].wait_for_exit(CRASH_SECONDS_MAX) == -signal.SIGKILL, armed

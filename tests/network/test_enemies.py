@@ -41,7 +41,7 @@ from tests.network.load import TransferLoad, check_books
 from tests.network.processes import CHAIN_ID, QUICK, CallFailedError, ProcessNetwork, running_network
 from vm.native.network import NodeRole
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 PATIENCE_S = 10.0
 SLOW_CLIENTS = 60

@@ -7,7 +7,7 @@ import pytest
 from tests.network.load import TransferLoad, check_books
 from tests.network.processes import ProcessNetwork
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 
 async def test_different_environments_reach_the_same_state(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import Draft, address_of, transfer
 from tests.network.processes import CHAIN_ID, ProcessNetwork, running_network
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 FINAL_MS_MAX = 200
 

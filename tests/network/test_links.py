@@ -14,7 +14,7 @@ from tests.network.processes import ProcessNetwork, eventually, running_network
 from tests.network.proxy import LinkProxy, open_proxies
 from tests.network.recorder import recording
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 NODES = (0, 1, 2, 3)
 STANDSTILL_S = 2.0

@@ -8,7 +8,7 @@ from ledger.pruning import KEEP_BLOCKS_MIN
 from tests.network.load import TransferLoad, check_books
 from tests.network.processes import QUICK, CallFailedError, ProcessNetwork, eventually
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 
 async def test_a_pruned_node_says_so_and_a_new_peer_syncs_from_the_others(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.network.load import TransferLoad
 from tests.network.processes import CallFailedError, ProcessNetwork, eventually
 from vm.native.accounts import Account
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 WRONG_USE = 2
 HISTORY_BLOCKS = 120
