@@ -2,6 +2,7 @@
 
 import errno
 import random
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,29 @@ def prepare_network(
     return PreparedNetwork(tuple(nodes), genesis_hash, compute_signing_domain(chain_id, genesis_hash))
 
 
+def prepare_twin(original: NodeHome, directory: Path, transport: PrivateKey, peers: Sequence[NodeHome]) -> NodeHome:
+    """A second home with the consensus key of the first, and a safety directory that knows of no signature.
+
+    `transport` is its own node key, which the chain has registered; it dials these peers.
+    """
+    home = Home(directory)
+    create_key_file(home.keys / NODE_KEY_FILE, transport)
+    shutil.copy(original.home.keys / CONSENSUS_KEY_FILE, home.keys)
+    initialise_safety_directory(home.safety)
+    shutil.copy(original.home.genesis_file, home.genesis_file)
+    p2p_port, rpc_port, ops_port = find_free_ports(PORTS_PER_NODE)
+    config = replace(
+        original.config,
+        node_name=directory.name,
+        p2p_port=p2p_port,
+        p2p_peers=tuple(_format_peer(_get_node_key(peer.node_secret), peer.config.p2p_port) for peer in peers),
+        rpc_port=rpc_port,
+        ops_port=ops_port,
+    )
+    home.config_file.write_text(format_config(config))
+    return NodeHome(directory.name, home, config, transport.secret)
+
+
 def build_observer(name: str, key: PrivateKey) -> GenesisNode:
     """An observer's entry in genesis."""
     node_key, signature = compact_certificate(build_certificate(key.secret))
@@ -153,7 +177,15 @@ def _list_peers(
 
     def place(dialer: int, listener: int) -> str:
         port = ports[listener] if peer_port is None else peer_port(dialer, listener, ports[listener])
-        return f"{entries[listener].node_key.removeprefix('0x')}@{HOST}:{port}"
+        return _format_peer(bytes.fromhex(entries[listener].node_key.removeprefix("0x")), port)
 
     everyone = range(len(entries))
     return [tuple(place(dialer, listener) for listener in everyone if listener != dialer) for dialer in everyone]
+
+
+def _get_node_key(secret: bytes) -> bytes:
+    return compact_certificate(build_certificate(secret))[0]
+
+
+def _format_peer(node_key: bytes, port: int) -> str:
+    return f"{node_key.hex()}@{HOST}:{port}"
