@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bench.apply import run_apply, run_growth
 from bench.catching_up import run_block_sync
+from bench.committee import run_committee_21
 from bench.faults import run_one_down
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
@@ -29,6 +30,7 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": run_idle,
     "memory": run_memory,
     "snapshot-sync": run_snapshot_sync,
+    "committee-21": run_committee_21,
 }
 
 

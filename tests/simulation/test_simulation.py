@@ -68,6 +68,14 @@ def test_committees_of_each_size(seats: int, heights: int) -> None:
     assert (outcome.seats, outcome.height >= heights) == (seats, True)
 
 
+def test_in_a_calm_world_nobody_lies_and_nothing_fails() -> None:
+    """Although the same seed has a bit of everything otherwise."""
+    stormy, calm = (World(0, 4, is_calm=is_calm).run(STEPS, HEIGHTS) for is_calm in (False, True))
+    for outcome, is_bad in ((stormy, True), (calm, False)):
+        happened = (outcome.liars, outcome.crashes, outcome.equivocations, outcome.blames, outcome.rounds_max)
+        assert [each > 0 for each in happened] == [is_bad] * len(happened)
+
+
 def test_the_seeds_reach_what_they_are_for() -> None:
     outcomes = [run_fixed(seed) for seed in range(SEEDS)]
     assert {4, 7} <= {outcome.seats for outcome in outcomes}

@@ -7,7 +7,7 @@ honest node goes on within HEAL_MS of virtual time, that all heads agree, and th
 import heapq
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from random import Random
@@ -127,17 +127,21 @@ class Outcome:
 class World:
     """One run."""
 
-    def __init__(self, seed: int, seats: int | None = None, node_class: type[Node] = Node) -> None:
-        """The seed decides everything but what is given."""
+    def __init__(
+        self, seed: int, seats: int | None = None, node_class: type[Node] = Node, *, is_calm: bool = False
+    ) -> None:
+        """The seed decides everything but what is given; in a calm world nobody lies and nothing fails."""
         self.seed = seed
         self.random = Random(f"simulation {seed}")
         draw = self.random
         self.seats = seats if seats is not None else draw.choices((1, 4, 5, 7, 21), (3, 45, 37, 14, 1))[0]
         self._node_class = node_class
-        self.climate = faults.draw_climate(draw)
+        climate = faults.draw_climate(draw)
+        self.climate = replace(climate, skew_ms_max=0) if is_calm else climate
         parameters = self._draw_parameters()
         liars_max = fault_limit(parameters.committee_members_min)
-        self.liars = draw.choice((0, liars_max, liars_max))
+        liars = draw.choice((0, liars_max, liars_max))
+        self.liars = 0 if is_calm else liars
         self.liar_keys = frozenset(get_consensus_key(seat) for seat in range(self.liars))
         self.genesis = build_genesis(self.seats, draw.choice((0, 2)), parameters)
         self.domain = self.genesis.domain
@@ -153,7 +157,7 @@ class World:
         self._digest = sha256()
         self._trace = bytearray()
         self._weather = faults.CALM
-        self._are_faults_on = True
+        self._are_faults_on = not is_calm
         self._are_clients_on = True
         self._queue: list[tuple[int, int, Node | None, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
