@@ -1,19 +1,27 @@
 """The way in: what is admitted, what is refused and why, and what survives a restart."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from identity.signing import compute_signing_domain
+from ledger.codec import encode
 from ledger.mempool import Mempool, MempoolLimits
+from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
-from ledger.transaction import Transaction, build_transaction
+from ledger.state_keys import PARAMETERS_KEY, PAUSES_KEY, Table
+from ledger.transaction import Call, Transaction, build_transaction
 from node import intake as intake_module
 from node.intake import Admitted, Intake, PeerBatchOutcome
 from node.mempool_journal import MempoolJournal
-from tests.builders import CHAIN_ID, DOMAIN, Draft, address_of, authorise, make_key, transfer
+from node.node import RULE_TABLES
+from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, Draft, address_of, authorise, make_key, transfer
 from tests.chains import DirectVerifier, SmallChain
+from vm.native.governance import Pause, Pauses
+from vm.parameters import get_parameters
+from vm.transition import check_admission
 
 ALICE, BOB, CAROL = make_key("alice"), make_key("bob"), make_key("carol")
 A, B, C = address_of(ALICE), address_of(BOB), address_of(CAROL)
@@ -241,3 +249,44 @@ async def test_the_journal_is_restored_without_what_has_become_stale(scene, tmp_
     await scene.intake.restore_many([each.raw for each in transactions] + [b"rubbish", badly_signed()])
     assert list(scene.mempool) == transactions[1:]
     assert (scene.waiting, scene.gossiped, scene.journal.load()) == ([], [], [])
+
+
+def commit(scene: Scene, changes: dict[bytes, bytes | None]) -> None:
+    scene.small.chain.commit(scene.small.build_block(), [], (), changes)
+
+
+async def test_what_a_higher_price_floor_makes_refusable_is_dropped_and_the_rest_stays(scene):
+    cheap, dear = pay(0), Draft(CAROL, [transfer(B, 1)], price_grains=3).sign()
+    await scene.submit(cheap, dear)
+    scene.intake.drop_refused()
+    assert list(scene.mempool) == [cheap, dear], "the rules are the same"
+    commit(scene, {PARAMETERS_KEY: encode(replace(PARAMETERS, price_floor_grains=2))})
+    scene.intake.drop_refused()
+    assert list(scene.mempool) == [dear]
+    dropped = [scene.mempool.get_dropped_reason(each.id) for each in (cheap, dear)]
+    assert dropped == [Reason.FEE_TOO_LOW, None]
+
+
+async def test_calls_of_a_module_that_is_paused_are_dropped_and_the_rest_stays(scene):
+    transfers, donates = pay(0), Draft(CAROL, [Call("governance", "donate", [1])]).sign()
+    await scene.submit(transfers, donates)
+    commit(scene, {PAUSES_KEY: encode(Pauses((Pause("iov", Height(50)),)))})
+    scene.intake.drop_refused()
+    assert list(scene.mempool) == [donates]
+    dropped = [scene.mempool.get_dropped_reason(each.id) for each in (transfers, donates)]
+    assert dropped == [Reason.MODULE_PAUSED, None]
+
+
+def test_admission_reads_no_other_rules_than_those_whose_change_drops_what_waits(scene):
+    """A rule that reads another table must be looked at again when that table changes."""
+    state, tables = scene.small.chain.open_state(), set()
+
+    class NotingState:
+        def get(self, key):
+            tables.add(Table(key[0]))
+            return state.get(key)
+
+    for transaction in (pay(0), pay(bytes(8)), Draft(CAROL, [transfer(B, 1)], fee_payer_key=ALICE).sign()):
+        check_admission(NotingState(), transaction, Height(1), get_parameters(NotingState()))
+    of_the_transaction = {Table.ACCOUNT, Table.UNORDERED}
+    assert tables - of_the_transaction == RULE_TABLES
