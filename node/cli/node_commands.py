@@ -11,7 +11,7 @@ import click
 from node.cli.connection import connect, node_option
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
-from node.cli.output import Output, output_option
+from node.cli.output import Output, format_fields, output_option
 from node.cli.query_commands import format_time
 from rpc import calls
 
@@ -167,7 +167,7 @@ def inspect(height: int | None, is_verified: bool, home: Path, output: Output) -
         if is_verified:
             _verify_store(chain, place, output)
             record["verified"] = True
-    output.show_record(record, {"timeMs": format_time})
+    output.show_record(record, {"timeMs": format_time, "epoch": format_fields})
 
 
 @node.command()
@@ -207,9 +207,8 @@ def _read_genesis(place: "Home") -> "GenesisDocument":
 
 
 def _describe_store(chain: "Chain", place: "Home") -> dict[str, Any]:
-    from ledger.codec import unpack
     from ledger.history import get_indexed_height
-    from ledger.state_keys import EPOCH_KEY
+    from vm.native.stake import get_epoch
 
     head = chain.head
     header = head.header
@@ -223,7 +222,7 @@ def _describe_store(chain: "Chain", place: "Home") -> dict[str, Any]:
     assert certified is not None, "the head is stored"
     committee = chain.get_committee(header.next_committee_hash)
     assert committee is not None, "the next committee is stored"
-    epoch = chain.open_state().get(EPOCH_KEY)
+    epoch = get_epoch(chain.open_state())
     return {
         "home": str(place.directory),
         "chainId": header.chain_id,
@@ -235,7 +234,11 @@ def _describe_store(chain: "Chain", place: "Home") -> dict[str, Any]:
         "stateRoot": _hex(head.state_root),
         "receiptsRoot": _hex(head.receipts_root),
         "sealed": head.is_sealed,
-        "epoch": None if epoch is None else _to_json(unpack(epoch)),
+        "epoch": {
+            "number": epoch.number,
+            "firstHeight": epoch.first_height,
+            "releasedBefore": epoch.released_before,
+        },
         "nextCommittee": [_hex(member.consensus_key) for member in committee.members],
         "certificate": {
             "round": certified.certificate.round,
@@ -300,9 +303,3 @@ def _show_progress(label: str, length: int, output: Output) -> Iterator[Callable
 
 def _hex(value: bytes) -> str:
     return "0x" + value.hex()
-
-
-def _to_json(plain: Any) -> Any:
-    if isinstance(plain, list):
-        return [_to_json(each) for each in plain]
-    return _hex(plain) if isinstance(plain, bytes) else plain

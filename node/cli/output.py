@@ -86,6 +86,11 @@ def format_record(record: Mapping[str, Any], formats: Formats | None = None) -> 
     return "\n".join(f"{label:<{width}}  {value}" for label, value in zip(labels, values, strict=True))
 
 
+def format_fields(fields: Mapping[str, Any]) -> str:
+    """A record within a record, on its line."""
+    return ", ".join(f"{_to_label(name)} {value}" for name, value in fields.items())
+
+
 def make_printable(text: str) -> str:
     """Text from elsewhere without what could steer the terminal."""
     return "".join(character if character.isprintable() else "�" for character in text)

@@ -121,6 +121,14 @@ def test_inspect_shows_what_is_stored_and_that_it_is_right(stopped: Stopped) -> 
     assert (code, message) == (ExitCode.FAILED, f"block 151 is not stored: there are 0 to {BLOCKS}")
 
 
+def test_inspect_names_the_fields_of_the_epoch(stopped: Stopped) -> None:
+    """An epoch has 100 heights here."""
+    fields = {"number": 1, "firstHeight": 101, "releasedBefore": 2}
+    assert stopped.run_json("inspect")["epoch"] == fields
+    line = next(each for each in stopped.run("inspect").stdout.splitlines() if each.startswith("epoch"))
+    assert line.split(maxsplit=1)[1] == "number 1, first height 101, released before 2"
+
+
 def test_inspect_names_the_first_thing_that_is_wrong(stopped: Stopped) -> None:
     stopped.change(receipts_store_key(60), b"\x90")
     code, message = stopped.fail("inspect", "--verify")
