@@ -47,7 +47,7 @@ from consensus.events import (
     VoteSigned,
     WorkArrived,
 )
-from consensus.gossip import build_summary, find_missing, find_proposal_copy
+from consensus.gossip import build_summary, find_missing
 from consensus.height import Decision, HeightState, Waiting, compute_waiting
 from consensus.log import HeightBegan, LockTaken
 from consensus.messages import (
@@ -158,12 +158,6 @@ class Core:
     def get_missing_for(self, summary: RoundSummary) -> list[Proposal | Vote]:
         """What a peer with this summary lacks and we have; a small number of messages."""
         return [] if self._state is None else find_missing(self._state, self._last_decision, summary)
-
-    def find_proposal(self, height: Height, round_number: Round, block_hash: BlockHash) -> Proposal | None:
-        """The proposal a peer fetches, of this height or the one before."""
-        if self._state is None:
-            return None
-        return find_proposal_copy(self._state, self._last_decision, height, round_number, block_hash)
 
     def explain_waiting(self) -> Waiting | None:
         """What stands between this member and the next block; None before the first HeightStarted."""

@@ -15,7 +15,7 @@ from consensus.messages import (
     VoteKind,
 )
 from ledger.block import CommitCertificate
-from ledger.primitives import BlockHash, Height, Round
+from ledger.primitives import Round
 
 MESSAGES_PER_SUMMARY_MAX: Final = 64  # the next summary brings the rest
 _KINDS: Final = (VoteKind.PREVOTE, VoteKind.PRECOMMIT)
@@ -62,20 +62,6 @@ def get_certificate_votes(certificate: CommitCertificate) -> list[Vote]:
         Vote(VoteKind.PRECOMMIT, certificate.height, certificate.round, certificate.block_hash, index, signature)
         for index, signature in certificate.signatures
     ]
-
-
-def find_proposal_copy(
-    state: HeightState, last_decision: Decision | None, height: Height, round_number: Round, block_hash: BlockHash
-) -> Proposal | None:
-    """A proposal of this block, the one of this round if it is here."""
-    if last_decision is not None and last_decision.certificate.height == height:
-        return last_decision.proposal if last_decision.proposal.block_hash == block_hash else None
-    if height != state.height:
-        return None
-    for proposal in state.proposals.get(round_number, ()):
-        if proposal.block_hash == block_hash:
-            return proposal
-    return state.blocks.get(block_hash)
 
 
 def _find_missing_of_decision(decision: Decision, summary: RoundSummary) -> list[Proposal | Vote]:

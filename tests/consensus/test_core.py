@@ -655,7 +655,6 @@ def test_before_the_first_height_everything_is_ignored() -> None:
     assert core.explain_waiting() is None
     assert core.height is None
     assert (core.round, core.step) == (0, Step.NEW_HEIGHT)
-    assert core.find_proposal(HEIGHT, Round(0), BLOCK) is None
     summary = take_seat().core.get_summary()
     assert summary is not None
     assert core.handle(SummaryReceived(PEER, summary)) == []
@@ -743,7 +742,6 @@ def test_rounds_long_ago_are_forgotten_except_what_the_lock_rests_on() -> None:
     assert summary is not None
     assert [votes.round for votes in summary.votes] == [0, *range(20, ROUNDS_BEHIND_MAX + 20)]
     assert seat.feed_votes(PRECOMMIT, None, (0,), 5) == []
-    assert seat.core.find_proposal(HEIGHT, Round(0), BLOCK) == P
     proposer_turn = seat.core.round + (3 - (HEIGHT + seat.core.round)) % 4
     for round_number in range(seat.core.round, proposer_turn):
         seat.feed_votes(PRECOMMIT, None, (0, 1, 2), round_number)

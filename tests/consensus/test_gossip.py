@@ -2,7 +2,7 @@ from consensus.effects import Decide
 from consensus.events import BlockChecked, ProposalReceived, TimedOut, VoteReceived, WorkArrived
 from consensus.gossip import MESSAGES_PER_SUMMARY_MAX
 from consensus.messages import Proposal, RoundSummary, RoundVotes, Step, Vote, VoteKind
-from ledger.primitives import BlockHash, Height, NodeKey, Round, TimeMs
+from ledger.primitives import Height, NodeKey, Round, TimeMs
 from tests.consensus.builders import (
     HEIGHT,
     NOW_MS,
@@ -146,22 +146,7 @@ def test_a_proposers_other_block_is_brought_by_summaries_too() -> None:
         pass_on(seat, peer)
         assert summary_of(peer).proposal_rounds == ()
         pass_on(seat, peer)
-        assert peer.core.find_proposal(HEIGHT, Round(0), BLOCK) == P
-
-
-def test_a_fetched_proposal_is_found_at_this_height_and_the_last() -> None:
-    seat = take_seat(None)
-    again = propose_again(P, 1, 0)
-    seat.feed(ProposalReceived(P, NOW_MS, PEER), ProposalReceived(again, NOW_MS, PEER))
-    assert seat.core.find_proposal(HEIGHT, Round(0), BLOCK) == P
-    assert seat.core.find_proposal(HEIGHT, Round(1), BLOCK) == again
-    assert seat.core.find_proposal(HEIGHT, Round(7), BLOCK) == P
-    assert seat.core.find_proposal(HEIGHT, Round(0), BlockHash(bytes(32))) is None
-    assert seat.core.find_proposal(Height(HEIGHT + 1), Round(0), BLOCK) is None
-    decide(seat)
-    seat.feed(start_height(height=Height(HEIGHT + 1)))
-    assert seat.core.find_proposal(HEIGHT, Round(0), BLOCK) == P
-    assert seat.core.find_proposal(HEIGHT, Round(0), BlockHash(bytes(32))) is None
+        assert summary_of(peer).proposal_rounds == (0,)
 
 
 def test_an_absurd_summary_gets_a_bounded_answer() -> None:
