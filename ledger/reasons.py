@@ -46,8 +46,7 @@ class Reason(IntEnum):
     BAD_POLICY = 108
     RECIPIENT_NOT_ALLOWED = 109
     """A module's own address takes no direct transfers."""
-    OPERATOR_NOT_ADMITTED = 120
-    """Governance has not admitted this account as an operator."""
+    # 120 is not used again: it was another word for NOT_AN_OPERATOR.
     NO_SUCH_CANDIDATE = 121
     ALREADY_STANDING = 122
     NOT_STANDING = 123
@@ -75,7 +74,7 @@ class Reason(IntEnum):
     MODULE_PAUSED = 150
     """Governance has switched the module off for a while."""
     NOT_AN_OPERATOR = 151
-    """Only admitted operators may do this."""
+    """Governance has not admitted this account as an operator."""
     NOT_A_MEMBER = 152
     """The sender does not sit in the body that decides."""
     UNKNOWN_PROPOSAL = 153

@@ -77,7 +77,7 @@ def test_an_admitted_operator_stands_with_its_bond():
 def test_who_may_not_stand_is_told_why():
     scene = StakeScene()
     terms = {"commission_bps": 0, "bond_grains": BOND_GRAINS}
-    refuse(scene, Reason.OPERATOR_NOT_ADMITTED, ALICE, "stand", **terms)
+    refuse(scene, Reason.NOT_AN_OPERATOR, ALICE, "stand", **terms)
     refuse(scene, Reason.ALREADY_STANDING, FIRST, "stand", **terms)
     details = refuse(scene, Reason.STAKE_TOO_SMALL, NEWCOMER, "stand", commission_bps=0, bond_grains=10 * IOV - 1)
     assert details == {"minimum": 10 * IOV, "held": 10 * IOV - 1}

@@ -251,7 +251,7 @@ def apply_stand(state: State, context: Context, call: Stand) -> None:
     """Rule S1."""
     operator = context.sender
     if not is_operator(state, operator):
-        raise Rejected(Reason.OPERATOR_NOT_ADMITTED, "only operators whom governance has admitted stand for election")
+        raise Rejected(Reason.NOT_AN_OPERATOR, "only operators whom governance has admitted stand for election")
     candidate = find_candidate(state, operator)
     if candidate is None:
         if len(get_candidates(state)) >= CANDIDATES_MAX:
