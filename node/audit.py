@@ -2,22 +2,24 @@
 
 Nothing is believed but the genesis document: certificates, signatures, headers, state and receipts roots of every block
 are checked, and what moved is read off the balances while the blocks are executed, not off what modules announced. The
-announcements, and the fees in the receipts, must then agree with it.
+announcements, and the fees in the receipts, must then agree with it. So must punishments: what pools lost is read off
+their records, who is convicted off the evidence, and what a node tells of a block's end is compared with what follows.
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from msgpack import unpackb
 
 from consensus.certificate import InvalidCertificateError, InvalidHeaderError, check_certificate, check_header_link
-from identity.address import Address, NetworkKind, compute_module_address, format_address
+from identity.address import ADDRESS_BYTES, Address, NetworkKind, compute_module_address, format_address
 from identity.keys import verify_signature
 from identity.signing import SigningDomain, SigningPurpose, signing_bytes
 from ledger.block import CertifiedBlock
 from ledger.chain import Chain
-from ledger.codec import DecodeError
+from ledger.codec import DecodeError, decode
 from ledger.primitives import SUPPLY_GRAINS
 from ledger.receipt import Event
 from ledger.state import State
@@ -25,12 +27,17 @@ from ledger.state_keys import Table
 from ledger.store import Store
 from ledger.store_keys import VALUE_PREFIX, value_store_key
 from ledger.transaction import Transaction, decode_transaction
+from rpc.models import EventView
+from rpc.views import build_event_view
 from vm.context import BlockContext
-from vm.native import governance
+from vm.native import governance, staking
 from vm.native.accounts import EMPTY_ACCOUNT, Account
 from vm.native.iov import MODULE_ACCOUNTS, TREASURY_PERCENT
+from vm.native.punishment import ABSENCE, DOUBLE_SIGN, Jailed, Slashed
 from vm.native.rules import ModuleRule
-from vm.offences import read_offences
+from vm.native.stake import Candidate, UnbondingPool
+from vm.offences import find_culprit, read_offences
+from vm.parameters import BPS, Parameters
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block
 
@@ -40,6 +47,8 @@ TREASURY_FLOWS_KEPT_MAX: Final = 1_000  # lines of the page; audit.csv has all o
 _MODULE_NAMES: Final = {compute_module_address(name): name for name in MODULE_ACCOUNTS}
 _TREASURY: Final = "treasury_"
 _ACCOUNTS: Final = bytes([Table.ACCOUNT])
+_CANDIDATES: Final = bytes([Table.CANDIDATE])
+_POOLS: Final = (_CANDIDATES, bytes([Table.UNBONDING_POOL]))
 PAYERS: Final = "(payers of fees)"
 GENESIS: Final = "(genesis)"
 
@@ -89,8 +98,46 @@ class AuditResult:
     problems: list[str] = field(default_factory=list)
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a candidate's pool, or one of stake on its way out, lost while nobody's share of it changed: a slash."""
+
+    operator: Address
+    before_grains: int
+    lost_grains: int
+
+
+class _Notes(Generic[T]):
+    """What happened to a state, in order; what is undone there is struck out here."""
+
+    def __init__(self) -> None:
+        self._settled: list[T] = []
+        self._open: list[tuple[int, T]] = []
+
+    def add(self, mark: int, note: T) -> None:
+        """`mark`: the state's, after what happened."""
+        self._open.append((mark, note))
+
+    def undo_to(self, mark: int) -> None:
+        """Strike out what came after the mark."""
+        while self._open and self._open[-1][0] > mark:
+            self._open.pop()
+
+    def settle(self) -> None:
+        """What was noted so far stays."""
+        self._settled += [note for _, note in self._open]
+        self._open.clear()
+
+    def list_all(self) -> list[T]:
+        """Everything that was not struck out."""
+        return [*self._settled, *(note for _, note in self._open)]
+
+
 class TracedState(State):
-    """A state that remembers by how much each balance changed, in the order in which it happened."""
+    """A state that remembers by how much each balance changed and what pools lost, in the order it happened in."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(
@@ -99,36 +146,55 @@ class TracedState(State):
                 (key[1:], value) for key, value in store.iterate(VALUE_PREFIX + start, VALUE_PREFIX + stop)
             ),
         )
-        self._settled: list[Move] = []
-        self._open: list[tuple[int, Move]] = []
+        self._moves: _Notes[Move] = _Notes()
+        self._losses: _Notes[Loss] = _Notes()
 
     @property
     def moves(self) -> list[Move]:
         """What has moved and was not taken back."""
-        return [*self._settled, *(move for _, move in self._open)]
+        return self._moves.list_all()
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What was slashed."""
+        return self._losses.list_all()
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Set a value; remember what it does to a balance."""
-        if key[:1] != _ACCOUNTS:
-            super().put(key, value)
-            return
-        before = _get_balance(self.get(key))
+        """Set a value; remember what it does to a balance or a pool."""
+        table = key[:1]
+        before = self.get(key) if table == _ACCOUNTS or table in _POOLS else None
         super().put(key, value)
-        grains = _get_balance(value) - before
-        if grains:
-            self._open.append((self.get_mark(), (Address(key[1:]), grains)))
+        if table == _ACCOUNTS:
+            grains = _get_balance(value) - _get_balance(before)
+            if grains:
+                self._moves.add(self.get_mark(), (Address(key[1:]), grains))
+        elif before is not None:
+            loss = _find_loss(key, before, value)
+            if loss is not None:
+                self._losses.add(self.get_mark(), loss)
 
     def undo_to(self, mark: int) -> None:
-        """Take back what was written since the mark, and what moved with it."""
+        """Take back what was written since the mark, and what is remembered of it."""
         super().undo_to(mark)
-        while self._open and self._open[-1][0] > mark:
-            self._open.pop()
+        self._moves.undo_to(mark)
+        self._losses.undo_to(mark)
 
     def forget_marks(self) -> None:
-        """What moved so far stays."""
+        """What happened so far stays."""
         super().forget_marks()
-        self._settled.extend(move for _, move in self._open)
-        self._open.clear()
+        self._moves.settle()
+        self._losses.settle()
+
+
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    """What became of a block, and by which rules."""
+
+    transactions: list[Transaction]
+    result: BlockResult
+    parameters: Parameters
+    convicted: list[Address]
+    """Operators whose keys the block's evidence convicts, one for each offence."""
 
 
 class Audit:
@@ -150,12 +216,15 @@ class Audit:
         self.result.opening = dict(self._balances)
         self._add_point(0)
 
-    def add_block(self, certified: CertifiedBlock) -> bool:
-        """Check and execute the next block; False when it does not follow from the chain, so that nothing else does."""
+    def add_block(self, certified: CertifiedBlock, told: Sequence[EventView] | None = None) -> bool:
+        """Check and execute the next block; False when it does not follow from the chain, so that nothing else does.
+
+        `told` is what a node says of the block's end, which no root covers; None when nobody was asked.
+        """
         height = self._chain.head.header.height + 1
         state = TracedState(self._store)
         try:
-            transactions, result = self._execute(certified, state)
+            executed = self._execute(certified, state)
         except (InvalidBlockError, InvalidHeaderError, InvalidCertificateError, DecodeError) as error:
             self.result.problems.append(f"block {height} does not follow from the chain before it: {error}")
             return False
@@ -164,7 +233,12 @@ class Audit:
         if rest_grains:
             self.result.problems.append(f"block {height} makes {rest_grains} grains from nothing")
         moved = self._add_flows(height, flows)
-        self._compare(height, moved, transactions, result)
+        self._compare(height, moved, executed)
+        self._compare_convictions(height, executed)
+        self._compare_slashes(height, moved, executed, state.losses)
+        events = [build_event_view(event, self._network) for event in executed.result.events]
+        if told is not None and list(told) != events:
+            self.result.problems.append(f"block {height}: the node tells other events of its end than follow from it")
         return True
 
     def finish(self, expected_root: bytes | None = None) -> AuditResult:
@@ -188,7 +262,7 @@ class Audit:
             result.problems.append("the node's state is not the one that follows from its blocks")
         return result
 
-    def _execute(self, certified: CertifiedBlock, state: State) -> tuple[list[Transaction], BlockResult]:
+    def _execute(self, certified: CertifiedBlock, state: State) -> _Executed:
         block, head = certified.block, self._chain.head
         header = block.header
         rules = get_next_block_rules(head, self._chain.open_state())
@@ -202,6 +276,8 @@ class Audit:
                 verify_signature(each.public_key, message, each.signature) for each in transaction.authorisations
             ):
                 raise InvalidBlockError(f"transaction {transaction.id.hex()} has a bad signature")
+        offences = read_offences(block.evidence)
+        culprits = [find_culprit(state, offence) for offence in offences]
         context = BlockContext(
             header.height,
             header.time_ms,
@@ -209,11 +285,12 @@ class Audit:
             rules.parameters,
             self._domain,
             header.round,
-            read_offences(block.evidence),
+            offences,
         )
         result = apply_block(state, context, transactions)
         self._chain.commit(certified, result.receipts, result.events, result.changes)
-        return transactions, result
+        convicted = [culprit.operator for culprit in culprits if culprit is not None]
+        return _Executed(transactions, result, rules.parameters, convicted)
 
     def _add_flows(self, height: int, flows: Iterable[tuple[Address, Address, int]]) -> dict[tuple[str, str], int]:
         """One line for each kind, source and target of the block; grains by kind and budget."""
@@ -252,15 +329,10 @@ class Audit:
         self._on_flow(flow)
         return flow
 
-    def _compare(
-        self,
-        height: int,
-        moved: dict[tuple[str, str], int],
-        transactions: list[Transaction],
-        result: BlockResult,
-    ) -> None:
+    def _compare(self, height: int, moved: dict[tuple[str, str], int], executed: _Executed) -> None:
         """What moved against what receipts and modules say of it."""
-        assert len(transactions) == len(result.receipts), "every transaction has a receipt"
+        result = executed.result
+        assert len(executed.transactions) == len(result.receipts), "every transaction has a receipt"
         fees_grains = sum(receipt.fee_grains for receipt in result.receipts)
         self._expect(height, "fees", fees_grains, moved.get(("fee", ""), 0))
         events = [event for receipt in result.receipts for event in receipt.events] + list(result.events)
@@ -271,6 +343,44 @@ class Audit:
         for category in TREASURY_PERCENT:
             decided_grains = sum(grains for name, _, grains in spent if name == category)
             self._expect(height, f"spending of {category}", decided_grains, moved.get(("spending", category), 0))
+
+    def _compare_convictions(self, height: int, executed: _Executed) -> None:
+        """Who was jailed for signing twice against whom the evidence convicts."""
+        jailed = [
+            operator
+            for operator, _, cause in _list_fields(executed.result.events, staking.MODULE, Jailed)
+            if cause == DOUBLE_SIGN
+        ]
+        if jailed != executed.convicted:
+            convicted, others = (", ".join(map(self._name, each)) or "nobody" for each in (executed.convicted, jailed))
+            self.result.problems.append(f"block {height}: its evidence convicts {convicted}, it jails {others}")
+
+    def _compare_slashes(
+        self, height: int, moved: dict[tuple[str, str], int], executed: _Executed, losses: Sequence[Loss]
+    ) -> None:
+        """What was announced against what pools lost, by operator and rate, and against what the treasury got."""
+        slashed = _list_fields(executed.result.events, staking.MODULE, Slashed)
+        announced, lost = Counter[Address](), Counter[Address]()
+        for operator, grains, _ in slashed:
+            announced[operator] += grains
+        for loss in losses:
+            lost[loss.operator] += loss.lost_grains
+        for operator in sorted(announced.keys() | lost.keys()):
+            self._expect(height, f"slashes of {self._name(operator)}", announced[operator], lost[operator])
+        to_treasury = sum(grains for (kind, _), grains in moved.items() if kind == "slash")
+        self._expect(height, "slashes", announced.total(), to_treasury)
+        parameters = executed.parameters
+        rates = {DOUBLE_SIGN: parameters.double_sign_slash_bps, ABSENCE: parameters.absence_slash_bps}
+        for loss in losses:
+            due = {
+                loss.before_grains * rates.get(cause, 0) // BPS
+                for operator, _, cause in slashed
+                if operator == loss.operator
+            }
+            if loss.lost_grains not in due:
+                lost_of = f"{self._name(loss.operator)} lost {loss.lost_grains} of {loss.before_grains} grains"
+                amounts = " or ".join(map(str, sorted(due))) or "none"
+                self.result.problems.append(f"block {height}: {lost_of}, due were {amounts}")
 
     def _expect(self, height: int, what: str, announced_grains: int, moved_grains: int) -> None:
         if announced_grains != moved_grains:
@@ -348,6 +458,23 @@ def name_kind(source: str | None, target: str | None) -> str:
 def _get_balance(encoded: bytes | None) -> int:
     account = EMPTY_ACCOUNT if encoded is None else Account._make(unpackb(encoded))
     return account.balance_grains
+
+
+def _find_loss(key: bytes, before: bytes, after: bytes) -> Loss | None:
+    """What a pool lost with this write, if its shares stayed the same."""
+    (grains, shares), (grains_after, shares_after) = _read_pool(key, before), _read_pool(key, after)
+    if shares != shares_after or grains <= grains_after:
+        return None
+    return Loss(Address(key[1 : 1 + ADDRESS_BYTES]), grains, grains - grains_after)
+
+
+def _read_pool(key: bytes, encoded: bytes) -> tuple[int, int]:
+    """Grains and shares of either kind of pool."""
+    if key[:1] == _CANDIDATES:
+        candidate = decode(Candidate, encoded)
+        return candidate.pool_grains, candidate.pool_shares
+    pool = decode(UnbondingPool, encoded)
+    return pool.grains, pool.shares
 
 
 def _list_fields(events: Iterable[Event], module: ModuleRule, kind: type) -> list[list[Any]]:

@@ -1,6 +1,6 @@
 """`carlive audit`: execute the whole chain again and account for every grain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from genesis.document import GenesisDocument
     from ledger.block import CertifiedBlock
     from rpc.client import Client
+    from rpc.models import EventView
 
 CSV_FILE: Final = "audit.csv"
 PAGE_FILE: Final = "audit.html"
@@ -29,12 +30,15 @@ class BlockSource:
         document: "GenesisDocument",
         height: int,
         load_block: "Callable[[int], CertifiedBlock]",
+        load_events: "Callable[[int], Sequence[EventView]]",
         state_root: bytes | None = None,
     ) -> None:
         self.document = document
         self.height = height
         """The last block."""
         self.load_block = load_block
+        self.load_events = load_events
+        """What the node tells of a block's end."""
         self.state_root = state_root
         """What the node holds for the state after the last block; None when it does not say."""
 
@@ -81,7 +85,7 @@ def audit(home: Path | None, node_url: str, directory: Path, output: Output) -> 
             with _show_progress(source.height) as advance:
                 try:
                     for height in range(1, source.height + 1):
-                        if not books.add_block(source.load_block(height)):
+                        if not books.add_block(source.load_block(height), source.load_events(height)):
                             break
                         advance()
                 except UnreadableBlockError as error:
@@ -107,6 +111,7 @@ def _open_home(home: Path) -> Iterator[BlockSource]:
     from node.errors import StoreDamagedError
     from node.home import Home
     from node.leveldb_store import LevelDbStore
+    from rpc.views import build_event_view
 
     place = Home(home)
     if not place.data.is_dir():
@@ -131,7 +136,14 @@ def _open_home(home: Path) -> Iterator[BlockSource]:
                 raise UnreadableBlockError(f"block {height} is missing: take the home of a node that keeps all blocks")
             return block
 
-        yield BlockSource(document, chain.head.header.height, load_block, chain.head.state_root)
+        def load_events(height: int) -> "list[EventView]":
+            try:
+                events = chain.get_block_events(height)
+            except (DecodeError, StoreDamagedError) as error:
+                raise UnreadableBlockError(f"the events of block {height} cannot be read: {error}") from None
+            return [build_event_view(event, document.network_kind) for event in events]
+
+        yield BlockSource(document, chain.head.header.height, load_block, load_events, chain.head.state_root)
     finally:
         store.close()
 
@@ -144,7 +156,12 @@ def _open_node(node_url: str) -> Iterator[BlockSource]:
     with connect(node_url) as client:
         document = load_genesis(client.run(calls.chain_genesis()).document)
         height = client.run(calls.chain_head()).height
-        yield BlockSource(document, height, lambda each: _fetch_block(client, each))
+        yield BlockSource(
+            document,
+            height,
+            lambda each: _fetch_block(client, each),
+            lambda each: client.run(calls.chain_get_results(each)).events,
+        )
 
 
 def _fetch_block(client: "Client", height: int) -> "CertifiedBlock":

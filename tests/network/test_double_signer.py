@@ -1,18 +1,22 @@
 """A super node that runs twice with one key: its own messages convict it, each offence once, on every node."""
 
+import asyncio
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from genesis.document import parse_genesis
 from identity.address import NetworkKind, parse_address
 from ledger.primitives import GRAINS_PER_IOV
 from ledger.transaction import SALT_BYTES, Call
+from node.cli.main import cli
 from node.key_files import CONSENSUS_KEY_FILE, load_ed25519_key_file
 from tests.builders import Draft, make_key
-from tests.network.homes import prepare_twin
+from tests.network.homes import HOST, prepare_twin
 from tests.network.load import TransferLoad
 from tests.network.processes import CHAIN_ID, QUICK, NodeProcess, ProcessNetwork, eventually, running_network
 from vm.offences import read_offences
@@ -73,6 +77,7 @@ async def test_a_key_that_signs_twice_is_slashed_and_jailed_alike_everywhere(tmp
             assert (await _get_candidate(network, index, culprit))["stake"] == str(left_grains)
             assert (await _get_candidate(network, index, bystander))["stake"] == str(STAKE_GRAINS)
             assert await network.get_metric(index, "offences_seen") >= 1
+        await _check_audit(network, HONEST[0], tmp_path / "books")
 
 
 def _check_punishments(told: list[Punishment], culprit: str, key: bytes) -> int:
@@ -96,6 +101,15 @@ def _check_punishments(told: list[Punishment], culprit: str, key: bytes) -> int:
         assert punishment.events == expected
     assert seen
     return left_grains
+
+
+async def _check_audit(network: ProcessNetwork, index: int, directory: Path) -> None:
+    """Whoever executes the chain again comes to the same punishments."""
+    url = f"http://{HOST}:{network.nodes[index].config.rpc_port}"
+    arguments = ["audit", "--node", url, "--directory", str(directory), "--output", "json"]
+    result = await asyncio.to_thread(CliRunner().invoke, cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["slashes"] != "0"
 
 
 def _build_event(name: str, operator: str, **extent: object) -> dict[str, Any]:

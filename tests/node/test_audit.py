@@ -20,6 +20,7 @@ from identity.signing import compute_signing_domain
 from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.chain import Chain
 from ledger.codec import encode
+from ledger.evidence import decode_evidence
 from ledger.memory_store import MemoryStore
 from ledger.primitives import GRAINS_PER_IOV, SUPPLY_GRAINS, Round, Signature, TimeMs
 from ledger.receipt import Status
@@ -31,13 +32,18 @@ from node.audit_page import COLUMNS, build_page
 from node.cli import audit_command
 from node.cli.main import cli
 from node.leveldb_store import LevelDbStore
-from rpc.views import build_block_view
+from rpc.models import EventView
+from rpc.views import build_block_view, build_event_view
 from tests.builders import Draft, make_key, transfer
 from tests.chains import MEMBER_KEYS
+from tests.node.test_evidence_pool import accuse
 from vm.context import BlockContext
+from vm.native import punishment
 from vm.native.accounts import EMPTY_ACCOUNT, get_account, put_account
 from vm.native.iov import MODULE_ACCOUNTS, TREASURY_PERCENT, credit, debit, deposit_treasury
 from vm.native.registry import CALLS
+from vm.native.stake import build_event
+from vm.offences import read_offences
 from vm.proposal import build_header, get_next_block_rules
 from vm.transition import apply_block
 
@@ -84,7 +90,7 @@ class DocumentChain:
         self.chain = Chain(store)
         self.blocks: list[CertifiedBlock] = []
 
-    def add(self, *sent: tuple[int, Call]) -> None:
+    def add(self, *sent: tuple[int, Call], evidence: tuple[bytes, ...] = ()) -> None:
         """The next block, with one call from each of these development accounts."""
         state = self.chain.open_state()
         rules = get_next_block_rules(self.chain.head, state)
@@ -99,9 +105,10 @@ class DocumentChain:
         hashes = [transaction.envelope_hash for transaction in transactions]
         proposer = rules.committee.members[rules.turns[0]].consensus_key
         time_ms = TimeMs(rules.head.header.time_ms + 500)
-        header = build_header(rules, Round(0), time_ms, proposer, hashes)
-        certified = certify(Block(header, tuple(transaction.raw for transaction in transactions), ()))
-        context = BlockContext(header.height, time_ms, proposer, rules.parameters, DOMAIN)
+        header = build_header(rules, Round(0), time_ms, proposer, hashes, evidence)
+        certified = certify(Block(header, tuple(transaction.raw for transaction in transactions), evidence))
+        offences = read_offences(evidence)
+        context = BlockContext(header.height, time_ms, proposer, rules.parameters, DOMAIN, Round(0), offences)
         result = apply_block(state, context, transactions)
         assert all(receipt.status is Status.SUCCEEDED for receipt in result.receipts)
         self.chain.commit(certified, result.receipts, result.events, result.changes)
@@ -293,6 +300,108 @@ def test_a_state_that_does_not_follow_from_the_blocks_is_found(filled):
         assert books.finish(root).problems == problems
 
 
+# Punishments
+
+CULPRIT = 1
+"""A member; the development account of the same number is its operator."""
+BONDED = 1_000 * GRAINS_PER_IOV
+LEAVING = 100 * GRAINS_PER_IOV
+
+
+def punish(chain: DocumentChain) -> DocumentChain:
+    """A member with stake, some of it on its way out, has signed twice: twice in one block it is slashed."""
+    chain.add((CULPRIT, Call("staking", "bond", [BONDED])), (5, Call("staking", "delegate", [sender_of(1), BONDED])))
+    chain.add((5, Call("staking", "undelegate", [sender_of(CULPRIT), LEAVING])))
+    chain.add(evidence=sort_evidence(*[accuse(CULPRIT, 1, round_number, DOMAIN) for round_number in (0, 1)]))
+    chain.add()
+    return chain
+
+
+def sort_evidence(*pieces: bytes) -> tuple[bytes, ...]:
+    """As blocks keep it."""
+    return tuple(sorted(pieces, key=lambda piece: decode_evidence(piece)[1].id))
+
+
+def compute_slashes() -> list[int]:
+    """What each of the two takes, of stake and of what is on its way out."""
+    pools, slashes = [2 * BONDED - LEAVING, LEAVING], []
+    for _ in range(2):
+        parts = [pool * DOCUMENT.parameters.double_sign_slash_bps // 10_000 for pool in pools]
+        pools = [pool - part for pool, part in zip(pools, parts, strict=True)]
+        slashes.append(sum(parts))
+    return slashes
+
+
+def tell(chain: DocumentChain, height: int):
+    """What a node tells of a block's end."""
+    return [build_event_view(event, NETWORK) for event in chain.chain.get_block_events(height)]
+
+
+def test_slashes_agree_with_pools_rates_evidence_and_events():
+    chain = punish(DocumentChain(MemoryStore()))
+    told = [event for event in tell(chain, 3) if event.name == "Slashed"]
+    assert [event.fields["amountGrains"] for event in told] == [str(grains) for grains in compute_slashes()]
+    books = start_audit()
+    assert all(books.add_block(block, tell(chain, height)) for height, block in enumerate(chain.blocks, 1))
+    result = books.finish(chain.chain.head.state_root)
+    assert (result.problems, result.kinds["slash"]) == ([], sum(compute_slashes()))
+
+
+def test_a_node_that_tells_a_forged_event_is_found():
+    chain = punish(DocumentChain(MemoryStore()))
+    told = tell(chain, 3)
+    slashed = next(index for index, event in enumerate(told) if event.name == "Slashed")
+    cheaper = EventView(**told[slashed].model_dump() | {"fields": {**told[slashed].fields, "amountGrains": "1"}})
+    for forged in ([*told[:slashed], cheaper, *told[slashed + 1 :]], told[1:], [*told, told[0]], []):
+        books = start_audit()
+        for height, block in enumerate(chain.blocks, 1):
+            assert books.add_block(block, forged if height == 3 else tell(chain, height))
+        assert books.finish().problems == ["block 3: the node tells other events of its end than follow from it"]
+
+
+def forge(monkeypatch, kind: type, **fields: object) -> None:
+    """As if the rules themselves announced something else than they do."""
+
+    def build_forged(event):
+        return build_event(replace(event, **fields) if isinstance(event, kind) else event)
+
+    monkeypatch.setattr(punishment, "build_event", build_forged)
+
+
+def test_a_slash_of_another_amount_than_announced_is_found(monkeypatch):
+    forge(monkeypatch, punishment.Slashed, amount_grains=7)
+    name, taken = ACCOUNTS[CULPRIT].address, sum(compute_slashes())
+    assert audit_blocks(punish(DocumentChain(MemoryStore())).blocks).problems == [
+        f"block 3: 14 grains of slashes of {name} were announced, {taken} have moved",
+        f"block 3: 14 grains of slashes were announced, {taken} have moved",
+    ]
+
+
+def test_a_slash_of_another_candidate_than_announced_is_found(monkeypatch):
+    forge(monkeypatch, punishment.Slashed, operator=sender_of(2))
+    problems = audit_blocks(punish(DocumentChain(MemoryStore())).blocks).problems
+    culprit, other, taken = ACCOUNTS[CULPRIT].address, ACCOUNTS[2].address, sum(compute_slashes())
+    assert f"block 3: 0 grains of slashes of {culprit} were announced, {taken} have moved" in problems
+    assert f"block 3: {taken} grains of slashes of {other} were announced, 0 have moved" in problems
+
+
+def test_a_slash_at_the_rate_of_another_cause_is_found(monkeypatch):
+    forge(monkeypatch, punishment.Slashed, cause=punishment.ABSENCE)
+    problems = audit_blocks(punish(DocumentChain(MemoryStore())).blocks).problems
+    pool, parameters = 2 * BONDED - LEAVING, DOCUMENT.parameters
+    taken, due = (pool * bps // 10_000 for bps in (parameters.double_sign_slash_bps, parameters.absence_slash_bps))
+    assert len(problems) == 4, "of each slash two pools"
+    assert problems[0] == f"block 3: {ACCOUNTS[CULPRIT].address} lost {taken} of {pool} grains, due were {due}"
+
+
+def test_a_jail_without_evidence_is_found(monkeypatch):
+    forge(monkeypatch, punishment.Jailed, operator=sender_of(2))
+    culprit, other = ACCOUNTS[CULPRIT].address, ACCOUNTS[2].address
+    assert audit_blocks(punish(DocumentChain(MemoryStore())).blocks).problems == [
+        f"block 3: its evidence convicts {culprit}, {culprit}, it jails {other}, {other}"
+    ]
+
+
 # The parts
 
 
@@ -411,6 +520,7 @@ def test_the_command_audits_over_rpc(tmp_path, monkeypatch, filled):
         "chain_getCommit": lambda params: SimpleNamespace(
             certificate_bytes=encode(filled.blocks[params["height"] - 1].certificate)
         ),
+        "chain_getResults": lambda params: SimpleNamespace(events=tell(filled, params["height"])),
     }
 
     @contextmanager
