@@ -219,7 +219,7 @@ class Audit:
     def add_block(self, certified: CertifiedBlock, told: Sequence[EventView] | None = None) -> bool:
         """Check and execute the next block; False when it does not follow from the chain, so that nothing else does.
 
-        `told` is what a node says of the block's end, which no root covers; None when nobody was asked.
+        `told` is what a node says of the block's end, without a proof; None when nobody was asked.
         """
         height = self._chain.head.header.height + 1
         state = TracedState(self._store)

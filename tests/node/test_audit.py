@@ -23,9 +23,9 @@ from ledger.codec import encode
 from ledger.evidence import decode_evidence
 from ledger.memory_store import MemoryStore
 from ledger.primitives import GRAINS_PER_IOV, SUPPLY_GRAINS, Round, Signature, TimeMs
-from ledger.receipt import Status
+from ledger.receipt import BlockEvents, Status
 from ledger.store import Store
-from ledger.store_keys import block_store_key
+from ledger.store_keys import block_events_store_key, block_store_key
 from ledger.transaction import Call
 from node.audit import Audit, Flow, TracedState, match_moves, name_kind
 from node.audit_page import COLUMNS, build_page
@@ -508,6 +508,19 @@ def test_the_command_fails_for_a_home_whose_blocks_were_changed(tmp_path, is_rea
     assert result.exit_code == 1
     assert "block 2" in json.loads(result.stdout)["problems"][0]
     assert "This does not add up" in (tmp_path / "audit.html").read_text()
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_the_command_fails_for_a_home_whose_events_were_forged(tmp_path, is_readable):
+    home = make_home(tmp_path)
+    store = LevelDbStore(home / "data")
+    jailed = build_event(punishment.Jailed(RECIPIENT, 2, punishment.DOUBLE_SIGN))
+    store.write([(block_events_store_key(2), encode(BlockEvents((jailed,))) if is_readable else b"\0")], sync=True)
+    store.close()
+    result = run_audit("--home", str(home), "--directory", str(tmp_path))
+    assert result.exit_code == 1
+    expected = "block 2: the node tells other events" if is_readable else "the events of block 2 cannot be read"
+    assert expected in json.loads(result.stdout)["problems"][0]
 
 
 def test_the_command_audits_over_rpc(tmp_path, monkeypatch, filled):
