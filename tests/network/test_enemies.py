@@ -1,8 +1,10 @@
 """Strangers, liars and slow clients: refused, dropped, or simply not waited for."""
 
 import asyncio
+import os
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -34,6 +36,7 @@ from p2p.certificate import build_certificate
 from p2p.frames import FRAME_PAYLOAD_BYTES_MAX, MESSAGE_BYTES_MAX, Channel, FrameDecoder
 from p2p.frames import encode_message as encode_frames
 from p2p.hello import ControlKind, HelloFacts, SessionCertificates, build_hello, encode_hello
+from p2p.settings import CHANNEL_LIMITS
 from p2p.tls import build_contexts
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.network.homes import HOST
@@ -47,6 +50,10 @@ PATIENCE_S = 10.0
 SLOW_CLIENTS = 60
 ATTEMPTS = 6
 """Of what costs a fifth of a ban each."""
+FLOOD_MESSAGE_BYTES = 60_000
+SOCKET_BYTES_MAX = 32 * 2**20
+"""Of both ends, and what a node has read before it pauses."""
+FLOODED_MEMORY_BYTES_MAX = 64 * 2**20
 
 
 class RawPeer:
@@ -55,6 +62,7 @@ class RawPeer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.flooded_bytes = 0
 
     async def greet(self, network: ProcessNetwork, key: PrivateKey, index: int) -> None:
         """HELLO and WELCOME, both ways."""
@@ -81,6 +89,14 @@ class RawPeer:
     def send(self, channel: Channel, kind: int, payload: bytes) -> None:
         """Send a message in sound frames."""
         self.write(*encode_frames(channel, kind, payload))
+
+    async def flood(self, channel: Channel, kind: int, payload: bytes) -> None:
+        """Send the same message as fast as the node takes it, until cancelled."""
+        frames = b"".join(encode_frames(channel, kind, payload))
+        while True:
+            self._writer.write(frames)
+            await self._writer.drain()
+            self.flooded_bytes += len(frames)
 
     async def expect_end(self) -> bytes:
         """What comes before the node closes the connection, which it does soon."""
@@ -218,6 +234,38 @@ async def _check_foreign_transactions(network: ProcessNetwork, key: PrivateKey) 
     batch = TransactionBatch(tuple(sign(sequence, chain_id="another-chain") for sequence in range(60)))
     frames = encode_frames(Channel.TRANSACTIONS, MessageKind.TRANSACTIONS, encode(batch))
     await _expect_dropped(network, key, frames)
+
+
+async def test_a_flood_of_a_registered_peer_takes_no_more_than_its_rate(tmp_path: Path) -> None:
+    """Evidence that proves nothing is dropped without blame, so nothing but the channel's rate holds it back."""
+    key = make_key("a flooder")
+    limits = CHANNEL_LIMITS[Channel.CONSENSUS]
+    async with running_network(tmp_path, strangers=[key]) as network:
+        async with connected(network, key) as peer, TransferLoad(network, pause_s=0.2) as load:
+            await peer.greet(network, key, 0)
+            await load.wait_for(10)
+            memory_bytes, height = _get_memory_bytes(network, 0), await network.get_height(0)
+            started_s = time.monotonic()
+            flood = asyncio.create_task(peer.flood(Channel.CONSENSUS, MessageKind.EVIDENCE, bytes(FLOOD_MESSAGE_BYTES)))
+            await network.wait_for_height(height + 10)
+            flooded_s = time.monotonic() - started_s
+            assert not flood.done(), "the connection stands"
+            flood.cancel()
+            rate = limits.receive_bytes_per_second
+            assert peer.flooded_bytes <= rate * (flooded_s + limits.burst_seconds) + SOCKET_BYTES_MAX
+            assert _get_memory_bytes(network, 0) - memory_bytes < FLOODED_MEMORY_BYTES_MAX
+            assert await network.get_metric(0, "offences_seen") == 0
+        await network.wait_until_still()
+        await network.check_same_chain()
+        await check_books(network, 0, load.acknowledged)
+
+
+def _get_memory_bytes(network: ProcessNetwork, index: int) -> int:
+    """What the node's process has in memory."""
+    process = network.nodes[index].process
+    assert process is not None
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_slow_clients_do_not_slow_the_chain(tmp_path: Path) -> None:

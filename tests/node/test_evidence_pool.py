@@ -99,6 +99,18 @@ def test_punished_and_outdated_offences_go_with_the_block_that_makes_them_so(sce
     assert len(scene.pool) == 0
 
 
+def test_what_a_restart_forgets_peers_bring_again_but_nothing_that_was_punished(scene):
+    pieces = [accuse(1), accuse(2)]
+    for piece in pieces:
+        scene.pool.add(piece)
+    [punished] = read_offences([accuse(2)])
+    commit(scene, {offence_key(1, punished.id): b"\x04"})
+    restarted = EvidencePool(scene.small.chain, DOMAIN, scene.passed_on.append, RecordingLogger())
+    assert len(restarted) == 0
+    assert [restarted.add(piece) for piece in scene.pool.list_waiting()] == [True, False]
+    assert restarted.select() == (accuse(1),)
+
+
 def test_there_is_room_for_a_limited_number(scene, monkeypatch):
     monkeypatch.setattr(pool_module, "EVIDENCE_WAITING_MAX", 2)
     assert [scene.pool.add(accuse(member)) for member in (0, 1, 2)] == [True, True, False]

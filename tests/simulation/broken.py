@@ -1,11 +1,11 @@
 """Nodes that are broken on purpose, each in one way, so that a test can show that the simulation notices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from consensus.committee import one_honest
-from consensus.effects import AppendLog, Effect, SaveSafety
+from consensus.effects import AppendLog, Broadcast, Effect, SaveSafety
 from consensus.log import LockTaken
 from consensus.messages import NO_VALID_ROUND
 from consensus.safety import NOTHING_SIGNED, SafetyState
@@ -24,6 +24,25 @@ from vm.native.registry import find_call
 from vm.transition import BlockResult, apply_block_in_slices
 
 GAS_PLENTY = 10**9
+FLOOD = 50
+
+ApplyBlock = Callable[[State, BlockContext, Sequence[Transaction], int], Iterator[BlockResult | None]]
+
+
+class ChangedExecution(Execution):
+    """The real execution with another state transition."""
+
+    def __init__(self, node: Node, apply: ApplyBlock) -> None:
+        super().__init__(node.chain, node.world.domain, RecordingLogger())
+        self._apply = apply
+
+    async def execute(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
+        """As always, with the state transition replaced meanwhile."""
+        execution.apply_block_in_slices = self._apply
+        try:
+            return await super().execute(certified, transactions)
+        finally:
+            execution.apply_block_in_slices = apply_block_in_slices
 
 
 class ExecutesTwice(Node):
@@ -31,21 +50,7 @@ class ExecutesTwice(Node):
 
     def make_execution(self) -> Execution:
         """Broken on the last super node alone: a mistake that all make is a rule."""
-        is_broken = self.machine.number == self.world.seats - 1
-        kind = DoublingExecution if is_broken else Execution
-        return kind(self.chain, self.world.domain, RecordingLogger())
-
-
-class DoublingExecution(Execution):
-    """See above."""
-
-    async def execute(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
-        """As always, with the state transition replaced meanwhile."""
-        execution.apply_block_in_slices = apply_twice
-        try:
-            return await super().execute(certified, transactions)
-        finally:
-            execution.apply_block_in_slices = apply_block_in_slices
+        return ChangedExecution(self, apply_twice) if self.is_last else super().make_execution()
 
 
 def apply_twice(
@@ -68,20 +73,8 @@ class MintsFees(Node):
     """All machines agree that every block's first sender gets a grain out of nothing."""
 
     def make_execution(self) -> Execution:
-        """The real execution on a chain that changes what is committed."""
-        return MintingExecution(self.chain, self.world.domain, RecordingLogger())
-
-
-class MintingExecution(Execution):
-    """See above."""
-
-    async def execute(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
-        """As always, with the state transition replaced meanwhile."""
-        execution.apply_block_in_slices = apply_and_mint
-        try:
-            return await super().execute(certified, transactions)
-        finally:
-            execution.apply_block_in_slices = apply_block_in_slices
+        """Broken everywhere alike."""
+        return ChangedExecution(self, apply_and_mint)
 
 
 def apply_and_mint(
@@ -160,4 +153,45 @@ class NeverCatchesUp(Node):
     """Blocks that others have finalised are not asked for."""
 
     def _plan(self) -> None:
+        """Do nothing."""
+
+
+class AmongFlood(Node):
+    """A sound node with little room, in a network whose last super node says everything very often."""
+
+    peer_events_max = 20
+    own_events_max = 20
+
+    def order_effects(self, effects: list[Effect]) -> list[Effect]:
+        """The last one repeats what it broadcasts."""
+        if not self.is_last:
+            return effects
+        return [each for effect in effects for each in [effect] * (FLOOD if isinstance(effect, Broadcast) else 1)]
+
+
+class KeepsFlood(AmongFlood):
+    """Whatever peers say waits until it is heard."""
+
+    def has_room_for_peers(self) -> bool:
+        """Always."""
+        return True
+
+
+class KeepsAllEvidence(Node):
+    """Every accusation is kept for ever."""
+
+    def has_room_for_evidence(self) -> bool:
+        """Always."""
+        return True
+
+
+class NeverShortensJournal(Node):
+    """The journal of admitted transactions only grows."""
+
+    def start(self) -> None:
+        """It may hold very few."""
+        self.disk.journal.entries_max = 2
+        super().start()
+
+    def shorten_journal(self) -> None:
         """Do nothing."""

@@ -94,6 +94,9 @@ class Checks:
             require(known[0] == found[0], f"two blocks are final at height {height}")
             require(known[1] == found[1], f"{node.machine.name} computes another state after block {height}")
             require(known[2] == found[2], f"{node.machine.name} computes other receipts of block {height}")
+        journal, waiting = node.disk.journal, len(node.mempool)
+        is_short = len(journal) <= journal.entries_max + 2 * waiting
+        require(is_short or node.disk.space.is_full, "the journal is bounded")
         committee, _ = self.committees[height]
         stored = node.chain.get_block(height)
         require(stored is not None and stored == committed.certified, "a final block is stored as it was decided")
@@ -306,4 +309,5 @@ class Checks:
         require(len(early._events) <= EARLY_VOTES_MAX + EARLY_PROPOSALS_MAX, "early messages are bounded")
         require(len(node.disk.log) <= LOG_RECORDS_MAX, "the log of a height is bounded")
         self.check_promises(node)
-        require(len(node.inbox) <= node.inbox_max, "waiting events are bounded")
+        require(len(node.inbox) <= node.peer_events_max + node.own_events_max, "waiting events are bounded")
+        require(len(node.evidence) <= node.evidence_max, "evidence is bounded")

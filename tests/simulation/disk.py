@@ -18,7 +18,7 @@ from node.disk_full import DiskFullError
 from node.errors import StoreWriteError
 from tests.simulation.violation import require
 
-JOURNAL_ENTRIES_MAX = 300  # then it is rewritten
+JOURNAL_ENTRIES_MAX = 300  # beyond twice what waits; then it is rewritten
 
 
 class DiskSpace:
@@ -112,10 +112,15 @@ class SimulatedLog:
 class SimulatedJournal:
     """The mempool's journal: a killed process leaves all of it, a power cut a beginning."""
 
+    entries_max = JOURNAL_ENTRIES_MAX
+
     def __init__(self, space: DiskSpace) -> None:
         self._space = space
         self._raws: list[bytes] = []
         self._synced = 0
+
+    def __len__(self) -> int:
+        return len(self._raws)
 
     def append(self, raws: Sequence[bytes]) -> bool:
         """Whether they are stored."""
@@ -136,7 +141,7 @@ class SimulatedJournal:
 
     def rewrite_when_long(self, waiting_count: int, waiting: Iterable[bytes]) -> None:
         """The same, once it has grown."""
-        if len(self._raws) > JOURNAL_ENTRIES_MAX + 2 * waiting_count:
+        if len(self._raws) > self.entries_max + 2 * waiting_count:
             self.rewrite(waiting)
 
     def cut_power(self, random: Random) -> None:

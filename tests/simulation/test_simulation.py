@@ -136,12 +136,21 @@ def run_broken(kind: type[Node]) -> None:
         (broken.AcceptsFewVotes, "signatures where"),
         (broken.ForgetsTransactions, "lost the transaction"),
         (broken.NeverCatchesUp, "no progress"),
+        (broken.KeepsFlood, "waiting events are bounded"),
+        (broken.KeepsAllEvidence, "evidence is bounded"),
+        (broken.NeverShortensJournal, "the journal is bounded"),
     ],
 )
 def test_the_simulator_notices_a_broken_node(monkeypatch: pytest.MonkeyPatch, kind: type[Node], noticed: str) -> None:
     monkeypatch.setattr(world, "HEAL_MS", BROKEN_HEAL_MS)
     with pytest.raises((ViolationError, InvalidCertificateError), match=noticed):
         run_broken(kind)
+
+
+def test_a_flood_is_dropped_where_there_is_no_room_and_the_network_goes_on() -> None:
+    flooded = World(0, 4, broken.AmongFlood, is_calm=True)
+    assert flooded.run(20 * STEPS, HEIGHTS).height >= HEIGHTS
+    assert all(node.dropped_events > 0 for node in flooded.honest_up() if not node.is_last)
 
 
 def sign_anything(state: safety.SafetyState, request: safety.SignRequest) -> safety.MaySign:
