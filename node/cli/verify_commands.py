@@ -1,6 +1,8 @@
 """`carlive verify`: check what a node says, trusting only the genesis file or one block's hash."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +35,27 @@ def verify() -> None:
     """
 
 
-def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What is trusted, and where the proof comes from or goes to."""
+@dataclass(frozen=True, slots=True)
+class ProofRequest:
+    """What is trusted, where the proof comes from or goes to, and how it is shown."""
+
+    genesis: Path | None
+    checkpoint: str | None
+    save: Path | None
+    bundle: Path | None
+    node_url: str
+    output: Output
+
+
+def verify_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a proof; the command gets a `request`."""
+
+    @wraps(function)
+    def run(**given: Any) -> None:
+        options = {each.name: given.pop(each.name) for each in fields(ProofRequest)}
+        function(request=ProofRequest(**options), **given)
+
+    command: Callable[..., None] = run
     for option in (
         output_option,
         node_option,
@@ -53,32 +74,23 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Trust this genesis file, for instance your own node's.",
         ),
     ):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
 
 
 @verify.command()
 @click.argument("address")
 @verify_options
-def account(
-    address: str,
-    genesis: Path | None,
-    checkpoint: str | None,
-    save: Path | None,
-    bundle: Path | None,
-    node_url: str,
-    output: Output,
-) -> None:
+def account(address: str, request: ProofRequest) -> None:
     """Prove balance, sequence and stake of ADDRESS."""
     from rpc.proofs import check_account
     from rpc.verified_reads import fetch_account_claim
 
     raw, _ = parse_any_address(address)
     proven, steps = _verify(
-        _read_trust(genesis, checkpoint),
+        request,
         lambda: fetch_account_claim(raw, None),
         lambda trail, claim, report: check_account(trail, raw, claim, report),
-        (bundle, save, node_url, output),
     )
     record = {
         "address": address,
@@ -90,21 +102,13 @@ def account(
         "sequence": proven.account.sequence,
         "hasPolicy": proven.policy is not None,
     }
-    _show(output, record, steps, {"balance": format_grains, "staked": format_grains, "timeMs": format_time})
+    _show(request.output, record, steps, {"balance": format_grains, "staked": format_grains, "timeMs": format_time})
 
 
 @verify.command()
 @click.argument("transaction_id", metavar="ID")
 @verify_options
-def receipt(
-    transaction_id: str,
-    genesis: Path | None,
-    checkpoint: str | None,
-    save: Path | None,
-    bundle: Path | None,
-    node_url: str,
-    output: Output,
-) -> None:
+def receipt(transaction_id: str, request: ProofRequest) -> None:
     """Prove what became of the transaction of this ID."""
     from rpc.errors import get_reason_name
     from rpc.proofs import check_receipt
@@ -112,10 +116,9 @@ def receipt(
 
     identifier = parse_id(transaction_id)
     proven, steps = _verify(
-        _read_trust(genesis, checkpoint),
+        request,
         lambda: fetch_receipt_claim(identifier),
         lambda trail, claim, report: check_receipt(trail, identifier, claim, report),
-        (bundle, save, node_url, output),
     )
     record = {
         "id": "0x" + identifier.hex(),
@@ -126,30 +129,21 @@ def receipt(
         "gasUsed": proven.receipt.gas_used,
         "fee": str(proven.receipt.fee_grains),
     }
-    _show(output, record, steps, {"fee": format_grains})
+    _show(request.output, record, steps, {"fee": format_grains})
 
 
 @verify.command()
 @click.argument("height", type=click.IntRange(0))
 @verify_options
-def header(
-    height: int,
-    genesis: Path | None,
-    checkpoint: str | None,
-    save: Path | None,
-    bundle: Path | None,
-    node_url: str,
-    output: Output,
-) -> None:
+def header(height: int, request: ProofRequest) -> None:
     """Prove the header of the block at HEIGHT final."""
     from rpc.proofs import check_header
     from rpc.verified_reads import fetch_header_claim
 
     proven, steps = _verify(
-        _read_trust(genesis, checkpoint),
+        request,
         lambda: fetch_header_claim(height),
         lambda trail, claim, report: check_header(trail, height, claim, report),
-        (bundle, save, node_url, output),
     )
     found = proven.header
     record = {
@@ -162,7 +156,7 @@ def header(
         "committeeHash": "0x" + found.committee_hash.hex(),
         "checkpoint": f"{found.height}:0x{found.hash.hex()}",
     }
-    _show(output, record, steps, {"timeMs": format_time})
+    _show(request.output, record, steps, {"timeMs": format_time})
 
 
 def parse_any_address(text: str) -> "tuple[Address, NetworkKind]":
@@ -179,29 +173,29 @@ def parse_any_address(text: str) -> "tuple[Address, NetworkKind]":
 
 
 def _verify(
-    trust: "Trust",
-    fetch: "Callable[[], Plan[Claim]]",
-    check: "Check",
-    place: tuple[Path | None, Path | None, str, Output],
+    request: ProofRequest, fetch: "Callable[[], Plan[Claim]]", check: "Check"
 ) -> tuple[Any, list[dict[str, str]]]:
     """Fetch or load, then check all of it, then save; what is proven, and the steps that led there."""
     from rpc.proofs import check_bundle_trail, decode_bundle, encode_bundle
 
-    bundle_file, save, node_url, output = place
-    if bundle_file is not None and save is not None:
+    trust = _read_trust(request.genesis, request.checkpoint)
+    if request.bundle is not None and request.save is not None:
         raise CommandFailedError("--bundle reads a proof and --save writes one: give one of them")
-    bundle = decode_bundle(bundle_file.read_bytes()) if bundle_file is not None else _fetch(trust, fetch, node_url)
+    if request.bundle is not None:
+        bundle = decode_bundle(request.bundle.read_bytes())
+    else:
+        bundle = _fetch(trust, fetch, request.node_url)
     steps: list[dict[str, str]] = []
 
     def report(step: "ProofStep", fact: str) -> None:
         steps.append({"step": str(step), "fact": fact})
-        output.show_text(f"{_MARK}  {step:<12} {fact}")
+        request.output.show_text(f"{_MARK}  {step:<12} {fact}")
 
     trail = check_bundle_trail(trust, bundle, report)
     proven = check(trail, bundle.claim, report)
-    if save is not None:
-        save.write_bytes(encode_bundle(bundle))
-        output.show_text(f"saved   {save}")
+    if request.save is not None:
+        request.save.write_bytes(encode_bundle(bundle))
+        request.output.show_text(f"saved   {request.save}")
     return proven, steps
 
 

@@ -160,6 +160,11 @@ class Scene:
         self.penalties.append((key, points))
         self.disconnect(key)
 
+    def connect(self, key: NodeKey) -> None:
+        """An honest peer joins."""
+        self.peers[key] = Peer(self, key, be_honest, self.source)
+        self.sync.add_peer(key)
+
     def disconnect(self, key: NodeKey) -> None:
         self.peers[key].is_connected = False
         self.sync.remove_peer(key)
@@ -392,8 +397,7 @@ async def test_a_liar_is_found_out_and_dropped_and_the_others_serve(source, name
                 await asyncio.sleep(0.001)
         assert scene.penalties == [(PEERS[0], LIE_POINTS)]
         assert scene.protocol_errors == []
-        scene.peers[PEERS[1]] = Peer(scene, PEERS[1], be_honest, source)
-        scene.sync.add_peer(PEERS[1])
+        scene.connect(PEERS[1])
         scene.sync.add_peer(PEERS[0])  # the liar comes back
         scene.peers[PEERS[0]].is_connected = True
         asked = len(scene.peers[PEERS[0]].asked)
@@ -471,46 +475,48 @@ async def test_unasked_answers_change_nothing(source):
 
 # Across losses
 
+PARTS_BEFORE_LEAVING = 5
 
-async def test_a_lost_peers_parts_come_from_another(source):
-    scene = Scene(source, be_honest, be_honest)
+
+def leave_soon(scene):
+    """The first peer answers for a few parts of the state, and is gone."""
     first = scene.peers[PEERS[0]]
     answered = 0
 
-    def leave_after_five(kind, message):
+    def leave_after_some(kind, message):
         nonlocal answered
         answered += kind is MessageKind.STATE_PART
-        if answered > 5 and first.is_connected:
+        if answered > PARTS_BEFORE_LEAVING and first.is_connected:
             scene.disconnect(PEERS[0])
         return message
 
-    first.lie = leave_after_five
+    first.lie = leave_after_some
+    return first
+
+
+async def wait_until_left(peer):
+    """While the download runs."""
+    while peer.is_connected:
+        await asyncio.sleep(0.001)
+
+
+async def test_a_lost_peers_parts_come_from_another(source):
+    scene = Scene(source, be_honest, be_honest)
+    first = leave_soon(scene)
     assert await scene.run()
-    assert answered > 5
+    assert not first.is_connected
     await scene.check_downloaded(11)
 
 
 async def test_when_all_are_lost_it_goes_on_with_whoever_comes(source):
     scene = Scene(source, be_honest)
-    first = scene.peers[PEERS[0]]
-    answered = 0
-
-    def leave_after_five(kind, message):
-        nonlocal answered
-        answered += kind is MessageKind.STATE_PART
-        if answered > 5:
-            scene.disconnect(PEERS[0])
-        return message
-
-    first.lie = leave_after_five
+    first = leave_soon(scene)
     async with running(scene) as task:
-        while first.is_connected:
-            await asyncio.sleep(0.001)
+        await wait_until_left(first)
         source.pay(2)
         keys_done = scene.sync.progress.keys_done
         assert keys_done > 0
-        scene.peers[PEERS[1]] = Peer(scene, PEERS[1], be_honest, source)
-        scene.sync.add_peer(PEERS[1])
+        scene.connect(PEERS[1])
         assert await task
     assert scene.sync.progress.height == 11, "views of the last blocks are kept, so it need not begin anew"
     await scene.check_downloaded(11)
@@ -518,23 +524,11 @@ async def test_when_all_are_lost_it_goes_on_with_whoever_comes(source):
 
 async def test_a_height_that_nobody_serves_any_more_is_given_up_for_another(source):
     scene = Scene(source, be_honest)
-    first = scene.peers[PEERS[0]]
-    answered = 0
-
-    def leave_after_five(kind, message):
-        nonlocal answered
-        answered += kind is MessageKind.STATE_PART
-        if answered > 5:
-            scene.disconnect(PEERS[0])
-        return message
-
-    first.lie = leave_after_five
+    first = leave_soon(scene)
     async with running(scene) as task:
-        while first.is_connected:
-            await asyncio.sleep(0.001)
+        await wait_until_left(first)
         source.pay(VIEWS_MAX + 5)
-        scene.peers[PEERS[1]] = Peer(scene, PEERS[1], be_honest, source)
-        scene.sync.add_peer(PEERS[1])
+        scene.connect(PEERS[1])
         await asyncio.sleep(0.02)
         assert not task.done()
         assert not is_initialised(scene.store), "half a state is no chain"
