@@ -155,16 +155,17 @@ class StateTree:
     @property
     def root(self) -> RootHash:
         """The hash of the tree as accepted so far."""
-        return self._get_root_node().compute_hash()
+        return _compute_record_hash(self._get_root_record())
 
     def compute_update(self, changes: Mapping[bytes, bytes | None]) -> TreeUpdate:
         """The root and node records after these changes (None deletes a key). The tree itself stays as it is."""
         entries = sorted([_build_entry(key, value) for key, value in changes.items()])
-        node = self._get_root_node()
+        old_record = self._get_root_record()
         records: Records = {}
-        if self._apply_entries(entries, 0, len(entries), 0, node, records):
-            records[NODE_KEY_PREFIX] = node.encode() if node.filled else None
-        return TreeUpdate(node.compute_hash(), list(records.items()))
+        record = self._change_record(old_record, entries, 0, len(entries), 0, records)
+        if record != old_record:
+            records[NODE_KEY_PREFIX] = None if record == EMPTY_RECORD else record
+        return TreeUpdate(_compute_record_hash(record), list(records.items()))
 
     def accept(self, update: TreeUpdate) -> None:
         """Adopt an update of this tree once its records are stored."""
@@ -175,24 +176,23 @@ class StateTree:
             else:
                 self._remember(store_key, record)
 
-    def _get_root_node(self) -> Node:
+    def _get_root_record(self) -> bytes:
         record = self._find_cached(NODE_KEY_PREFIX)
         if record is None:
             record = self._load(NODE_KEY_PREFIX)
             if record is None:
-                return Node(EMPTY_RECORD)
+                return EMPTY_RECORD
             self._remember(NODE_KEY_PREFIX, record)
-        return Node(record)
+        return record
 
-    def _get_node(self, store_key: bytes, child: bytes) -> Node:
+    def _get_record(self, store_key: bytes, child: bytes) -> bytes:
         record = self._find_cached(store_key)
-        if record is not None:
-            return Node(record)
-        record = self._load(store_key)
-        node = check_loaded_node(store_key, record, child)
-        assert record is not None
-        self._remember(store_key, record)
-        return node
+        if record is None:
+            record = self._load(store_key)
+            _check_inlined(store_key, check_loaded_node(store_key, record, child))
+            assert record is not None
+            self._remember(store_key, record)
+        return record
 
     def _find_cached(self, store_key: bytes) -> bytes | None:
         record = self._young.get(store_key)
@@ -207,49 +207,79 @@ class StateTree:
             self._old, self._young = self._young, {}
         self._young[store_key] = record
 
-    def _apply_entries(
-        self, entries: list[Entry], start: int, stop: int, depth: int, node: Node, records: Records
-    ) -> bool:
-        """Change the node by entries[start:stop], which share its path of `depth` nibbles; whether it changed."""
-        is_changed = False
+    def _change_record(
+        self, record: bytes, entries: list[Entry], start: int, stop: int, depth: int, records: Records
+    ) -> bytes:
+        """The node's record after entries[start:stop], which share its path of `depth` nibbles.
+
+        Nearly always a child and its tail change and keep their sizes: they are replaced where they stand.
+        """
+        header = int.from_bytes(record[:_HEADER_BYTES], "big")
+        filled, leaves = header >> WIDTH, header & 0xFFFF
+        children_start = _HEADER_BYTES + filled.bit_count()
+        tails_start = children_start + WIDTH + HASH_BYTES * filled.bit_count()
+        edited = bytearray(record)
+        moved: list[tuple[int, Slot]] = []
         while start < stop:
             path, key, child = entries[start]
             nibble = path[depth]
             after = start + 1
             while after < stop and entries[after][0][depth] == nibble:
                 after += 1
-            old_slot = node.get_slot(nibble)
-            old_child, is_leaf, tail = old_slot
-            if not is_leaf and old_child != EMPTY_CHILD:
-                slot = self._change_subtree(entries, start, after, depth + 1, old_slot, records)
-            elif after == start + 1 and (not is_leaf or tail == key):
-                slot = _EMPTY_SLOT if child == EMPTY_CHILD else (child, True, key)
+            bit = 1 << nibble
+            if filled & bit:
+                rank = (filled & (bit - 1)).bit_count()
+                child_start = children_start + nibble + HASH_BYTES * rank
+                old_child = record[child_start : child_start + 1 + HASH_BYTES]
+                tail_bytes = record[_HEADER_BYTES + rank]
+                tail_start = tails_start + (sum(record[_HEADER_BYTES : _HEADER_BYTES + rank]) if tail_bytes else 0)
+                old_tail = record[tail_start : tail_start + tail_bytes]
+                was_leaf = leaves & bit != 0
+                if was_leaf and old_tail == key and after == start + 1 and child != EMPTY_CHILD:
+                    edited[child_start : child_start + 1 + HASH_BYTES] = child
+                    start = after
+                    continue
+                old_slot = old_child, was_leaf, old_tail
             else:
-                slot = self._change_leaf(entries[start:after], depth + 1, old_slot, records)
-            if slot[0] != old_child:
-                node.set_slot(nibble, slot)
-                is_changed = True
+                old_slot = _EMPTY_SLOT
+            slot = self._change_slot(old_slot, entries, start, after, depth + 1, records)
             start = after
-        return is_changed
+            if slot[0] == old_slot[0]:
+                continue
+            if slot[1] == old_slot[1] and len(slot[2]) == len(old_slot[2]) and filled & bit and len(slot[0]) > 1:
+                edited[child_start : child_start + 1 + HASH_BYTES] = slot[0]
+                edited[tail_start : tail_start + len(old_tail)] = slot[2]
+            else:
+                moved.append((nibble, slot))
+        if not moved:
+            return bytes(edited)
+        node = Node(bytes(edited))
+        for nibble, slot in moved:
+            node.set_slot(nibble, slot)
+        return node.encode()
 
-    def _change_subtree(
-        self, entries: list[Entry], start: int, stop: int, depth: int, slot: Slot, records: Records
+    def _change_slot(
+        self, slot: Slot, entries: list[Entry], start: int, stop: int, depth: int, records: Records
     ) -> Slot:
-        """Change the node that a slot leads to; gives what the slot holds now."""
-        child, _, inlined = slot
+        """What a slot holds after entries[start:stop], which share its path of `depth` nibbles."""
+        child, is_leaf, tail = slot
+        if is_leaf or child == EMPTY_CHILD:
+            return self._change_leaf(entries[start:stop], depth, slot, records)
         store_key = NODE_KEY_PREFIX + entries[start][0][:depth]
-        node = Node(inlined) if inlined else self._get_node(store_key, child)
-        if not self._apply_entries(entries, start, stop, depth, node, records):
+        record = tail or self._get_record(store_key, child)
+        changed = self._change_record(record, entries, start, stop, depth, records)
+        if changed == record:
             return slot
-        replacement = node.find_replacement()
+        filled = changed[0] << 8 | changed[1]
+        replacement = None if filled & (filled - 1) else Node(changed).find_replacement()
         if replacement is None:
-            replacement = _place_node(store_key, node, records)
-        if not inlined and store_key not in records:
+            replacement = _place_record(store_key, changed, records)
+        if not tail and store_key not in records:
             records[store_key] = None
         return replacement
 
     def _change_leaf(self, entries: list[Entry], depth: int, slot: Slot, records: Records) -> Slot:
-        """Put several entries where none or one other leaf hung: nothing, one leaf, or a new node with all of them."""
+        """Put entries where none or one other leaf hung: nothing, one leaf, or a new node with all of them."""
         leaves = [entry for entry in entries if entry[2] != EMPTY_CHILD]
         old_child, was_leaf, old_key = slot
         if was_leaf and all(entry[1] != old_key for entry in entries):
@@ -259,9 +289,8 @@ class StateTree:
             return _EMPTY_SLOT
         if len(leaves) == 1:
             return leaves[0][2], True, leaves[0][1]
-        node = Node(EMPTY_RECORD)
-        self._apply_entries(leaves, 0, len(leaves), depth, node, records)
-        return _place_node(NODE_KEY_PREFIX + leaves[0][0][:depth], node, records)
+        record = self._change_record(EMPTY_RECORD, leaves, 0, len(leaves), depth, records)
+        return _place_record(NODE_KEY_PREFIX + leaves[0][0][:depth], record, records)
 
 
 def compute_path(key: bytes) -> bytes:
@@ -302,6 +331,15 @@ def check_loaded_node(store_key: bytes, record: bytes | None, child: bytes) -> N
             f"the state tree's node {format_path(store_key)} does not have the hash its parent states"
         )
     return node
+
+
+def _check_inlined(store_key: bytes, node: Node) -> None:
+    """The same for the nodes inside a loaded record, of which its own hash covers the children alone."""
+    for nibble in range(WIDTH):
+        child, is_leaf, tail = node.get_slot(nibble)
+        if tail and not is_leaf:
+            path = store_key + bytes((nibble,))
+            _check_inlined(path, check_loaded_node(path, tail, child))
 
 
 def format_path(store_key: bytes) -> str:
@@ -369,11 +407,18 @@ def _build_entry(key: bytes, value: bytes | None) -> Entry:
     return split_nibbles(key_hash), key, child
 
 
-def _place_node(store_key: bytes, node: Node, records: Records) -> Slot:
+def _place_record(store_key: bytes, record: bytes, records: Records) -> Slot:
     """What stands for this node in its parent; a large one is stored under its own key."""
-    record = node.encode()
-    child = HASH_MARK + node.compute_hash()
+    child = HASH_MARK + _compute_record_hash(record)
     if len(record) <= INLINE_BYTES_MAX:
         return child, False, record
     records[store_key] = record
     return child, False, b""
+
+
+def _compute_record_hash(record: bytes) -> RootHash:
+    """The hash of the node with this record."""
+    filled_count = (record[0] << 8 | record[1]).bit_count()
+    children_start = _HEADER_BYTES + filled_count
+    children_stop = children_start + WIDTH + HASH_BYTES * filled_count
+    return RootHash(sha256(NODE_DOMAIN + record[children_start:children_stop]).digest())
