@@ -78,7 +78,7 @@ class Chain:
     def reload(self) -> None:
         """Forget everything in memory and read the head again: after a write that may or may not have got through."""
         self._tree = StateTree(self._store.get, CACHED_NODES_MAX)
-        self._values = _ValueCache(CACHED_VALUES_MAX)
+        self._values = _ValueCache(self._store, CACHED_VALUES_MAX)
         encoded_head = self._store.get(HEAD_KEY)
         assert encoded_head is not None, "a store with a format has a head"
         stored = decode(_StoredHead, encoded_head)
@@ -103,7 +103,7 @@ class Chain:
 
     def open_state(self) -> State:
         """An overlay on the state after the head."""
-        return State(self._get_value, self._iterate_values)
+        return State(self._values.get, self._iterate_values)
 
     def commit(
         self,
@@ -195,9 +195,6 @@ class Chain:
         """The state after the head, frozen, for any thread; whoever takes it closes it."""
         return StateView(self._store.take_view(), self._head)
 
-    def _get_value(self, state_key: bytes) -> bytes | None:
-        return self._values.get(state_key, self._store)
-
     def _iterate_values(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._store.iterate(VALUE_PREFIX + start, VALUE_PREFIX + stop):
             yield key[1:], value
@@ -239,29 +236,33 @@ class StateView:
 
 
 class _ValueCache:
-    """Recently used state values in two generations: when the young one is full it becomes the old one."""
+    """Recently used state values in two generations: when the young one is full it becomes the old one.
 
-    def __init__(self, size_max: int) -> None:
+    A block's changes are taken over at once and may make a generation larger by as many.
+    """
+
+    def __init__(self, store: Store, size_max: int) -> None:
+        self._store = store
         self._generation_max = size_max // 2
         self._young: dict[bytes, bytes | None] = {}
         self._old: dict[bytes, bytes | None] = {}
 
-    def get(self, key: bytes, store: Store) -> bytes | None:
+    def get(self, key: bytes) -> bytes | None:
         """The cached value, else the store's."""
         young = self._young
         if key in young:
             return young[key]
-        value = self._old[key] if key in self._old else store.get(VALUE_PREFIX + key)
-        self._put(key, value)
+        value = self._old[key] if key in self._old else self._store.get(VALUE_PREFIX + key)
+        young[key] = value
+        self._turn_if_full()
         return value
 
     def update(self, changes: dict[bytes, bytes | None]) -> None:
         """Take over what was committed."""
-        for key, value in changes.items():
-            self._put(key, value)
+        self._young.update(changes)
+        self._turn_if_full()
 
-    def _put(self, key: bytes, value: bytes | None) -> None:
-        self._young[key] = value
+    def _turn_if_full(self) -> None:
         if len(self._young) >= self._generation_max:
             self._old, self._young = self._young, {}
 

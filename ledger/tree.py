@@ -47,6 +47,7 @@ INLINE_BYTES_MAX: Final = 192  # three leaves with short keys; more would make e
 CACHE_NODES_DEFAULT: Final = 131_072  # at 10^6 keys all 70,000 records, about 80 MB
 
 _HEADER_BYTES: Final = 4
+_FILLED_CHILD_BYTES: Final = 1 + HASH_BYTES
 EMPTY_RECORD: Final = bytes(_HEADER_BYTES) + EMPTY_CHILD * WIDTH
 _EMPTY_SLOT: Final[Slot] = (EMPTY_CHILD, False, b"")
 _NIBBLES: Final = bytes(int(chr(code), 16) if chr(code) in "0123456789abcdef" else 0xFF for code in range(256))
@@ -227,30 +228,31 @@ class StateTree:
             while after < stop and entries[after][0][depth] == nibble:
                 after += 1
             bit = 1 << nibble
-            if filled & bit:
-                rank = (filled & (bit - 1)).bit_count()
-                child_start = children_start + nibble + HASH_BYTES * rank
-                old_child = record[child_start : child_start + 1 + HASH_BYTES]
-                tail_bytes = record[_HEADER_BYTES + rank]
-                tail_start = tails_start + (sum(record[_HEADER_BYTES : _HEADER_BYTES + rank]) if tail_bytes else 0)
-                old_tail = record[tail_start : tail_start + tail_bytes]
-                was_leaf = leaves & bit != 0
-                if was_leaf and old_tail == key and after == start + 1 and child != EMPTY_CHILD:
-                    edited[child_start : child_start + 1 + HASH_BYTES] = child
-                    start = after
-                    continue
-                old_slot = old_child, was_leaf, old_tail
-            else:
-                old_slot = _EMPTY_SLOT
-            slot = self._change_slot(old_slot, entries, start, after, depth + 1, records)
-            start = after
-            if slot[0] == old_slot[0]:
+            if not filled & bit:
+                slot = self._change_slot(_EMPTY_SLOT, entries, start, after, depth + 1, records)
+                if slot[0] != EMPTY_CHILD:
+                    moved.append((nibble, slot))
+                start = after
                 continue
-            if slot[1] == old_slot[1] and len(slot[2]) == len(old_slot[2]) and filled & bit and len(slot[0]) > 1:
-                edited[child_start : child_start + 1 + HASH_BYTES] = slot[0]
-                edited[tail_start : tail_start + len(old_tail)] = slot[2]
+            rank = (filled & (bit - 1)).bit_count()
+            child_start = children_start + nibble + HASH_BYTES * rank
+            child_stop = child_start + _FILLED_CHILD_BYTES
+            tail_bytes = record[_HEADER_BYTES + rank]
+            tail_start = tails_start + (sum(record[_HEADER_BYTES : _HEADER_BYTES + rank]) if tail_bytes else 0)
+            tail = record[tail_start : tail_start + tail_bytes]
+            is_leaf = leaves & bit != 0
+            if is_leaf and tail == key and after == start + 1 and child != EMPTY_CHILD:
+                edited[child_start:child_stop] = child
             else:
-                moved.append((nibble, slot))
+                old_slot = record[child_start:child_stop], is_leaf, tail
+                slot = self._change_slot(old_slot, entries, start, after, depth + 1, records)
+                new_child, is_new_leaf, new_tail = slot
+                if is_new_leaf != is_leaf or len(new_tail) != tail_bytes or new_child == EMPTY_CHILD:
+                    moved.append((nibble, slot))
+                else:
+                    edited[child_start:child_stop] = new_child
+                    edited[tail_start : tail_start + tail_bytes] = new_tail
+            start = after
         if not moved:
             return bytes(edited)
         node = Node(bytes(edited))

@@ -19,7 +19,7 @@ from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
 from vm.native.accounts import Account, change_balance, get_account, is_authorised, put_account
 from vm.native.governance import check_not_paused
-from vm.native.iov import credit
+from vm.native.iov import credit, debit
 from vm.native.registry import find_call
 from vm.parameters import Parameters
 
@@ -129,12 +129,13 @@ def _check_payable(state: StateReader, transaction: Transaction, height: Height,
     if price_grains < parameters.price_floor_grains:
         minimum = parameters.price_floor_grains * body.gas_limit
         raise Rejected(Reason.FEE_TOO_LOW, f"offer at least {minimum} grains for this gas limit", minimum=minimum)
-    if not is_authorised(state, body.sender, transaction, SENDER):
+    sender = payer = get_account(state, body.sender)
+    if not is_authorised(state, body.sender, sender, transaction, SENDER):
         raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the sender's account")
-    if body.fee_payer is not None and not is_authorised(state, body.fee_payer, transaction, FEE_PAYER):
-        raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the fee payer's account")
-    sender = get_account(state, body.sender)
-    payer = sender if body.fee_payer is None else get_account(state, body.fee_payer)
+    if body.fee_payer is not None:
+        payer = get_account(state, body.fee_payer)
+        if not is_authorised(state, body.fee_payer, payer, transaction, FEE_PAYER):
+            raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the fee payer's account")
     if payer.balance_grains < price_grains * body.gas_limit:
         raise Rejected(
             Reason.INSUFFICIENT_FUNDS,
@@ -168,17 +169,15 @@ def compute_ordering_gas(transaction: Transaction) -> int:
 def _take_fee_and_order(state: State, transaction: Transaction, sender: Account, fee_grains: int, now_ms: int) -> None:
     """Take the whole fee offered, use up the sequence or remember the id; what is not used is given back after."""
     body = transaction.body
-    ordered = not isinstance(body.ordering, bytes)
-    if ordered:
-        sender = sender._replace(sequence=sender.sequence + 1)
+    sequences_used = 0 if body.is_unordered else 1
     if body.fee_payer is None:
-        put_account(state, body.sender, change_balance(sender, sender.balance_grains - fee_grains, now_ms))
+        left_grains = sender.balance_grains - fee_grains
+        put_account(state, body.sender, change_balance(sender, left_grains, now_ms, sequences_used))
     else:
-        if ordered:
-            put_account(state, body.sender, sender)
-        payer = get_account(state, body.fee_payer)
-        put_account(state, body.fee_payer, change_balance(payer, payer.balance_grains - fee_grains, now_ms))
-    if not ordered:
+        if sequences_used:
+            put_account(state, body.sender, sender._replace(sequence=sender.sequence + sequences_used))
+        debit(state, body.fee_payer, fee_grains, now_ms)
+    if body.is_unordered:
         state.put(unordered_key(body.valid_until, transaction.id), b"")
 
 

@@ -246,23 +246,34 @@ def test_a_store_is_filled_once():
 
 def test_the_value_cache_never_answers_with_an_old_value_and_stays_small():
     store = MemoryStore()
-    cache = _ValueCache(8)
+    cache = _ValueCache(store, 8)
     for number in range(100):
         key = b"%d" % (number % 7)
         store.write([(b"v" + key, b"%d" % number)], sync=False)
         cache.update({key: b"%d" % number})
         for each in range(7):
-            assert cache.get(b"%d" % each, store) == store.get(b"v%d" % each)
-        assert cache.get(b"absent %d" % number, store) is None
+            assert cache.get(b"%d" % each) == store.get(b"v%d" % each)
+        assert cache.get(b"absent %d" % number) is None
         assert len(cache._young) + len(cache._old) <= 8
+
+
+def test_a_block_larger_than_a_generation_stays_cached_only_until_others_are_read():
+    store = MemoryStore()
+    cache = _ValueCache(store, 8)
+    changes = {b"%d" % number: b"value" for number in range(20)}
+    cache.update(changes)
+    assert [len(cache._young), len(cache._old)] == [0, 20]
+    for number in range(4):
+        assert cache.get(b"absent %d" % number) is None
+    assert [len(cache._young), len(cache._old)] == [0, 4]
 
 
 def test_a_deleted_value_is_cached_as_absent():
     store = MemoryStore()
     store.write([(b"vkey", b"stale")], sync=False)
-    cache = _ValueCache(8)
+    cache = _ValueCache(store, 8)
     cache.update({b"key": None})
-    assert cache.get(b"key", store) is None
+    assert cache.get(b"key") is None
 
 
 def test_changes_of_the_committee_are_found_by_height():

@@ -112,10 +112,12 @@ def put_account(state: State, address: Address, account: Account) -> None:
     state.put(account_key(address), pack(account))
 
 
-def change_balance(account: Account, balance_grains: int, now_ms: int) -> Account:
+def change_balance(account: Account, balance_grains: int, now_ms: int, sequences_used: int = 0) -> Account:
     """The account with another balance and its coin age up to date (rule A4)."""
-    sequence, _, staked_grains, _, _, flags = account
-    return Account(sequence, balance_grains, staked_grains, _compute_age(account, now_ms), now_ms, flags)
+    sequence, _, staked_grains, age, since_ms, flags = account
+    if since_ms != now_ms:
+        age = _compute_age(account, now_ms)
+    return Account(sequence + sequences_used, balance_grains, staked_grains, age, now_ms, flags)
 
 
 def change_stake(account: Account, staked_grains: int, now_ms: int) -> Account:
@@ -148,10 +150,10 @@ def get_policy(state: StateReader, address: Address) -> KeyPolicy | None:
     return None if encoded is None else decode(KeyPolicy, encoded)
 
 
-def is_authorised(state: StateReader, address: Address, transaction: Transaction, role: int) -> bool:
-    """Rule A3: whether the keys that signed in this role rule the account."""
+def is_authorised(state: StateReader, address: Address, account: Account, transaction: Transaction, role: int) -> bool:
+    """Rule A3: whether the keys that signed in this role rule the account, which stands at the address."""
     signers = [each.public_key for each in transaction.authorisations if each.role == role]
-    if not get_account(state, address).flags & HAS_POLICY:
+    if not account.flags & HAS_POLICY:
         return len(signers) == 1 and compute_key_address(signers[0]) == address
     policy = get_policy(state, address)
     assert policy is not None, "the flag says so"
