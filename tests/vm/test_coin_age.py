@@ -1,20 +1,25 @@
 """Coin age: holdings times how long they are held, whatever moves in between."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.primitives import SUPPLY_GRAINS
+from ledger.reasons import Reason, Rejected
 from tests.builders import Draft, address_of, block_context, make_key, make_state, transfer
 from vm.context import Moment
 from vm.native.accounts import (
     DAY_MS,
     EMPTY_ACCOUNT,
+    Account,
+    add_to_balance,
     change_balance,
     change_stake,
     compute_coin_age_grain_days,
     compute_coin_age_grain_ms,
     describe_account,
     get_account,
+    put_account,
 )
 from vm.transition import apply_transaction
 
@@ -51,6 +56,36 @@ def test_coin_age_is_the_integral_of_holdings(steps):
     assert compute_coin_age_grain_ms(account, now_ms + 9) == expected + 9 * (
         account.balance_grains + account.staked_grains
     )
+
+
+accounts = st.builds(
+    Account,
+    st.integers(0, 2**53),
+    st.integers(0, SUPPLY_GRAINS),
+    st.integers(0, SUPPLY_GRAINS),
+    st.one_of(st.just(b""), st.integers(1, 2**120).map(lambda age: age.to_bytes((age.bit_length() + 7) // 8, "big"))),
+    st.integers(0, 10**6),
+    st.integers(0, 1),
+)
+
+
+@given(st.none() | accounts, st.integers(-SUPPLY_GRAINS, SUPPLY_GRAINS), st.integers(0, 10**6))
+def test_adding_to_a_balance_is_to_read_change_and_write_the_account(account, change_grains, passed_ms):
+    state, twin = make_state({}), make_state({})
+    if account is not None:
+        put_account(state, A, account)
+        put_account(twin, A, account)
+    before = get_account(twin, A)
+    now_ms = before.since_ms + passed_ms
+    if before.balance_grains + change_grains < 0:
+        with pytest.raises(Rejected) as refusal:
+            add_to_balance(state, A, change_grains, now_ms)
+        assert refusal.value.reason == Reason.INSUFFICIENT_BALANCE
+        assert refusal.value.details == {"held": before.balance_grains, "needed": -change_grains}
+    else:
+        add_to_balance(state, A, change_grains, now_ms)
+        put_account(twin, A, change_balance(before, before.balance_grains + change_grains, now_ms))
+    assert state.changes == twin.changes
 
 
 def test_a_transfer_settles_both_sides_at_the_block_time():

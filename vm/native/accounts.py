@@ -112,11 +112,27 @@ def put_account(state: State, address: Address, account: Account) -> None:
     state.put(account_key(address), pack(account))
 
 
+def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int) -> None:
+    """Give to an account, or take from it when negative, and bring its coin age up to date (rule A4).
+
+    Raises Rejected when it holds less. One step from record to record: a payment is the most frequent change.
+    """
+    key = account_key(address)
+    encoded = state.get(key)
+    fields = EMPTY_ACCOUNT if encoded is None else unpackb(encoded)
+    sequence, balance_grains, staked_grains, age, since_ms, flags = fields
+    left_grains = balance_grains + change_grains
+    if left_grains < 0:
+        raise Rejected(Reason.INSUFFICIENT_BALANCE, held=balance_grains, needed=-change_grains)
+    if since_ms != now_ms:
+        age = _grow_age(age, balance_grains + staked_grains, now_ms - since_ms)
+    state.put(key, pack((sequence, left_grains, staked_grains, age, now_ms, flags)))
+
+
 def change_balance(account: Account, balance_grains: int, now_ms: int, sequences_used: int = 0) -> Account:
     """The account with another balance and its coin age up to date (rule A4)."""
-    sequence, _, staked_grains, age, since_ms, flags = account
-    if since_ms != now_ms:
-        age = _compute_age(account, now_ms)
+    sequence, _, staked_grains, _, _, flags = account
+    age = _compute_age(account, now_ms)
     return Account(sequence + sequences_used, balance_grains, staked_grains, age, now_ms, flags)
 
 
@@ -137,7 +153,11 @@ def compute_coin_age_grain_days(account: Account, now_ms: int) -> GrainDays:
 
 def _compute_age(account: Account, now_ms: int) -> bytes:
     _, balance_grains, staked_grains, age, since_ms, _ = account
-    grown = (balance_grains + staked_grains) * (now_ms - since_ms)
+    return _grow_age(age, balance_grains + staked_grains, now_ms - since_ms)
+
+
+def _grow_age(age: bytes, holdings_grains: int, passed_ms: int) -> bytes:
+    grown = holdings_grains * passed_ms
     if grown == 0:
         return age
     total = int.from_bytes(age, "big") + grown

@@ -22,7 +22,7 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context, Moment
 from vm.gas import GAS_STATE_WRITE
-from vm.native.accounts import Account, change_balance, get_account, put_account
+from vm.native.accounts import add_to_balance, get_account
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 RECIPIENTS_MAX: Final = 500  # one batch stays far below a block's gas
@@ -88,8 +88,7 @@ def answer_balance(state: StateReader, _: Moment, address: Address) -> Grains:
 def apply_transfer(state: State, context: Context, call: Transfer) -> None:
     """Rules T2 to T4."""
     _check_payment(call.recipient, call.amount_grains)
-    sender = _get_funded(state, context.sender, call.amount_grains)
-    _move(state, context, sender, call.recipient, call.amount_grains)
+    _move(state, context, call.recipient, call.amount_grains)
 
 
 def apply_batch_transfer(state: State, context: Context, call: BatchTransfer) -> None:
@@ -99,22 +98,19 @@ def apply_batch_transfer(state: State, context: Context, call: BatchTransfer) ->
     total_grains = sum(payment.amount_grains for payment in call.payments)
     if total_grains > INTEGER_MAX:
         raise Rejected(Reason.AMOUNT_OVERFLOW, "the payments add up to more IOV than there are")
-    _get_funded(state, context.sender, total_grains)
+    _check_funded(state, context.sender, total_grains)
     for payment in call.payments:
-        sender = get_account(state, context.sender)
-        _move(state, context, sender, payment.recipient, payment.amount_grains)
+        _move(state, context, payment.recipient, payment.amount_grains)
 
 
 def credit(state: State, address: Address, amount_grains: int, now_ms: int) -> None:
     """Add to a balance what the caller has taken from another."""
-    account = get_account(state, address)
-    put_account(state, address, change_balance(account, account.balance_grains + amount_grains, now_ms))
+    add_to_balance(state, address, amount_grains, now_ms)
 
 
 def debit(state: State, address: Address, amount_grains: int, now_ms: int) -> None:
     """Take from a balance what the caller gives to another; raises Rejected."""
-    account = _get_funded(state, address, amount_grains)
-    put_account(state, address, change_balance(account, account.balance_grains - amount_grains, now_ms))
+    add_to_balance(state, address, -amount_grains, now_ms)
 
 
 def deposit_treasury(state: State, amount_grains: int, now_ms: int) -> None:
@@ -142,18 +138,18 @@ def _check_payment(recipient: Address, amount_grains: int) -> None:
         raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "this address belongs to a module and takes no transfers")
 
 
-def _get_funded(state: State, address: Address, amount_grains: int) -> Account:
-    account = get_account(state, address)
-    if account.balance_grains < amount_grains:
-        raise Rejected(Reason.INSUFFICIENT_BALANCE, held=account.balance_grains, needed=amount_grains)
-    return account
+def _check_funded(state: State, address: Address, amount_grains: int) -> None:
+    held_grains = get_balance(state, address)
+    if held_grains < amount_grains:
+        raise Rejected(Reason.INSUFFICIENT_BALANCE, held=held_grains, needed=amount_grains)
 
 
-def _move(state: State, context: Context, sender: Account, recipient: Address, amount_grains: int) -> None:
-    if recipient != context.sender:
-        now_ms = context.block.time_ms
-        put_account(state, context.sender, change_balance(sender, sender.balance_grains - amount_grains, now_ms))
-        credit(state, recipient, amount_grains, now_ms)
+def _move(state: State, context: Context, recipient: Address, amount_grains: int) -> None:
+    if recipient == context.sender:
+        _check_funded(state, recipient, amount_grains)
+    else:
+        debit(state, context.sender, amount_grains, context.block.time_ms)
+        credit(state, recipient, amount_grains, context.block.time_ms)
     context.emit(MODULE.name, Transferred.__name__, context.sender, recipient, amount_grains)
 
 
