@@ -17,7 +17,7 @@ from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transac
 from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
-from vm.native.accounts import Account, change_balance, get_account, is_authorised, put_account
+from vm.native.accounts import Account, add_to_balance, get_account, is_authorised, put_account
 from vm.native.governance import check_not_paused
 from vm.native.iov import credit, debit
 from vm.native.registry import find_call
@@ -66,11 +66,11 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     """Execute one transaction whose signatures are known to be valid."""
     body = transaction.body
     try:
-        sender = check_includable(state, transaction, block.height, block.parameters)
+        check_includable(state, transaction, block.height, block.parameters)
     except Rejected as refusal:
         return Receipt(transaction.id, Status.SKIPPED, refusal.reason, Gas(0), Grains(0), ())
     price_grains = body.price_grains
-    _take_fee_and_order(state, transaction, sender, price_grains * body.gas_limit, block.time_ms)
+    _take_fee_and_order(state, transaction, price_grains * body.gas_limit, block.time_ms)
     payer = body.sender if body.fee_payer is None else body.fee_payer
     gas = GasMeter(body.gas_limit, compute_ordering_gas(transaction))
     context = Context(block, body.sender, payer, transaction.id, gas)
@@ -151,13 +151,12 @@ def _check_payable(state: StateReader, transaction: Transaction, height: Height,
     return sender
 
 
-def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
-    """Whether a block of this height can execute it right now; raises Rejected. Returns the sender's account."""
+def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
+    """Whether a block of this height can execute it right now; raises Rejected."""
     sender = _check_payable(state, transaction, height, parameters)
     ordering = transaction.body.ordering
     if not isinstance(ordering, bytes) and ordering > sender.sequence:
         raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sender.sequence}", expected=sender.sequence)
-    return sender
 
 
 def compute_ordering_gas(transaction: Transaction) -> int:
@@ -166,15 +165,15 @@ def compute_ordering_gas(transaction: Transaction) -> int:
     return compute_intrinsic_gas(transaction) + remembered
 
 
-def _take_fee_and_order(state: State, transaction: Transaction, sender: Account, fee_grains: int, now_ms: int) -> None:
+def _take_fee_and_order(state: State, transaction: Transaction, fee_grains: int, now_ms: int) -> None:
     """Take the whole fee offered, use up the sequence or remember the id; what is not used is given back after."""
     body = transaction.body
     sequences_used = 0 if body.is_unordered else 1
     if body.fee_payer is None:
-        left_grains = sender.balance_grains - fee_grains
-        put_account(state, body.sender, change_balance(sender, left_grains, now_ms, sequences_used))
+        add_to_balance(state, body.sender, -fee_grains, now_ms, sequences_used=sequences_used)
     else:
         if sequences_used:
+            sender = get_account(state, body.sender)
             put_account(state, body.sender, sender._replace(sequence=sender.sequence + sequences_used))
         debit(state, body.fee_payer, fee_grains, now_ms)
     if body.is_unordered:

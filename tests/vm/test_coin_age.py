@@ -13,7 +13,6 @@ from vm.native.accounts import (
     EMPTY_ACCOUNT,
     Account,
     add_to_balance,
-    change_balance,
     change_stake,
     compute_coin_age_grain_days,
     compute_coin_age_grain_ms,
@@ -29,29 +28,34 @@ A, B = address_of(ALICE), address_of(make_key("bob"))
 
 def test_nothing_ages_without_coins_and_a_coin_a_day_is_a_grain_day():
     assert compute_coin_age_grain_ms(EMPTY_ACCOUNT, 10 * DAY_MS) == 0
-    funded = change_balance(EMPTY_ACCOUNT, 7, 1_000)
+    funded = EMPTY_ACCOUNT._replace(balance_grains=7, since_ms=1_000)
     assert compute_coin_age_grain_days(funded, 1_000 + 3 * DAY_MS) == 21
     assert compute_coin_age_grain_days(funded, 1_000 + 3 * DAY_MS - 1) == 20
 
 
 def test_stake_counts_like_balance():
-    account = change_stake(change_balance(EMPTY_ACCOUNT, 10, 0), 90, 0)
+    account = change_stake(EMPTY_ACCOUNT._replace(balance_grains=10), 90, 0)
     assert compute_coin_age_grain_ms(account, 5) == 500
 
 
 def test_the_supply_of_a_century_fits():
-    account = change_balance(change_balance(EMPTY_ACCOUNT, SUPPLY_GRAINS, 0), SUPPLY_GRAINS, 36_500 * DAY_MS)
+    state = make_state({A: SUPPLY_GRAINS})
+    add_to_balance(state, A, 0, 36_500 * DAY_MS)
+    account = get_account(state, A)
     assert compute_coin_age_grain_days(account, 36_500 * DAY_MS) == 36_500 * SUPPLY_GRAINS
     assert account.age_grain_ms[0] != 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, SUPPLY_GRAINS), st.integers(0, SUPPLY_GRAINS))))
 def test_coin_age_is_the_integral_of_holdings(steps):
+    state = make_state({})
     account, now_ms, expected = EMPTY_ACCOUNT, 0, 0
     for pause_ms, balance_grains, staked_grains in steps:
         expected += pause_ms * (account.balance_grains + account.staked_grains)
         now_ms += pause_ms
-        account = change_stake(change_balance(account, balance_grains, now_ms), staked_grains, now_ms)
+        add_to_balance(state, A, balance_grains - account.balance_grains, now_ms)
+        account = change_stake(get_account(state, A), staked_grains, now_ms)
+        put_account(state, A, account)
         assert compute_coin_age_grain_ms(account, now_ms) == expected
     assert compute_coin_age_grain_ms(account, now_ms + 9) == expected + 9 * (
         account.balance_grains + account.staked_grains
@@ -69,23 +73,29 @@ accounts = st.builds(
 )
 
 
-@given(st.none() | accounts, st.integers(-SUPPLY_GRAINS, SUPPLY_GRAINS), st.integers(0, 10**6))
-def test_adding_to_a_balance_is_to_read_change_and_write_the_account(account, change_grains, passed_ms):
-    state, twin = make_state({}), make_state({})
+@given(st.none() | accounts, st.integers(-SUPPLY_GRAINS, SUPPLY_GRAINS), st.integers(0, 10**6), st.integers(0, 1))
+def test_adding_to_a_balance_changes_that_alone_and_settles_the_age(account, change_grains, passed_ms, sequences_used):
+    state = make_state({})
     if account is not None:
         put_account(state, A, account)
-        put_account(twin, A, account)
-    before = get_account(twin, A)
+    before, written = get_account(state, A), state.changes.copy()
     now_ms = before.since_ms + passed_ms
-    if before.balance_grains + change_grains < 0:
+    left_grains = before.balance_grains + change_grains
+    if left_grains < 0:
         with pytest.raises(Rejected) as refusal:
-            add_to_balance(state, A, change_grains, now_ms)
+            add_to_balance(state, A, change_grains, now_ms, sequences_used=sequences_used)
         assert refusal.value.reason == Reason.INSUFFICIENT_BALANCE
         assert refusal.value.details == {"held": before.balance_grains, "needed": -change_grains}
-    else:
-        add_to_balance(state, A, change_grains, now_ms)
-        put_account(twin, A, change_balance(before, before.balance_grains + change_grains, now_ms))
-    assert state.changes == twin.changes
+        assert state.changes == written
+        return
+    add_to_balance(state, A, change_grains, now_ms, sequences_used=sequences_used)
+    age = compute_coin_age_grain_ms(before, now_ms)
+    assert get_account(state, A) == before._replace(
+        sequence=before.sequence + sequences_used,
+        balance_grains=left_grains,
+        age_grain_ms=age.to_bytes((age.bit_length() + 7) // 8, "big"),
+        since_ms=now_ms,
+    )
 
 
 def test_a_transfer_settles_both_sides_at_the_block_time():

@@ -112,10 +112,10 @@ def put_account(state: State, address: Address, account: Account) -> None:
     state.put(account_key(address), pack(account))
 
 
-def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int) -> None:
+def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int, *, sequences_used: int = 0) -> None:
     """Give to an account, or take from it when negative, and bring its coin age up to date (rule A4).
 
-    Raises Rejected when it holds less. One step from record to record: a payment is the most frequent change.
+    Raises Rejected when it holds less. One step from record to record: a transfer takes four of them.
     """
     key = account_key(address)
     encoded = state.get(key)
@@ -126,14 +126,7 @@ def add_to_balance(state: State, address: Address, change_grains: int, now_ms: i
         raise Rejected(Reason.INSUFFICIENT_BALANCE, held=balance_grains, needed=-change_grains)
     if since_ms != now_ms:
         age = _grow_age(age, balance_grains + staked_grains, now_ms - since_ms)
-    state.put(key, pack((sequence, left_grains, staked_grains, age, now_ms, flags)))
-
-
-def change_balance(account: Account, balance_grains: int, now_ms: int, sequences_used: int = 0) -> Account:
-    """The account with another balance and its coin age up to date (rule A4)."""
-    sequence, _, staked_grains, _, _, flags = account
-    age = _compute_age(account, now_ms)
-    return Account(sequence + sequences_used, balance_grains, staked_grains, age, now_ms, flags)
+    state.put(key, pack((sequence + sequences_used, left_grains, staked_grains, age, now_ms, flags)))
 
 
 def change_stake(account: Account, staked_grains: int, now_ms: int) -> Account:
