@@ -10,7 +10,7 @@ from ledger.codec import decode, encode, pack, unpack
 from ledger.committee import Committee
 from ledger.merkle import compute_leaf_hash, compute_root
 from ledger.primitives import EMPTY_ROOT, BlockHash, Height, RootHash, Round
-from ledger.receipt import BlockEvents, Event, Receipt
+from ledger.receipt import BlockEvents, Event, Receipt, encode_receipt
 from ledger.state import State, end_of_prefix
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.state_proof import StateProof, build_state_proof
@@ -115,7 +115,7 @@ class Chain:
         """Make an executed block the head: values, tree, receipts, block and height in one synced write."""
         header = certified.block.header
         assert header.height == self._head.header.height + 1, "blocks are committed in order"
-        encoded_receipts = [encode(receipt) for receipt in receipts]
+        encoded_receipts = [encode_receipt(receipt) for receipt in receipts]
         update = self._tree.compute_update(changes)
         encoded_events = encode(BlockEvents(tuple(events))) if events else None
         receipts_root = compute_receipts_root(encoded_receipts, encoded_events)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from ledger.codec import Arguments
+from ledger.codec import Arguments, pack
 from ledger.primitives import Gas, Grains, TransactionId
 
 
@@ -48,3 +48,9 @@ class Receipt:
     gas_used: Gas
     fee_grains: Grains
     events: tuple[Event, ...]
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """What `encode` gives, four times as fast: there is one for every transaction."""
+    events = [(event.module, event.name, event.fields) for event in receipt.events]
+    return pack((receipt.transaction_id, receipt.status, receipt.reason, receipt.gas_used, receipt.fee_grains, events))
