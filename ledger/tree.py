@@ -84,8 +84,7 @@ class Node:
         self.lengths = record[_HEADER_BYTES:children_start]
         self.children = record[children_start:tails_start]
         self.tails = record[tails_start:]
-        if len(record) != tails_start + sum(self.lengths):
-            raise TreeDamagedError("a record of the state tree does not have the size it states")
+        _check_size(record, children_start, tails_start)
 
     def encode(self) -> bytes:
         """The record."""
@@ -190,7 +189,7 @@ class StateTree:
         record = self._find_cached(store_key)
         if record is None:
             record = self._load(store_key)
-            _check_inlined(store_key, check_loaded_node(store_key, record, child))
+            check_loaded_node(store_key, record, child)
             assert record is not None
             self._remember(store_key, record)
         return record
@@ -219,6 +218,7 @@ class StateTree:
         filled, leaves = header >> WIDTH, header & 0xFFFF
         children_start = _HEADER_BYTES + filled.bit_count()
         tails_start = children_start + WIDTH + HASH_BYTES * filled.bit_count()
+        _check_size(record, children_start, tails_start)
         edited = bytearray(record)
         moved: list[tuple[int, Slot]] = []
         while start < stop:
@@ -335,15 +335,6 @@ def check_loaded_node(store_key: bytes, record: bytes | None, child: bytes) -> N
     return node
 
 
-def _check_inlined(store_key: bytes, node: Node) -> None:
-    """The same for the nodes inside a loaded record, of which its own hash covers the children alone."""
-    for nibble in range(WIDTH):
-        child, is_leaf, tail = node.get_slot(nibble)
-        if tail and not is_leaf:
-            path = store_key + bytes((nibble,))
-            _check_inlined(path, check_loaded_node(path, tail, child))
-
-
 def format_path(store_key: bytes) -> str:
     """A node's path for people: its nibbles in hexadecimal."""
     return "".join(f"{nibble:x}" for nibble in store_key[len(NODE_KEY_PREFIX) :])
@@ -400,6 +391,11 @@ def _iterate_node(load: Load, node: Node, path: bytes, start: bytes, stop: bytes
 
 def _is_within(path: bytes, start: bytes, stop: bytes | None) -> bool:
     return start <= path and (stop is None or path < stop)
+
+
+def _check_size(record: bytes, children_start: int, tails_start: int) -> None:
+    if len(record) != tails_start + sum(record[_HEADER_BYTES:children_start]):
+        raise TreeDamagedError("a record of the state tree does not have the size it states")
 
 
 def _build_entry(key: bytes, value: bytes | None) -> Entry:

@@ -230,21 +230,20 @@ def test_any_changed_byte_of_a_stored_child_is_noticed() -> None:
             StateTree(stored.records.get).compute_update(dict.fromkeys(make_state(100)))
 
 
-def test_any_changed_byte_of_a_child_of_a_node_inside_another_is_noticed() -> None:
+def test_a_node_inside_another_that_does_not_have_the_size_it_states_is_noticed() -> None:
     stored = StoredTree()
     keys = find_keys_sharing(2, 2)
-    state = {**make_state(100), **dict.fromkeys(keys, b"v")}
-    stored.apply(state)
-    outer = compute_path(keys[0])[:1]
-    sound = stored.records[NODE_KEY_PREFIX + outer]
+    stored.apply({**make_state(100), **dict.fromkeys(keys, b"v")})
+    outer_path = compute_path(keys[0])[:1]
+    sound = stored.records[NODE_KEY_PREFIX + outer_path]
     _, is_leaf, inner = Node(sound).get_slot(compute_path(keys[0])[1])
     assert inner and not is_leaf
-    start = sound.index(Node(inner).children)
-    for position in range(start, start + len(Node(inner).children)):
-        stored.records[NODE_KEY_PREFIX + outer] = (
-            sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :]
-        )
-        with pytest.raises(TreeDamagedError):
+    start = sound.index(inner)
+    lengths = range(4, 4 + len(Node(inner).lengths))
+    for position in [start + offset for offset in (0, 1, *lengths)]:
+        changed = sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :]
+        stored.records[NODE_KEY_PREFIX + outer_path] = changed
+        with pytest.raises(TreeDamagedError, match="size"):
             StateTree(stored.records.get).compute_update(dict.fromkeys(keys, b"w"))
 
 
