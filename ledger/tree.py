@@ -218,9 +218,7 @@ class StateTree:
         filled, leaves = header >> WIDTH, header & 0xFFFF
         children_start = _HEADER_BYTES + filled.bit_count()
         tails_start = children_start + WIDTH + HASH_BYTES * filled.bit_count()
-        if (
-            len(record) <= INLINE_BYTES_MAX
-        ):  # it may come out of another; larger ones were checked when they were loaded
+        if len(record) <= INLINE_BYTES_MAX:  # perhaps out of another record; larger ones are checked when loaded
             _check_size(record, children_start, tails_start)
         edited = bytearray(record)
         moved: list[tuple[int, Slot]] = []
