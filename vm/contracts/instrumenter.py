@@ -4,6 +4,7 @@
   the head of every loop, and any block that brings what was subtracted since then above UNCHECKED_UNITS_MAX, also look
   whether anything is left. Calls of the host look before and after. So no work goes unpaid, and a contract that has
   used up its gas stops within a few hundred instructions.
+* What follows a `br_if` or `if` and costs no more than ADVANCE_UNITS_MAX is paid before it, whether it runs or not.
 * A *flat* function is one basic block without loops or branches that calls only flat ones: its price is added to
   the block that calls it, and it carries no counter at all.
 * Stack. A frame costs FRAME_UNITS, its locals, the height of its operands, and the values it computes: more than a
@@ -70,6 +71,7 @@ TRAP_OUT_OF_GAS: Final = 1
 TRAP_CALL_DEPTH: Final = 2
 
 UNCHECKED_UNITS_MAX: Final = 1_000  # a few hundred instructions that may run on empty
+ADVANCE_UNITS_MAX: Final = 40  # counting costs a processor about as much as a block of this price
 FLAT_UNITS_MAX: Final = 1_000  # of a flat function; callers' blocks stay small
 FRAME_UNITS: Final = 16  # return address, saved registers, what an engine adds
 SHALLOW_UNITS_MAX: Final = 256  # what a counted frame pays for uncounted ones below it
@@ -253,10 +255,15 @@ def _instrument_body(
 
 def _place_charges(checked: CheckedBody, frames: list[Frame], counters: _Counters) -> list[tuple[int, int, bytes]]:
     """What each basic block subtracts, and where it looks whether anything is left."""
+    prices = [block.price + sum(frames[callee].flat_price or 0 for callee in block.callees) for block in checked.blocks]
+    for index in range(len(prices) - 1, -1, -1):
+        follows = checked.blocks[index].follows
+        if follows is not None and prices[index] <= ADVANCE_UNITS_MAX:
+            prices[follows] += prices[index]
+            prices[index] = 0
     charges = []
     unchecked = 0
-    for index, block in enumerate(checked.blocks):
-        price = block.price + sum(frames[callee].flat_price or 0 for callee in block.callees)
+    for index, (block, price) in enumerate(zip(checked.blocks, prices, strict=True)):
         if not block.is_live or price == 0:
             continue
         code = _charge(counters, price)

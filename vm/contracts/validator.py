@@ -3,7 +3,7 @@
 The pass also notes what the instrumenter needs: basic blocks with their prices, calls, returns, and what a frame needs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from vm.contracts.module import (
@@ -46,13 +46,17 @@ _MULTI_MEMORY_FLAG: Final = 0x40  # in the alignment of a load or store
 
 @dataclass(slots=True)
 class BasicBlock:
-    """Instructions that run one after the other unless one of them traps."""
+    """Instructions that run equally often unless one of them traps: a straight line of code, and what follows the
+    blocks and loops in it when no branch from inside leads past their ends.
+    """
 
     at: int
     """Where its first instruction stands in the module."""
     is_loop_head: bool
     is_live: bool
     """Whether any path leads to it."""
+    follows: int | None = None
+    """The basic block that goes on with this one if its `br_if` or `if` says so."""
     price: int = 0
     callees: list[int] = field(default_factory=list)
     """Functions it calls directly, with repetitions."""
@@ -92,6 +96,10 @@ class _Control:
     """Whether the code from here on is not reached: any operands may be taken from the stack."""
     is_target: bool = False
     """Whether a branch leads to its end."""
+    opened_in: int = 0
+    """The basic block in which it stands."""
+    escapes_to: int = NESTING_MAX
+    """The outermost block that a branch inside leads to, counted from the function's body: 0."""
 
 
 def validate_module(module: Module, names: dict[int, str]) -> tuple[CheckedBody, ...]:
@@ -157,6 +165,7 @@ class _Walker:
         "blocks",
         "calls",
         "controls",
+        "current",
         "has_indirect_call",
         "indirect_tables",
         "instructions_max",
@@ -181,6 +190,7 @@ class _Walker:
         self.stack: list[int] = []
         self.controls = [_Control(opcode=0, result=self.result, height=0, is_live=True)]
         self.blocks = [BasicBlock(body.instructions, is_loop_head=False, is_live=True)]
+        self.current = 0
         self.price = 0
         self.calls: list[tuple[int, int, int]] = []
         self.indirect_tables: list[tuple[int, int]] = []
@@ -208,7 +218,7 @@ class _Walker:
                 refuse(RefusalKind.LIMIT, at, f"more than {INSTRUCTIONS_MAX} instructions in the module")
         if reader.at != end:
             refuse(RefusalKind.MALFORMED, reader.at, "code goes on after its end")
-        self.blocks[-1].price = self.price
+        self.blocks[self.current].price += self.price
         return CheckedBody(
             self.result,
             tuple(self.blocks),
@@ -259,11 +269,16 @@ class _Walker:
 
     # Blocks
 
-    def begin_block(self, is_loop_head: bool, is_live: bool) -> None:
+    def begin_block(self, is_live: bool, is_loop_head: bool = False, follows: int | None = None) -> None:
         """A basic block begins after the instruction just read."""
-        self.blocks[-1].price = self.price
+        self.blocks.append(BasicBlock(self.reader.at, is_loop_head, is_live, follows))
+        self.continue_block(len(self.blocks) - 1)
+
+    def continue_block(self, index: int) -> None:
+        """What comes now runs as often as that basic block."""
+        self.blocks[self.current].price += self.price
         self.price = 0
-        self.blocks.append(BasicBlock(self.reader.at, is_loop_head, is_live))
+        self.current = index
 
     def is_live(self) -> bool:
         """Whether any path leads to this instruction."""
@@ -275,7 +290,7 @@ class _Walker:
         control = self.controls[-1]
         del self.stack[control.height :]
         control.is_unreachable = True
-        self.begin_block(is_loop_head=False, is_live=False)
+        self.begin_block(is_live=False)
 
     def open(self, opcode: int) -> None:
         """Enter a block."""
@@ -284,7 +299,7 @@ class _Walker:
             self._refuse_block_type(kind)
         if len(self.controls) > NESTING_MAX:
             refuse(RefusalKind.LIMIT, self.start, f"blocks nested deeper than {NESTING_MAX}")
-        self.controls.append(_Control(opcode, kind, len(self.stack), self.is_live()))
+        self.controls.append(_Control(opcode, kind, len(self.stack), self.is_live(), opened_in=self.current))
 
     def _refuse_block_type(self, kind: int) -> NoReturn:
         at = self.reader.at - 1
@@ -304,6 +319,8 @@ class _Walker:
         if len(self.stack) != control.height:
             self.refuse(f"{len(self.stack) - control.height} operands too many at the end of a block")
         self.controls.pop()
+        if self.controls and control.escapes_to < self.controls[-1].escapes_to:
+            self.controls[-1].escapes_to = control.escapes_to
         return control
 
     def target(self, depth: int) -> int:
@@ -311,10 +328,16 @@ class _Walker:
         if depth >= len(self.controls):
             self.refuse(f"label {depth} does not exist")
         control = self.controls[-1 - depth]
+        self.escape(len(self.controls) - 1 - depth)
         if control.opcode == LOOP:
             return EMPTY
         control.is_target = True
         return control.result
+
+    def escape(self, target: int) -> None:
+        """A branch leads out of the blocks inside of that one."""
+        if target < self.controls[-1].escapes_to:
+            self.controls[-1].escapes_to = target
 
     # One method per kind of operator
 
@@ -332,23 +355,22 @@ class _Walker:
     def on_loop(self, opcode: int) -> None:
         """Branches come back here."""
         self.open(opcode)
-        self.begin_block(is_loop_head=True, is_live=self.is_live())
+        self.begin_block(self.is_live(), is_loop_head=True)
         self.price = PRICE_LOOP
 
     def on_if(self, opcode: int) -> None:
         """Two ways from here."""
         self.pop(I32)
         self.open(opcode)
-        self.begin_block(is_loop_head=False, is_live=self.is_live())
+        self.begin_block(self.is_live(), follows=self.current)
 
     def on_else(self, _: int) -> None:
         """The other way."""
         if self.controls[-1].opcode != IF:
             self.refuse("else without if")
         control = self.close()
-        self.controls.append(_Control(ELSE, control.result, control.height, control.is_live))
-        self.controls[-1].is_target = control.is_target
-        self.begin_block(is_loop_head=False, is_live=control.is_live)
+        self.controls.append(replace(control, opcode=ELSE, is_unreachable=False))
+        self.begin_block(control.is_live)
 
     def on_end(self, _: int) -> None:
         """Ways join, unless nothing branches here."""
@@ -358,8 +380,10 @@ class _Walker:
             self.refuse("an if with a result needs an else")
         if control.result != EMPTY and self.controls:
             self.push_copy(control.result)
-        if control.is_target or control.opcode in (IF, ELSE) or not is_live:
-            self.begin_block(is_loop_head=False, is_live=self.controls != [] and self.is_live())
+        if control.escapes_to >= len(self.controls):
+            self.continue_block(control.opened_in)
+        elif control.is_target or control.opcode in (IF, ELSE) or not is_live:
+            self.begin_block(self.controls != [] and self.is_live())
 
     def on_branch(self, _: int) -> None:
         """br."""
@@ -375,7 +399,7 @@ class _Walker:
         if kind != EMPTY:
             self.pop(kind)
             self.push_copy(kind)
-        self.begin_block(is_loop_head=False, is_live=self.is_live())
+        self.begin_block(self.is_live(), follows=self.current)
 
     def on_branch_table(self, _: int) -> None:
         """br_table: every label takes the same along."""
@@ -404,6 +428,7 @@ class _Walker:
         if self.result != EMPTY:
             self.pop(self.result)
         self.returns.append(self.start)
+        self.escape(0)
         self.stop()
 
     def on_call(self, _: int) -> None:
@@ -412,7 +437,7 @@ class _Walker:
         if index >= self.module.function_count:
             self.refuse(f"function {index} does not exist")
         self._apply_type(self.module.get_type(index))
-        self.blocks[-1].callees.append(index)
+        self.blocks[self.current].callees.append(index)
         if index < len(self.module.imports):
             self.calls.append((self.start, self.reader.at, index))
 
