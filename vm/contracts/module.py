@@ -13,6 +13,9 @@ IMPORTS_MAX: Final = 64  # more than the host has functions
 FUNCTIONS_MAX: Final = 4_096  # each one costs an engine some fixed memory and time
 PARAMETERS_MAX: Final = 32  # more are passed in memory
 LOCALS_MAX: Final = 1_024  # parameters and locals of one function, which become one stack frame
+COMPILE_WORK_MAX: Final = 400_000_000
+"""Sum over all functions of branches squared times what may be alive (locals and operands): wasmtime's compiler needs
+that much time for hostile code, 2 to 4 ns each. Usual contracts stay below a hundredth."""
 NESTING_MAX: Final = 256  # one block per case of a switch
 OPERANDS_MAX: Final = 1_024  # height of the operand stack
 BRANCH_TARGETS_MAX: Final = 1_024  # of one br_table

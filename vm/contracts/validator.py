@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 from vm.contracts.module import (
     BRANCH_TARGETS_MAX,
+    COMPILE_WORK_MAX,
     INSTRUCTIONS_MAX,
     NESTING_MAX,
     OPERANDS_MAX,
@@ -79,6 +80,8 @@ class CheckedBody:
     """How many values its instructions compute: a bound for what a compiler may keep in the frame."""
     operands_max: int
     instructions: int
+    compile_work: int
+    """See COMPILE_WORK_MAX."""
 
 
 @dataclass(slots=True)
@@ -106,12 +109,16 @@ def validate_module(module: Module, names: dict[int, str]) -> tuple[CheckedBody,
     """Check everything that the parser did not; names of functions are for messages. Raises RefusedError."""
     _check_indices(module)
     checked: list[CheckedBody] = []
-    instructions = 0
+    instructions = compile_work = 0
     for index, body in enumerate(module.bodies):
         function = index + len(module.imports)
         try:
             walker = _Walker(module, module.get_type(function), body, INSTRUCTIONS_MAX - instructions)
             checked.append(walker.walk())
+            compile_work += checked[-1].compile_work
+            if compile_work > COMPILE_WORK_MAX:
+                why = "too many branches and locals together for a compiler: split functions into smaller ones"
+                refuse(RefusalKind.LIMIT, body.start, why)
         except RefusedError as error:
             name = f" ({names[function]})" if function in names else ""
             raise error.within(f"function {function}{name}") from None
@@ -163,6 +170,7 @@ class _Walker:
 
     __slots__ = (
         "blocks",
+        "branches",
         "calls",
         "controls",
         "current",
@@ -197,6 +205,7 @@ class _Walker:
         self.returns: list[int] = []
         self.has_indirect_call = False
         self.values = 0
+        self.branches = 0
         self.operands_max = 0
         self.start = body.instructions
 
@@ -229,6 +238,7 @@ class _Walker:
             self.values,
             self.operands_max,
             count,
+            self.branches**2 * (1 + len(self.locals) + self.operands_max),
         )
 
     # The stack of operands
@@ -328,6 +338,7 @@ class _Walker:
         if depth >= len(self.controls):
             self.refuse(f"label {depth} does not exist")
         control = self.controls[-1 - depth]
+        self.branches += 1
         self.escape(len(self.controls) - 1 - depth)
         if control.opcode == LOOP:
             return EMPTY
@@ -355,6 +366,7 @@ class _Walker:
     def on_loop(self, opcode: int) -> None:
         """Branches come back here."""
         self.open(opcode)
+        self.branches += 1
         self.begin_block(self.is_live(), is_loop_head=True)
         self.price = PRICE_LOOP
 
@@ -362,6 +374,7 @@ class _Walker:
         """Two ways from here."""
         self.pop(I32)
         self.open(opcode)
+        self.branches += 1
         self.begin_block(self.is_live(), follows=self.current)
 
     def on_else(self, _: int) -> None:
@@ -406,7 +419,7 @@ class _Walker:
         self.pop(I32)
         count = self.reader.count("branch targets", BRANCH_TARGETS_MAX)
         depths = [self.reader.unsigned() for _ in range(count + 1)]
-        kinds = {depth: self.target(depth) for depth in depths}
+        kinds = {depth: self.target(depth) for depth in dict.fromkeys(depths)}
         if len({kind == EMPTY for kind in kinds.values()}) > 1:
             self.refuse("labels of a br_table that take different numbers of operands")
         for kind in kinds.values():
@@ -427,6 +440,7 @@ class _Walker:
         """Leaves the function."""
         if self.result != EMPTY:
             self.pop(self.result)
+        self.branches += 1
         self.returns.append(self.start)
         self.escape(0)
         self.stop()
