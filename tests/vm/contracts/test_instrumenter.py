@@ -151,10 +151,10 @@ def test_a_program_stops_where_its_gas_ends(name: str) -> None:
     """With exactly enough it ends; with one unit less it does not; with less, it overdraws only a little."""
     text, _ = PROGRAMS[name]
     runner = Runner(compile_text(text))
-    needed = runner.run(50).used_units
-    assert Runner(compile_text(text)).run(50, gas_units=needed).trap == 0
+    needed = runner.run(15).used_units
+    assert Runner(compile_text(text)).run(15, gas_units=needed).trap == 0
     for gas_units in (needed - 1, needed // 2, 10, 0):
-        ended = Runner(compile_text(text)).run(50, gas_units=gas_units)
+        ended = Runner(compile_text(text)).run(15, gas_units=gas_units)
         assert (ended.trap, ended.trap_code) == (TRAP_OUT_OF_GAS, wasmtime.TrapCode.UNREACHABLE), gas_units
         assert gas_units < ended.used_units <= gas_units + 2 * UNCHECKED_UNITS_MAX
 
