@@ -15,14 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# fmt: off
 FILES = (
-    "address align binary binary-leb128 block br br_if br_table break-drop call call_indirect const custom "
-    "data endianness exports fac forward func func_ptrs get_local globals i32 i64 if imports inline-module int_exprs "
-    "int_literals labels left-to-right load local_get local_set local_tee loop memory memory_grow memory_redundancy "
-    "memory_size memory_trap names nop old_exports old_globals old_int_literals return select set_local stack start "
-    "store store_retval switch tee_local traps type unreachable unreached-invalid unwind utf8-custom-section-id "
-    "utf8-import-field utf8-import-module"
-).split()
+    "address", "align", "binary", "binary-leb128", "block", "br", "br_if", "br_table", "break-drop", "call",
+    "call_indirect", "const", "custom", "data", "endianness", "exports", "fac", "forward", "func", "func_ptrs",
+    "get_local", "globals", "i32", "i64", "if", "imports", "inline-module", "int_exprs", "int_literals", "labels",
+    "left-to-right", "load", "local_get", "local_set", "local_tee", "loop", "memory", "memory_grow",
+    "memory_redundancy", "memory_size", "memory_trap", "names", "nop", "old_exports", "old_globals",
+    "old_int_literals", "return", "select", "set_local", "stack", "start", "store", "store_retval", "switch",
+    "tee_local", "traps", "type", "unreachable", "unreached-invalid", "unwind", "utf8-custom-section-id",
+    "utf8-import-field", "utf8-import-module",
+)
+# fmt: on
 """Left out as a whole: floats, SIMD, references, links between modules, and the text format's own rules."""
 
 UNCHANGED = ("data", "imports", "memory_grow", "memory_size", "names")
@@ -134,7 +138,9 @@ def strip_file(text: str) -> tuple[str, int]:
             exports[form.name] = exports[""]
             kept.append(str(form))
             continue
-        action = form if form.head in ("invoke", "get") else next(iter([*form.forms("invoke"), *form.forms("get")]), None)
+        action = (
+            form if form.head in ("invoke", "get") else next(iter([*form.forms("invoke"), *form.forms("get")]), None)
+        )
         if action is not None:
             arguments = [token for token in form.tokens() if not token.startswith('"')]
             field_name = str(action.items[2] if action.name else action.items[1])

@@ -49,8 +49,8 @@ def check_contract(code: bytes) -> CheckedContract:
     """Check a published module: WASM's rules, ours, and the shape of a contract. Raises RefusedError."""
     module = parse_module(code)
     interface = _read_interface(module.custom)
-    exports = _check_exports(module, interface)
     _check_imports(module)
+    exports = _check_exports(module, interface)
     bodies = validate_module(module, _read_function_names(module))
     return CheckedContract(interface, instrument(module, bodies, exports), sha256(code).digest())
 

@@ -90,7 +90,8 @@ INTERPRETER = """(module (memory 1 1) (data (i32.const 0) "\\00\\01\\02\\03\\01\
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 1))) (local.get $n))))
     (local.get $a)))"""
 
-INDIRECT = """(module (type $binary (func (param i32 i32) (result i32))) (table 3 3 funcref) (global $calls (mut i32) (i32.const 0))
+INDIRECT = """(module (type $binary (func (param i32 i32) (result i32))) (table 3 3 funcref)
+  (global $calls (mut i32) (i32.const 0))
   (elem (i32.const 0) $add $subtract $recursive)
   (func $add (type $binary) (i32.add (local.get 0) (local.get 1)))
   (func $subtract (type $binary) (i32.sub (local.get 0) (local.get 1)))
@@ -133,7 +134,9 @@ class Run:
 class Runner:
     """An instance of an instrumented module."""
 
-    def __init__(self, code: bytes, imports: dict[str, Any] | None = None, config: wasmtime.Config | None = None) -> None:
+    def __init__(
+        self, code: bytes, imports: dict[str, Any] | None = None, config: wasmtime.Config | None = None
+    ) -> None:
         engine = wasmtime.Engine(config) if config else wasmtime.Engine()
         self.store = wasmtime.Store(engine)
         linker = wasmtime.Linker(engine)

@@ -321,7 +321,7 @@ def test_every_way_out_of_a_function_gives_its_frame_back():
 
 
 def test_each_entry_begins_with_an_empty_stack():
-    runner = Runner(compile_text(f"(module {DEEP['small frames']} (func (export \"other\")))"))
+    runner = Runner(compile_text(f'(module {DEEP["small frames"]} (func (export "other")))'))
     assert runner.run(0).trap == TRAP_CALL_DEPTH
     assert runner.run(name="other").trap == 0
 
@@ -375,9 +375,7 @@ console.log(JSON.stringify(lines));
 def test_another_engine_counts_the_same():
     """V8 runs the same bytes to the same result, the same unit of gas and the same trap."""
     cases = [(text, argument, gas) for text, argument in PROGRAMS.values() for gas in (10**12, 1_000, 0)]
-    cases += [
-        (f"(module (memory 1 1) {text})", 0, 10**12) for text in DEEP.values() if "call_indirect" not in text
-    ]
+    cases += [(f"(module (memory 1 1) {text})", 0, 10**12) for text in DEEP.values() if "call_indirect" not in text]
     codes = [(base64.b64encode(compile_text(text)).decode(), argument, gas) for text, argument, gas in cases]
     ended = subprocess.run(
         ["node", "-e", NODE_SCRIPT], input=json.dumps(codes), capture_output=True, text=True, check=True, timeout=60

@@ -151,7 +151,7 @@ def test_a_message_names_the_function() -> None:
 def test_the_number_of_instructions_is_limited() -> None:
     half = b"\x01" * (INSTRUCTIONS_MAX // 4 - 1) + END
     check_module(build_code(half, half, half, half))
-    with pytest.raises(RefusedError, match="function 4, .*more than 131072 instructions"):
+    with pytest.raises(RefusedError, match=r"function 4, .*more than 131072 instructions"):
         check_module(build_code(half, half, half, half, END))
 
 
