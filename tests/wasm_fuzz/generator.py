@@ -49,7 +49,7 @@ def load_seeds() -> list[bytes]:
             seeds.append(fix_sizes(code))
         except RefusedError:
             continue
-    return sorted(set(seeds), key=lambda seed: (len(seed), seed))
+    return sorted({seed for seed in seeds if len(seed) > 8}, key=lambda seed: (len(seed), seed))
 
 
 class Generator:

@@ -347,7 +347,7 @@ def test_counting_costs_little(name: str) -> None:
     plain = wasmtime.Instance(store, wasmtime.Module(engine, wasmtime.wat2wasm(text)), []).exports(store)["run"]
     runner = Runner(compile_text(text))
     best = [float("inf")] * 2
-    for _ in range(40):
+    for _ in range(200):
         for index, call in enumerate((lambda: plain(store, argument), lambda: runner.run(argument))):
             start = time.perf_counter()
             call()
