@@ -65,7 +65,7 @@ class Oracle:
     def _run(self, module: wasmtime.Module) -> None:
         """Every exported function ends: by itself, by a trap of its own, or by one of ours."""
         store = wasmtime.Store(self.engine)
-        imports = [wasmtime.Func(store, self.types[each.name], self._build_host(each.name)) for each in module.imports]
+        imports = [wasmtime.Func(store, self.types[each.name], self.build_host(each.name)) for each in module.imports]
         instance = wasmtime.Instance(store, module, imports)
         gas = instance.exports(store)[GAS_EXPORT]
         for export in module.exports:
@@ -77,7 +77,7 @@ class Oracle:
                     assert trap.trap_code is not wasmtime.TrapCode.STACK_OVERFLOW
                 assert -OVERDRAW_UNITS_MAX < gas.value(store) <= RUN_UNITS
 
-    def _build_host(self, name: str):  # type: ignore[no-untyped-def]
+    def build_host(self, name: str):  # type: ignore[no-untyped-def]
         has_result = len(HOST_FUNCTIONS[name].results) > 0
 
         def answer(left: int, *_: int) -> int | list[int]:

@@ -226,7 +226,7 @@ FEATURE_REFUSALS: Final = {
     Feature.TAIL_CALL: "tail calls are not allowed: rustc -C target-feature=-tail-call, clang -mno-tail-call",
     Feature.EXCEPTIONS: "exceptions are not allowed: rustc -C panic=abort, clang -fno-exceptions",
     Feature.MEMORY_GROW: "memory.grow is not allowed: give the memory its full size (--initial-memory=N --max-memory=N)"
-    " and use an allocator that stays within it, asc --runtime stub",
+    " and use an allocator that stays within it (asc --runtime PATH; its own runtimes grow)",
     Feature.GARBAGE_COLLECTION: "garbage-collected types are not allowed: asc --disable gc",
     Feature.FLOAT_TO_INTEGER: "conversions of floats are not allowed: use integers; "
     "rustc -C target-feature=-nontrapping-fptoint, clang -mno-nontrapping-fptoint",
