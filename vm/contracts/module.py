@@ -16,6 +16,7 @@ LOCALS_MAX: Final = 1_024  # parameters and locals of one function, which become
 COMPILE_WORK_MAX: Final = 400_000_000
 """Sum over all functions of branches squared times what may be alive (locals and operands): wasmtime's compiler needs
 that much time for hostile code, 2 to 4 ns each. Usual contracts stay below a hundredth."""
+LOOP_NESTING_MAX: Final = 40  # compilers need time for every loop around a value; the WASM test-suite nests so many
 NESTING_MAX: Final = 256  # one block per case of a switch
 OPERANDS_MAX: Final = 1_024  # height of the operand stack
 BRANCH_TARGETS_MAX: Final = 1_024  # of one br_table

@@ -10,6 +10,7 @@ from vm.contracts.module import (
     BRANCH_TARGETS_MAX,
     COMPILE_WORK_MAX,
     INSTRUCTIONS_MAX,
+    LOOP_NESTING_MAX,
     NESTING_MAX,
     OPERANDS_MAX,
     PAGE_BYTES,
@@ -179,6 +180,7 @@ class _Walker:
         "instructions_max",
         "locals",
         "module",
+        "open_loops",
         "operands_max",
         "price",
         "reader",
@@ -206,6 +208,7 @@ class _Walker:
         self.has_indirect_call = False
         self.values = 0
         self.branches = 0
+        self.open_loops = 0
         self.operands_max = 0
         self.start = body.instructions
 
@@ -329,6 +332,7 @@ class _Walker:
         if len(self.stack) != control.height:
             self.refuse(f"{len(self.stack) - control.height} operands too many at the end of a block")
         self.controls.pop()
+        self.open_loops -= control.opcode == LOOP
         if self.controls and control.escapes_to < self.controls[-1].escapes_to:
             self.controls[-1].escapes_to = control.escapes_to
         return control
@@ -366,6 +370,9 @@ class _Walker:
     def on_loop(self, opcode: int) -> None:
         """Branches come back here."""
         self.open(opcode)
+        self.open_loops += 1
+        if self.open_loops > LOOP_NESTING_MAX:
+            refuse(RefusalKind.LIMIT, self.start, f"loops nested deeper than {LOOP_NESTING_MAX}")
         self.branches += 1
         self.begin_block(self.is_live(), is_loop_head=True)
         self.price = PRICE_LOOP

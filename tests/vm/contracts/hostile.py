@@ -44,6 +44,16 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "blocks in blocks": lambda: build_code(b"\x02\x40" * 30_000 + END * 30_001),
     "blocks in blocks, as deep as allowed": lambda: repeat(b"\x02\x40" * 256 + END * 256, 512),
     "loops in loops": lambda: repeat(b"\x03\x40" * 256 + END * 256, 512),
+    "values through loops in loops": lambda: build_code(
+        b"\x03\x40" * 40
+        + b"".join(
+            b"\x20%b\x41\1\x6a\x21%b\x20%b\x0d%b"
+            % (*(encode_unsigned(each) for each in (index % 300, index * 13 % 300, index % 300)), bytes((index % 40,)))
+            for index in range(1_070)
+        )
+        + END * 41,
+        declared=declare_locals(300),
+    ),
     "ifs in ifs": lambda: repeat((CONST + b"\x04\x40") * 256 + END * 256, 768),
     "br_table of huge count": lambda: build_code(CONST + b"\x0e" + HUGE),
     "br_tables": lambda: repeat(CONST + b"\x0e" + encode_vector([b"\0"] * 1_024) + b"\0", 2),

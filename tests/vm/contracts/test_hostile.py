@@ -33,6 +33,7 @@ ACCEPTED = {
     "only constants",
     "constants of ten bytes",
     "unreachable code",
+    "values through loops in loops",
     "br_tables",
     "br_tables to many labels",
     "br_tables in unreachable code",

@@ -50,6 +50,7 @@ REFUSED = [
     (b"\xfc\x0c\0\0\x0b", NOT_ALLOWED, "operator 0xfc 12: reference types"),
     (b"\x41\0\x0e\x81\x08" + bytes(1_026) + END, LIMIT, "1025 branch targets, at most 1024 are allowed"),
     (b"\x02\x40" * 257 + b"\x0b" * 258, LIMIT, "blocks nested deeper than 256"),
+    (b"\x03\x40" * 41 + b"\x0b" * 42, LIMIT, "loops nested deeper than 40"),
     (b"\x41\0" * 1_025 + b"\x1a" * 1_025 + END, LIMIT, "more than 1024 operands on the stack"),
     (b"\x03\x40\x0b" * 20_001 + END, LIMIT, "too many branches and locals together"),
 ]
@@ -157,6 +158,7 @@ def test_the_number_of_instructions_is_limited() -> None:
 
 def test_the_limits_themselves_are_allowed() -> None:
     check_module(build_code(b"\x02\x40" * 256 + b"\x0b" * 257))
+    check_module(build_code((b"\x03\x40" * 40 + b"\x0b" * 40) * 2 + b"\x0b"))
     check_module(build_code(b"\x41\0" * 1_024 + b"\x1a" * 1_024 + END))
     check_module(build_code(b"\x41\0\x0e\x80\x08" + bytes(1_025) + END))
     check_module(build_code(b"\x20\xff\x07\x1a" + END, declared=declare_locals(1_024)))
