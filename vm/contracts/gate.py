@@ -43,6 +43,10 @@ class CheckedContract:
     """What the engine compiles."""
     code_hash: bytes
     """SHA-256 of the bytes that were published."""
+    memory_pages: int
+    """Of 64 KiB; each instance has them all from the start."""
+    compile_work: int
+    """See COMPILE_WORK_MAX."""
 
 
 def check_contract(code: bytes) -> CheckedContract:
@@ -52,7 +56,14 @@ def check_contract(code: bytes) -> CheckedContract:
     _check_imports(module)
     exports = _check_exports(module, interface)
     bodies = validate_module(module, _read_function_names(module))
-    return CheckedContract(interface, instrument(module, bodies, exports), sha256(code).digest())
+    assert module.memory_pages is not None, "it is exported"
+    return CheckedContract(
+        interface,
+        instrument(module, bodies, exports),
+        sha256(code).digest(),
+        module.memory_pages,
+        sum(body.compile_work for body in bodies),
+    )
 
 
 def check_module(code: bytes) -> bytes:

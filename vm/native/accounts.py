@@ -29,10 +29,8 @@ from ledger.state import State, StateReader
 from ledger.state_keys import account_key, policy_key
 from ledger.transaction import Transaction
 from vm.context import Context, Moment
-from vm.gas import GAS_STATE_WRITE
+from vm.gas import GAS_KEY_CHECK, GAS_STATE_WRITE
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
-
-GAS_KEY_CHECK = 300  # decompressing and checking one public key
 
 
 class Account(NamedTuple):
@@ -51,6 +49,8 @@ class Account(NamedTuple):
 
 
 HAS_POLICY: Final = 1
+IS_CONTRACT: Final = 2
+"""Its code alone moves its coins, and it takes no direct transfers."""
 DAY_MS: Final = 86_400_000
 EMPTY_ACCOUNT: Final = Account(0, 0, 0, b"", 0, 0)
 
