@@ -10,7 +10,9 @@ from rich.table import Table
 from bench.apply import run_apply, run_growth
 from bench.catching_up import run_block_sync
 from bench.committee import run_committee_21
+from bench.contracts import run_contracts
 from bench.faults import run_one_down
+from bench.gas import run_gas
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
 from bench.sync import run_snapshot_sync
@@ -31,6 +33,8 @@ SCENARIOS: dict[str, Scenario] = {
     "memory": run_memory,
     "snapshot-sync": run_snapshot_sync,
     "committee-21": run_committee_21,
+    "gas": run_gas,
+    "contracts": run_contracts,
 }
 
 

@@ -99,15 +99,17 @@ def fund_accounts(chain: Chain, addresses: list[Address]) -> None:
         state = chain.open_state()
         for address in addresses[start : start + 50_000]:
             credit(state, address, 10**11, 0)
-        _commit_state(chain, state.changes)
+        commit_state(chain, state.changes)
 
 
-def _commit_state(chain: Chain, changes: dict[bytes, bytes | None]) -> None:
-    certified = _build_block(chain, [])
+def commit_state(chain: Chain, changes: dict[bytes, bytes | None]) -> None:
+    """A block that changes the state and holds nothing."""
+    certified = build_block(chain, [])
     chain.commit(certified, [], (), changes)
 
 
-def _build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock:
+def build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock:
+    """The next block."""
     rules = get_next_block_rules(chain.head, chain.open_state())
     time_ms = TimeMs(chain.head.header.time_ms + 1)
     names = [transaction.envelope_hash for transaction in transactions]
@@ -144,7 +146,7 @@ async def _apply_all(
         transactions = await upcoming.pop(0)
         if number + BLOCKS_AHEAD < len(starts):
             upcoming.append(asyncio.create_task(prepare(starts[number + BLOCKS_AHEAD])))
-        committed = await execution.execute(_build_block(chain, transactions), transactions)
+        committed = await execution.execute(build_block(chain, transactions), transactions)
         assert all(receipt.status == 0 for receipt in committed.receipts), "every transfer of the benchmark succeeds"
         busy_ms += committed.executed_ms
         progress(f"applied {start + len(transactions):,} of {len(raws):,}")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import nacl.bindings as sodium
 
@@ -35,8 +36,22 @@ def sign_transfer(
 ) -> bytes:
     """The encoded transaction."""
     calls = [["iov", "transfer", [recipient, amount_grains]]]
-    fee = GAS_LIMIT * price_grains
-    body = pack([1, chain_id, sender.address, sequence, valid_until, GAS_LIMIT, fee, None, calls, ""])
+    return sign_calls(sender, sequence, calls, GAS_LIMIT, chain_id, domain, price_grains, valid_until)
+
+
+def sign_calls(
+    sender: BenchAccount,
+    sequence: int,
+    calls: list[Any],
+    gas_limit: int,
+    chain_id: str,
+    domain: SigningDomain,
+    price_grains: int = 1,
+    valid_until: int = 2**40,
+) -> bytes:
+    """The encoded transaction of any calls."""
+    fee = gas_limit * price_grains
+    body = pack([1, chain_id, sender.address, sequence, valid_until, gas_limit, fee, None, calls, ""])
     message = signing_bytes(SigningPurpose.TRANSACTION, domain, body)
     signature = sodium.crypto_sign(message, sender.secret_key)[:64]
     return pack([body, [[0, int(KeyType.ED25519), sender.public_key, signature]]])

@@ -60,6 +60,7 @@ class GenesisParameters(_Model):
     voting_heights_urgent: int
     voting_heights_emergency: int
     pause_heights_max: int
+    contract_publishers: int
 
 
 class Allocation(_Model):

@@ -57,6 +57,7 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
             voting_heights_urgent=20,
             voting_heights_emergency=10,
             pause_heights_max=1_000,
+            contract_publishers=0,
         )
     return GenesisParameters(
         block_interval_ms=2_000,
@@ -84,6 +85,7 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
         voting_heights_urgent=43_200,
         voting_heights_emergency=1_800,
         pause_heights_max=302_400,
+        contract_publishers=1,
     )
 
 

@@ -1,7 +1,7 @@
 """Addresses: 20 bytes inside, bech32m text outside (BIP-350).
 
-A key's address is SHA-256(key type ‖ public key)[:20]. Modules and policies have addresses of their own; their
-first hashed byte differs from every key type, so the kinds can never collide by construction.
+A key's address is SHA-256(key type ‖ public key)[:20]. Modules, policies and contracts have addresses of their own;
+their first hashed byte differs from every key type, so the kinds can never collide by construction.
 """
 
 from enum import Enum
@@ -17,6 +17,7 @@ Address = NewType("Address", Annotated[bytes, Len(20, 20)])
 
 _POLICY_DOMAIN: Final = b"\x80"
 _MODULE_DOMAIN: Final = b"\x81"
+_CONTRACT_DOMAIN: Final = b"\x82"
 
 
 class NetworkKind(Enum):
@@ -44,6 +45,11 @@ def compute_policy_address(policy_bytes: bytes) -> Address:
 def compute_module_address(name: str) -> Address:
     """The address that holds a native module's money; no key leads to it."""
     return Address(sha256(_MODULE_DOMAIN + name.encode()).digest()[:ADDRESS_BYTES])
+
+
+def compute_contract_address(introducer: Address, code_hash: bytes, salt: bytes) -> Address:
+    """The address of a contract: known before it is introduced, and never another introducer's or another code's."""
+    return Address(sha256(_CONTRACT_DOMAIN + introducer + code_hash + salt).digest()[:ADDRESS_BYTES])
 
 
 _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"

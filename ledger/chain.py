@@ -219,7 +219,11 @@ class StateView:
 
     def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs whose key starts with the prefix, in byte order."""
-        for key, value in self._view.iterate(VALUE_PREFIX + prefix, VALUE_PREFIX + end_of_prefix(prefix)):
+        return self.iterate_range(prefix, end_of_prefix(prefix))
+
+    def iterate_range(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs whose key is at least `start` and below `stop`, in byte order."""
+        for key, value in self._view.iterate(VALUE_PREFIX + start, VALUE_PREFIX + stop):
             yield key[1:], value
 
     def load(self, store_key: bytes) -> bytes | None:

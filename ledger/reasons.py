@@ -1,6 +1,7 @@
 """Why a transaction was refused or failed: one stable word and number each, for receipts, RPC and wallets."""
 
 from enum import IntEnum, unique
+from typing import Final
 
 
 @unique
@@ -104,6 +105,56 @@ class Reason(IntEnum):
     BAD_KEY_SIGNATURE = 167
     """A key's signature that this call needs is missing or wrong."""
 
+    # Contracts: 180-199.
+    CONTRACT_NOT_FOUND = 180
+    CONTRACT_NOT_SEALED = 181
+    """It was introduced, but its introducer has not sealed it yet."""
+    NO_SUCH_METHOD = 182
+    """The contract has no such method, or none that may be called."""
+    NOT_PAYABLE = 183
+    """IOV came with a call of a method that takes none."""
+    REENTRANCY = 184
+    """The contract is running already, and the method does not allow to be entered meanwhile."""
+    CALL_DEPTH = 185
+    """Contracts called each other too deep."""
+    STACK_OVERFLOW = 186
+    """The contract's own functions called each other too deep."""
+    UNREACHABLE = 187
+    """The contract's code trapped: unreachable, out of bounds, division by zero or a wrong indirect call."""
+    ARITHMETIC = 188
+    """A wide multiplication or division divides by zero or does not fit."""
+    BAD_POINTER = 189
+    """The contract gave the host a place outside its memory, or a register it does not have."""
+    VIEW_WRITES = 190
+    """A view tried to change something."""
+    EVENT_UNDECLARED = 191
+    """The interface has no such event, or one with other fields."""
+    HOST_LIMIT = 192
+    """A key, value, message or list is longer than the host takes."""
+    BAD_CONTRACT = 193
+    """The code breaks a rule for contracts, or is not there."""
+    UPGRADE_NOT_ALLOWED = 194
+    """The contract's interface or owner does not allow it."""
+    PUBLISHER_NOT_ALLOWED = 195
+    """Who may publish contracts is a parameter, and the sender is none of those."""
+    ALREADY_SEALED = 196
+    CONTRACT_EXISTS = 197
+    """The same code of the same sender with the same salt."""
+    BAD_RESULT = 198
+    """What the method gave back is not what its interface declares."""
+    CONTRACT_REVERTED = 199
+    """The contract itself failed the call; receipts hold CONTRACT_REASON_FIRST + its own code instead."""
+
+
+CONTRACT_REASON_FIRST: Final = 65_536
+"""A receipt's reason from here on is a contract's own code, added to this."""
+CONTRACT_CODE_MAX: Final = 65_535
+
+
+def get_reason(number: int) -> Reason:
+    """The reason that a receipt's number stands for; CONTRACT_REVERTED for every code of a contract's own."""
+    return Reason.CONTRACT_REVERTED if number >= CONTRACT_REASON_FIRST else Reason(number)
+
 
 class Rejected(Exception):
     """Input broke a rule. The reason is the contract; details are typed facts that help to mend it."""
@@ -113,3 +164,21 @@ class Rejected(Exception):
         self.reason = reason
         self.message = message
         self.details = details
+
+    @property
+    def number(self) -> int:
+        """As it stands in receipts."""
+        return int(self.reason)
+
+
+class Reverted(Rejected):
+    """A contract failed a call with a code of its own, from 1 to CONTRACT_CODE_MAX."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(Reason.CONTRACT_REVERTED, message, code=code)
+        self.code = code
+
+    @property
+    def number(self) -> int:
+        """As it stands in receipts."""
+        return CONTRACT_REASON_FIRST + self.code

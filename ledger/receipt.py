@@ -8,6 +8,7 @@ from annotated_types import Interval, Len
 
 from ledger.codec import Arguments, pack
 from ledger.primitives import Gas, Grains, TransactionId
+from ledger.reasons import CONTRACT_CODE_MAX, CONTRACT_REASON_FIRST
 
 
 @unique
@@ -43,8 +44,8 @@ class Receipt:
 
     transaction_id: TransactionId
     status: Status
-    reason: Annotated[int, Interval(ge=0, le=65_535)]
-    """Number of the reason it failed or was skipped for; 0 when it succeeded."""
+    reason: Annotated[int, Interval(ge=0, le=CONTRACT_REASON_FIRST + CONTRACT_CODE_MAX)]
+    """Number of the reason it failed or was skipped for; 0 when it succeeded. See ledger.reasons.get_reason."""
     gas_used: Gas
     fee_grains: Grains
     events: tuple[Event, ...]

@@ -59,7 +59,24 @@ class Table(IntEnum):
     """number of the body, 1 byte -> Body: its members"""
     PAUSE = 52
     """-> Pauses: modules whose calls are refused; absent while there are none"""
+    CONTRACT = 64
+    """address, 20 bytes -> Contract"""
+    CONTRACT_STORAGE = 65
+    """contract, 20 bytes ‖ the contract's own key -> the contract's own value"""
+    CODE = 66
+    """code hash, 32 bytes ‖ 0 -> code as it was published; ‖ 1 -> CodeFacts; ‖ 2 -> what the engine compiles"""
+    CODE_PART = 67
+    """uploader, 20 bytes ‖ code hash, 32 bytes ‖ index, 1 byte -> part of code that is not introduced yet"""
+    CONTRACT_VERSION = 68
+    """contract, 20 bytes ‖ number, 4 bytes -> Version: which code it has had since which height"""
+    DEVELOPER = 69
+    """address, 20 bytes -> empty: governance has certified this developer"""
+    APPROVED_CODE = 70
+    """code hash, 32 bytes -> empty: governance lets this code be published"""
 
+
+CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
+CODE_PARTS_MAX: Final = 11  # of code too large for one transaction
 
 PARAMETERS_KEY: Final = bytes([Table.PARAMETERS])
 EPOCH_KEY: Final = bytes([Table.EPOCH])
@@ -86,6 +103,13 @@ _ACCOUNT: Final = bytes([Table.ACCOUNT])
 _POLICY: Final = bytes([Table.POLICY])
 _UNORDERED: Final = bytes([Table.UNORDERED])
 NODE_PREFIX: Final = bytes([Table.NODE])
+_CONTRACT: Final = bytes([Table.CONTRACT])
+_CONTRACT_STORAGE: Final = bytes([Table.CONTRACT_STORAGE])
+_CODE: Final = bytes([Table.CODE])
+_CODE_PART: Final = bytes([Table.CODE_PART])
+_CONTRACT_VERSION: Final = bytes([Table.CONTRACT_VERSION])
+DEVELOPER_PREFIX: Final = bytes([Table.DEVELOPER])
+_APPROVED_CODE: Final = bytes([Table.APPROVED_CODE])
 
 
 def account_key(address: Address) -> bytes:
@@ -191,3 +215,53 @@ def agenda_key(height: int, proposal_id: int) -> bytes:
 def body_key(body: int) -> bytes:
     """The members of a body of governance."""
     return _BODY + bytes([body])
+
+
+def contract_key(contract: Address) -> bytes:
+    """A contract."""
+    return _CONTRACT + contract
+
+
+def contract_storage_key(contract: Address, key: bytes) -> bytes:
+    """What a contract has stored under a key of its own."""
+    return _CONTRACT_STORAGE + contract + key
+
+
+def code_key(code_hash: bytes) -> bytes:
+    """Code as it was published."""
+    return _CODE + code_hash + b"\0"
+
+
+def code_facts_key(code_hash: bytes) -> bytes:
+    """What is to be known of code before it runs."""
+    return _CODE + code_hash + b"\1"
+
+
+def instrumented_code_key(code_hash: bytes) -> bytes:
+    """The same code with gas and stack counters."""
+    return _CODE + code_hash + b"\2"
+
+
+def code_part_key(uploader: Address, code_hash: bytes, index: int) -> bytes:
+    """A part of code that waits for its introduction."""
+    return _CODE_PART + uploader + code_hash + bytes([index])
+
+
+def contract_version_prefix(contract: Address) -> bytes:
+    """All code that a contract has had."""
+    return _CONTRACT_VERSION + contract
+
+
+def contract_version_key(contract: Address, number: int) -> bytes:
+    """Which code a contract had, counted from 0."""
+    return contract_version_prefix(contract) + number.to_bytes(4, "big")
+
+
+def developer_key(developer: Address) -> bytes:
+    """That governance has certified a developer."""
+    return DEVELOPER_PREFIX + developer
+
+
+def approved_code_key(code_hash: bytes) -> bytes:
+    """That governance lets this code be published."""
+    return _APPROVED_CODE + code_hash

@@ -27,9 +27,11 @@ from ledger.state_keys import Table
 from ledger.store import Store
 from ledger.store_keys import VALUE_PREFIX, value_store_key
 from ledger.transaction import Transaction, decode_transaction
+from node.contract_stack import ContractStack
 from rpc.models import EventView
 from rpc.views import build_event_view
 from vm.context import BlockContext
+from vm.contracts.runtime import build_runtime
 from vm.native import governance, staking
 from vm.native.accounts import EMPTY_ACCOUNT, Account
 from vm.native.iov import MODULE_ACCOUNTS, TREASURY_PERCENT
@@ -208,6 +210,7 @@ class Audit:
         self._domain = domain
         self._network = network
         self._on_flow = on_flow
+        self._contracts = build_runtime(self._chain.head.header.chain_id, ContractStack().run)
         self._balances = dict.fromkeys(MODULE_ACCOUNTS, 0)
         self.result = AuditResult()
         assert self._chain.head.header.height == 0, "an audit begins with genesis"
@@ -286,6 +289,7 @@ class Audit:
             self._domain,
             header.round,
             offences,
+            self._contracts,
         )
         result = apply_block(state, context, transactions)
         self._chain.commit(certified, result.receipts, result.events, result.changes)

@@ -22,7 +22,7 @@ from ledger.mempool import Mempool
 from ledger.merkle import InclusionPath, build_inclusion_path, compute_leaf_hash
 from ledger.primitives import HASH_BYTES, BlockHash, ConsensusKey, Gas, Grains, Height, NodeKey, TransactionId
 from ledger.primitives import Sequence as SequenceNumber
-from ledger.reasons import Reason, Rejected
+from ledger.reasons import Reason, Rejected, get_reason
 from ledger.receipt import Event, Receipt, Status
 from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
@@ -40,6 +40,7 @@ from rpc.errors import RpcError, bad_cursor, node_behind, node_syncing, not_read
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from rpc.namespaces.staking import get_candidate_status
 from vm.context import BlockContext, Moment
+from vm.contracts.calls import Runtime
 from vm.native.accounts import get_account
 from vm.native.network import NodeRole, get_node, get_nodes
 from vm.native.punishment import get_absences
@@ -57,6 +58,7 @@ class _StateAt:
     """A frozen state with the block it belongs to, in the RPC layer's words."""
 
     view: StateView
+    contracts: Runtime | None
 
     @property
     def height(self) -> int:
@@ -69,13 +71,16 @@ class _StateAt:
     @property
     def moment(self) -> Moment:
         header = self.view.head.header
-        return Moment(header.height, header.time_ms)
+        return Moment(header.height, header.time_ms, self.contracts)
 
     def get(self, key: bytes) -> bytes | None:
         return self.view.get(key)
 
     def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return self.view.iterate_prefix(prefix)
+
+    def iterate_range(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return self.view.iterate_range(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class NodeParts:
     explain_waiting: Callable[[], str | None]
     is_downloading: bool = False
     """Whether this is a node without a chain of its own, which downloads its first state."""
+    contracts: Runtime | None = None
+    """What contracts are run with; a node without a chain of its own runs none."""
     get_snapshot_progress: Callable[[], SnapshotProgress | None] = lambda: None
     """How far that download has come."""
 
@@ -227,7 +234,7 @@ class NodeBackend:
         with self._open_view(at) as view:
             receipt = self._execute(view, transaction)
             if receipt.status is Status.SKIPPED:
-                raise Rejected(Reason(receipt.reason), "the transaction could not be included now")
+                raise Rejected(get_reason(receipt.reason), "the transaction could not be included now")
             return Simulated(view.head.header.height, view.head.header.hash, receipt)
 
     def estimate(self, raw: bytes) -> Estimate:
@@ -242,9 +249,9 @@ class NodeBackend:
             rich = replace(transaction, body=body)
             receipt = self._execute(view, rich, is_free=True)
             if receipt.status is Status.FAILED:
-                raise Rejected(Reason(receipt.reason), "the transaction would fail", gas_used=receipt.gas_used)
+                raise Rejected(get_reason(receipt.reason), "the transaction would fail", gas_used=receipt.gas_used)
             if receipt.status is Status.SKIPPED:
-                raise Rejected(Reason(receipt.reason), "the transaction could not be included now")
+                raise Rejected(get_reason(receipt.reason), "the transaction could not be included now")
             floor = compute_ordering_gas(transaction)
             gas_limit = max(floor, receipt.gas_used) * (100 + ESTIMATE_MARGIN_PERCENT) // 100
             return Estimate(gas_limit=gas_limit, fee_max=gas_limit * parameters.price_floor_grains)
@@ -256,9 +263,14 @@ class NodeBackend:
             parameters = replace(parameters, price_floor_grains=0)
         header = view.head.header
         context = BlockContext(
-            Height(header.height + 1), header.time_ms, header.proposer, parameters, self._parts.domain
+            Height(header.height + 1),
+            header.time_ms,
+            header.proposer,
+            parameters,
+            self._parts.domain,
+            contracts=self._parts.contracts,
         )
-        state = State(view.get, _iterate_view(view))
+        state = State(view.get, view.iterate_range)
         return apply_transaction(state, context, transaction)
 
     # The chain
@@ -272,7 +284,7 @@ class NodeBackend:
     def open_state(self, at: int | None) -> Iterator[_StateAt]:
         """The state after a block, the head by default."""
         with self._open_view(at) as view:
-            yield _StateAt(view)
+            yield _StateAt(view, self._parts.contracts)
 
     def get_earliest_height(self) -> int:
         """The first block that is kept with everything about it."""
@@ -536,10 +548,5 @@ def _describe_final(transaction_id: TransactionId, finalised: Finalised) -> Tran
         height=finalised.height,
         index=finalised.index,
         receipt=finalised.receipt,
-        reason=Reason(finalised.receipt.reason).name if failed else None,
+        reason=get_reason(finalised.receipt.reason).name if failed else None,
     )
-
-
-def _iterate_view(view: StateView) -> Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]:
-    """A State asks for ranges; here they are always whole prefixes."""
-    return lambda start, _stop: view.iterate_prefix(start)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,9 +13,12 @@ from ledger.primitives import TransactionId
 from ledger.receipt import Event, Receipt, Status
 from ledger.state_keys import Table
 from ledger.transaction import Transaction
+from node.contract_stack import ContractStack
 from node.crash_points import CrashPoint, crash_point
 from node.errors import StoreDamagedError
 from vm.context import BlockContext
+from vm.contracts.runtime import build_runtime
+from vm.native.contracts import MODULE as CONTRACTS
 from vm.offences import read_offences
 from vm.proposal import InvalidBlockError, check_block, get_next_block_rules
 from vm.transition import BlockResult, apply_block_in_slices
@@ -61,6 +64,9 @@ class Execution:
         self._domain = domain
         self._logger = logger
         self._listeners: list[Listener] = []
+        self._stack = ContractStack()
+        self.contracts = build_runtime(chain.head.header.chain_id, self._stack.run)
+        """What contracts are run with, here and in simulations."""
 
     def add_listener(self, listener: Listener) -> None:
         """Call this after every block."""
@@ -93,9 +99,13 @@ class Execution:
             self._domain,
             header.round,
             read_offences(evidence),
+            self.contracts,
         )
+        slices = apply_block_in_slices(state, context, transactions, SLICE_TRANSACTIONS)
+        if any(call.module == CONTRACTS.name for each in transactions for call in each.body.calls):
+            slices = self._run_on_stack(slices)
         result: BlockResult | None = None
-        for result in apply_block_in_slices(state, context, transactions, SLICE_TRANSACTIONS):
+        for result in slices:
             if result is None:
                 await asyncio.sleep(0)
         assert result is not None, "the last slice gives the result"
@@ -107,6 +117,13 @@ class Execution:
             certified, transactions, result.receipts, result.events, head, changed_tables, executed_ms
         )
         return self._announce(committed)
+
+    def _run_on_stack(self, slices: Iterator[BlockResult | None]) -> Iterator[BlockResult | None]:
+        """Whole slices at once on the contracts' thread: changing it for every call takes a fifth of a call's time."""
+        result: BlockResult | None = None
+        while result is None:
+            result = self._stack.run(lambda: next(slices))
+            yield result
 
     def announce_stored(self, certified: CertifiedBlock, transactions: Sequence[Transaction]) -> CommittedBlock:
         """The block turned out to be stored although its write had failed: tell the listeners all the same."""

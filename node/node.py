@@ -43,6 +43,7 @@ from node.consensus_driver import ConsensusDriver, build_height_started
 from node.dev_control import ControlAddress, find_control_address, run_control_client
 from node.dev_methods import DevMethods
 from node.divergence import DivergenceFinder
+from node.engine_check import check_engine
 from node.errors import ConfigurationError
 from node.evidence_pool import EvidencePool
 from node.execution import CommittedBlock, Execution, FinalityWaiters
@@ -329,6 +330,7 @@ class Node:
             get_target_height=lambda: self._sync.target_height,
             get_peer_height=self._sync.get_peer_height,
             explain_waiting=self._watchdog.explain_waiting,
+            contracts=self._execution.contracts,
         )
         backend = NodeBackend(parts, dev)
         if dev is not None:
@@ -422,6 +424,8 @@ class Node:
 
 async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack, stop: asyncio.Event) -> Node | None:
     """Open what is on disk, each refused with one sentence when it cannot be used; None when told to stop meanwhile."""
+    engine_check = asyncio.create_task(check_engine())  # takes a while, in a process of its own
+    stack.push_async_callback(_end_check, engine_check)
     try:
         check_signature_libraries()
     except UnsuitableLibraryError as error:
@@ -456,7 +460,14 @@ async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack, stop
     verifier = Verifier(processes, report=lambda line: get_logger("verify").warning(line))
     await stack.enter_async_context(verifier)
     supervisor = find_control_address(os.environ) if config.dev_enabled else None
+    await engine_check
     return Node(config, document, home, keys, store, log, safety_file, verifier, supervisor)
+
+
+async def _end_check(engine_check: "asyncio.Task[None]") -> None:
+    """When the node does not start for another reason, its engine's child process must not stay behind."""
+    engine_check.cancel()
+    await asyncio.wait([engine_check])
 
 
 def _load_genesis(home: Home) -> GenesisDocument:

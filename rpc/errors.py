@@ -8,7 +8,7 @@ from typing import Final
 from pydantic.alias_generators import to_camel
 
 from ledger.primitives import JSON_INTEGER_MAX
-from ledger.reasons import Reason, Rejected
+from ledger.reasons import Reason, Rejected, get_reason
 
 
 @unique
@@ -210,7 +210,7 @@ def rejected(rejection: Rejected) -> RpcError:
 def get_reason_name(number: int) -> str:
     """The stable word of a receipt's reason; numbers this version does not know keep their number."""
     try:
-        return Reason(number).name
+        return get_reason(number).name
     except ValueError:
         return f"REASON_{number}"
 

@@ -799,7 +799,19 @@ class EpochResult(ReadResult):
 
 
 ProposalStatus = Literal["voting", "passed", "rejected", "expired", "applied", "failed"]
-ProposalKind = Literal["admit_operator", "remove_operator", "set_parameter", "set_body", "spend", "pause", "resume"]
+ProposalKind = Literal[
+    "admit_operator",
+    "remove_operator",
+    "set_parameter",
+    "set_body",
+    "spend",
+    "pause",
+    "resume",
+    "certify_developer",
+    "decertify_developer",
+    "approve_code",
+    "upgrade_contract",
+]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]
 

@@ -351,6 +351,9 @@ class _ProvenState:
     def get(self, key: bytes) -> bytes | None:
         return self._values[key]
 
+    def iterate_range(self, start: bytes, stop: bytes) -> NoReturn:
+        raise AssertionError("a proven state holds single values")
+
     def iterate_prefix(self, prefix: bytes) -> NoReturn:
         raise AssertionError(f"nothing is proven about all keys with {prefix.hex()}")
 

@@ -55,6 +55,7 @@ PARAMETERS = Parameters(
     voting_heights_urgent=20,
     voting_heights_emergency=10,
     pause_heights_max=1_000,
+    contract_publishers=0,
 )
 
 

@@ -17,9 +17,11 @@ from ledger.state import State
 from ledger.state_keys import NEXT_COMMITTEE_KEY
 from ledger.store import Store
 from ledger.transaction import Transaction
+from node.contract_stack import ContractStack
 from node.verify_worker import Check, is_good
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, address_of, make_key
 from vm.context import BlockContext
+from vm.contracts.runtime import build_runtime
 from vm.native.election import begin_first_epoch
 from vm.native.iov import credit
 from vm.parameters import Parameters, put_parameters
@@ -141,6 +143,7 @@ class SmallChain:
 
         self.genesis = initialise_store(self.store, build_genesis, state.changes)
         self.chain = Chain(self.store)
+        self.contracts = build_runtime(CHAIN_ID, ContractStack().run)
 
     def build_block(self, transactions: Sequence[Transaction] = (), proposer: int = 0) -> CertifiedBlock:
         """The next block with its certificate, not yet executed."""
@@ -159,7 +162,15 @@ class SmallChain:
         parameters = get_next_block_rules(self.chain.head, state).parameters
         result = apply_block(
             state,
-            BlockContext(header.height, header.time_ms, header.proposer, parameters, DOMAIN, header.round),
+            BlockContext(
+                header.height,
+                header.time_ms,
+                header.proposer,
+                parameters,
+                DOMAIN,
+                header.round,
+                contracts=self.contracts,
+            ),
             transactions,
         )
         self.chain.commit(certified, result.receipts, result.events, result.changes)

@@ -13,11 +13,27 @@ from ledger.codec import encode, to_plain
 from ledger.transaction import Call, Transaction
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.chains import SmallChain
+from tests.vm.contracts.puppet import (
+    DIVE,
+    TRAP,
+    build_puppet,
+    call,
+    call_native,
+    emit,
+    find_address,
+    hash_code,
+    pack_script,
+    pay,
+    put,
+    revert,
+    view_native,
+)
 from vm.native.accounts import get_account
 from vm.native.iov import MODULE_ACCOUNTS
 
 ACCOUNTS = 12
 START_GRAINS = 40_000_000
+PUBLICATION_HEIGHTS = (2, 9, 30)
 HASHED_MEMO = "Ölwechsel 换油 İıſ"  # upper and lower case differ by locale
 
 
@@ -33,7 +49,15 @@ class History:
         self.policy = build_policy([(key.public_key, index + 1) for index, key in enumerate(policy_keys)], 3)
         self.policy_key = policy_keys[2]
         self.policy_address = compute_policy_address(policy_to_bytes(self.policy))
-        self.chain = SmallChain(dict.fromkeys([*self.addresses[:-2], self.policy_address], START_GRAINS))
+        self.publisher_key = make_key("publisher")
+        self.publisher = address_of(self.publisher_key)
+        code = build_puppet()
+        self.contracts = [
+            find_address(self.publisher, code, bytes([index])) for index in range(len(PUBLICATION_HEIGHTS))
+        ]
+        self.chain = SmallChain(
+            dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS)
+        )
 
     def draw_block(self) -> list[Transaction]:
         """Transactions for the next block; each account's sequences go on from the state, with some mistakes."""
@@ -47,6 +71,9 @@ class History:
             sequences[index] = sequence + 1
             transaction = self._draw(index, sequence, height).sign()
             transactions[transaction.id] = transaction
+        if height in PUBLICATION_HEIGHTS:
+            publication = self._publish(height)
+            transactions[publication.id] = publication
         return list(transactions.values())
 
     def _draw(self, index: int, sequence: int, height: int) -> Draft:
@@ -68,8 +95,45 @@ class History:
             draft.key, draft.sender = self.policy_key, self.policy_address
         return draft
 
+    def _publish(self, height: int) -> Transaction:
+        """Another contract comes to the chain."""
+        number = PUBLICATION_HEIGHTS.index(height)
+        salt = bytes([number])
+        code = build_puppet()
+        calls = [
+            Call("contracts", "introduce", [salt, hash_code(code), code, pack_script(put(1, 1)), 1_000]),
+            Call("contracts", "seal", [find_address(self.publisher, code, salt)]),
+        ]
+        return Draft(self.publisher_key, calls, sequence=number, valid_until=height, gas_limit=500_000).sign()
+
+    def _draw_script(self, depth: int = 0) -> list[bytes]:
+        """What a contract does: writes, events, payments, calls of others and of native modules, failures."""
+        draw = self.random
+        steps = []
+        for _ in range(draw.randrange(4)):
+            kind = draw.randrange(6 if depth < 3 else 5)
+            if kind == 0:
+                steps.append(put(draw.randrange(4), draw.randrange(256)))
+            elif kind == 1:
+                steps.append(emit(draw.randrange(256)))
+            elif kind == 2:
+                steps.append(pay(draw.choice(self.addresses), draw.randrange(600)))
+            elif kind == 3:
+                arguments = draw.choice(self.addresses) + draw.randrange(600).to_bytes(8, "little")
+                steps.append(call_native("iov", "transfer", arguments))
+            elif kind == 4:
+                steps.append(draw.choice((revert(9), TRAP, DIVE, view_native("iov", "balance", self.addresses[0]))))
+            else:
+                contract = draw.choice(self.contracts)
+                method, value = draw.choice(("run", "rerun", "look")), draw.choice((0, 0, 40))
+                steps.append(call(contract, *self._draw_script(depth + 1), value=value, method=method))
+        return steps
+
     def _draw_call(self) -> Call:
         draw = self.random
+        if draw.random() < 0.3:
+            contract, value = draw.choice(self.contracts), draw.choice((0, 0, 300))
+            return Call("contracts", "call", [contract, "run", pack_script(*self._draw_script()), value])
         recipient = draw.choice([*self.addresses, self.policy_address])
         kind = draw.random()
         if kind < 0.6:

@@ -12,7 +12,7 @@ from ledger.reasons import Reason
 from tests.determinism import run
 
 ROOT = Path(__file__).parent.parent
-SEED, BLOCKS = 20_260, 250
+SEED, BLOCKS = 20_261, 250
 
 ENVIRONMENTS = [
     {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
@@ -63,6 +63,9 @@ def test_the_history_holds_every_outcome():
         Reason.INSUFFICIENT_BALANCE,
         Reason.AMOUNT_ZERO,
         Reason.BAD_POLICY,
+        Reason.CONTRACT_NOT_FOUND,
+        Reason.STACK_OVERFLOW,
+        Reason.UNREACHABLE,
     ):
         assert f":{reason.value}" in text, reason.name
 

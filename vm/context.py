@@ -1,7 +1,7 @@
 """What a call may know about where it runs: the block, the transaction, and nothing of this machine."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from identity.address import Address
 from identity.signing import SigningDomain
@@ -10,6 +10,9 @@ from ledger.primitives import ConsensusKey, Height, Round, TimeMs, TransactionId
 from ledger.receipt import Event
 from vm.gas import GasMeter
 from vm.parameters import Parameters
+
+if TYPE_CHECKING:  # calls of contracts are made in contexts
+    from vm.contracts.calls import Runtime
 
 FIRST_ROUND: Final = Round(0)
 
@@ -28,6 +31,10 @@ class BlockContext:
     """Round in which the block was first proposed: the proposers of the rounds before were absent."""
     offences: tuple[Offence, ...] = ()
     """What the block's evidence proves."""
+    contracts: "Runtime | None" = None
+    """What contracts are run with; a block without calls of contracts needs none."""
+    trace: list[str] | None = None
+    """What contracts log and why calls fail is appended here, for people; nothing depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Moment:
 
     height: Height
     time_ms: TimeMs
+    contracts: "Runtime | None" = None
+    """What contracts are run with; the view `contracts.call` needs it."""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,13 @@ from ledger.transaction import Transaction
 GAS_TRANSACTION: Final = 200  # decode, order, receipt, history index
 GAS_BYTE: Final = 1  # carry, store and hash one byte on every node
 GAS_SIGNATURE: Final = {KeyType.ED25519: 750, KeyType.SECP256K1: 2_500, KeyType.P256: 1_500}
+GAS_KEY_CHECK: Final = 300  # decompressing and checking one public key
 GAS_STATE_WRITE: Final = 200  # one changed key: value, tree path, disk
 GAS_STATE_READ: Final = 60  # one key that is not cached
+GAS_CODE_CHECK_BYTE: Final = 40  # check, instrument and compile one byte of a contract's code
+COMPILE_WORK_OF_GAS: Final = 25  # of vm.contracts.module.COMPILE_WORK_MAX, 2 to 4 ns each
+VIEW_GAS_MAX: Final = 1_000_000  # what a question to a contract may cost: a tenth of a second of this node
+DECISION_GAS_MAX: Final = 2_000_000  # what an upgrade that governance has decided may cost
 
 
 def compute_intrinsic_gas(transaction: Transaction) -> int:

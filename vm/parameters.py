@@ -68,6 +68,9 @@ class Parameters:
     voting_heights_emergency: Annotated[int, Interval(ge=1, le=10_000_000)]
     pause_heights_max: Annotated[int, Interval(ge=1, le=10_000_000)]
     """For how long an emergency may pause a module."""
+    contract_publishers: Annotated[int, Interval(ge=0, le=2)]
+    """Who may publish contracts: 0 everybody, 1 developers that governance has certified, 2 everybody, but only code
+    that governance has approved by its hash."""
 
     @property
     def hash(self) -> RootHash:

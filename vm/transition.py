@@ -6,6 +6,7 @@ numbered reason) or *succeeded*. Whatever can be told from the transaction alone
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ledger.codec import DecodeError
 from ledger.primitives import Gas, Grains, Height
@@ -18,10 +19,12 @@ from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
 from vm.native.accounts import Account, add_to_balance, get_account, is_authorised, put_account
-from vm.native.governance import check_not_paused
 from vm.native.iov import credit, debit
+from vm.native.pauses import check_not_paused
 from vm.native.registry import find_call
 from vm.parameters import Parameters
+
+SLICE_GAS: Final = 500_000  # 50 ms, of few calls of contracts or of many transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,21 @@ def apply_block(state: State, block: BlockContext, transactions: Sequence[Transa
 def apply_block_in_slices(
     state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
 ) -> Iterator[BlockResult | None]:
-    """The same, pausing after every so many transactions (None) so that a node can do other things; then the result."""
+    """The same, pausing (None) after every so many transactions or SLICE_GAS; then the result.
+
+    A pause lets a node do other things.
+    """
     receipts = []
     fees_grains = 0
+    slice_gas = 0
     for index, transaction in enumerate(transactions, start=1):
         receipt = apply_transaction(state, block, transaction)
         fees_grains += receipt.fee_grains
         state.forget_marks()
         receipts.append(receipt)
-        if index % slice_transactions == 0:
+        slice_gas += receipt.gas_used
+        if index % slice_transactions == 0 or slice_gas >= SLICE_GAS:
+            slice_gas = 0
             yield None
     events = apply_block_end(state, block, fees_grains)
     for key, _ in list(state.iterate_prefix(unordered_prefix(block.height))):
@@ -81,7 +90,9 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     except Rejected as failure:
         state.undo_to(mark)
         context.events.clear()
-        status, reason = Status.FAILED, int(failure.reason)
+        status, reason = Status.FAILED, failure.number
+        if block.trace is not None:
+            block.trace.append(failure.message)
     fee_grains = price_grains * gas.used
     if gas.used < body.gas_limit:
         credit(state, payer, price_grains * (body.gas_limit - gas.used), block.time_ms)
@@ -118,7 +129,7 @@ def check_admission(state: StateReader, transaction: Transaction, height: Height
     Returns the sender's account. A call of a paused module is refused here, where it costs nothing; one that comes
     into a block all the same, because the pause began later, fails there and pays.
     """
-    check_not_paused(state, transaction.body.calls, height)
+    check_not_paused(state, [call.module for call in transaction.body.calls], height)
     return _check_payable(state, transaction, height, parameters)
 
 
@@ -181,7 +192,7 @@ def _take_fee_and_order(state: State, transaction: Transaction, fee_grains: int,
 
 
 def _apply_calls(state: State, context: Context, body: TransactionBody) -> None:
-    check_not_paused(state, body.calls, context.block.height)
+    check_not_paused(state, [call.module for call in body.calls], context.block.height)
     for call in body.calls:
         ready = find_call(call.module, call.call)
         try:

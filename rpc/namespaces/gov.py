@@ -59,6 +59,7 @@ MEANINGS: Final = {
     "voting_heights_urgent": "Blocks for which an urgent proposal may be voted on.",
     "voting_heights_emergency": "Blocks for which an emergency may be voted on.",
     "pause_heights_max": "Blocks for which a module may be paused at most.",
+    "contract_publishers": "Who may publish contracts: 0 everybody, 1 certified developers, 2 approved code alone.",
 }
 """What each parameter means, for people who decide on it."""
 
@@ -75,6 +76,10 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.SPEND: "spend",
     governance.ProposalKind.PAUSE: "pause",
     governance.ProposalKind.RESUME: "resume",
+    governance.ProposalKind.CERTIFY_DEVELOPER: "certify_developer",
+    governance.ProposalKind.DECERTIFY_DEVELOPER: "decertify_developer",
+    governance.ProposalKind.APPROVE_CODE: "approve_code",
+    governance.ProposalKind.UPGRADE_CONTRACT: "upgrade_contract",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

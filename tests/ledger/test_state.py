@@ -132,6 +132,27 @@ STEPS = st.lists(
 )
 
 
+@given(st.lists(STEPS, max_size=4), KEYS, KEYS)
+def test_a_range_shows_what_is_there_and_what_was_removed_after_any_history(histories, start, stop):
+    """The order of changed keys is kept from one scan to the next, through writes and undos between them."""
+    state = make_overlay()
+    marks = [state.get_mark()]
+    for steps in [[], *histories]:
+        for verb, key, value in steps:
+            if verb == "put":
+                state.put(key, value)
+            elif verb == "delete":
+                state.delete(key)
+            elif verb == "mark":
+                marks.append(state.get_mark())
+            else:
+                state.undo_to(marks.pop() if len(marks) > 1 else 0)
+        expected = sorted({**COMMITTED, **state.changes}.items())
+        inside = [(key, value) for key, value in expected if start <= key < stop]
+        assert list(state.scan_range(start, stop)) == inside
+        assert list(state.iterate_range(start, stop)) == [pair for pair in inside if pair[1] is not None]
+
+
 @given(STEPS)
 def test_any_history_of_writes_and_undos_ends_like_a_plain_dictionary(steps):
     state = make_overlay()

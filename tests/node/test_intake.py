@@ -19,7 +19,7 @@ from node.mempool_journal import MempoolJournal
 from node.node import RULE_TABLES
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, Draft, address_of, authorise, make_key, transfer
 from tests.chains import DirectVerifier, SmallChain
-from vm.native.governance import Pause, Pauses
+from vm.native.pauses import Pause, Pauses
 from vm.parameters import get_parameters
 from vm.transition import check_admission
 

@@ -89,6 +89,9 @@ class FakeState:
     def iterate_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield from ((key, value) for key, value in sorted(self.values.items()) if key.startswith(prefix))
 
+    def iterate_range(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        yield from ((key, value) for key, value in sorted(self.values.items()) if start <= key < stop)
+
 
 @dataclass(frozen=True)
 class FakeAdmitted:

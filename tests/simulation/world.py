@@ -492,6 +492,7 @@ class World:
             voting_heights_urgent=VOTING_HEIGHTS_URGENT,
             voting_heights_emergency=VOTING_HEIGHTS_EMERGENCY,
             pause_heights_max=10,
+            contract_publishers=0,
         )
 
     # The trace

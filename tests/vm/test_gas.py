@@ -9,8 +9,8 @@ from ledger.receipt import Status
 from ledger.transaction import Call
 from tests.builders import PARAMETERS, Draft, address_of, block_context, make_key, make_state, transfer
 from tests.vectors.scene import POLICY
-from vm.gas import GAS_SIGNATURE, GAS_STATE_WRITE, GAS_TRANSACTION, GasMeter, compute_intrinsic_gas
-from vm.native.accounts import GAS_KEY_CHECK, RegisterPolicy, compute_policy_gas
+from vm.gas import GAS_KEY_CHECK, GAS_SIGNATURE, GAS_STATE_WRITE, GAS_TRANSACTION, GasMeter, compute_intrinsic_gas
+from vm.native.accounts import RegisterPolicy, compute_policy_gas
 from vm.native.iov import RECIPIENTS_MAX
 from vm.native.registry import CALLS
 from vm.transition import apply_transaction, check_stateless, compute_ordering_gas

@@ -23,7 +23,6 @@ from vm.native.governance import (
     BodyKind,
     Budget,
     Decision,
-    Pause,
     Priority,
     Proposal,
     ProposalKind,
@@ -31,7 +30,6 @@ from vm.native.governance import (
     apply_decisions,
     get_body,
     get_docket,
-    get_pauses,
     get_proposal,
     put_body,
 )
@@ -46,6 +44,7 @@ from vm.native.network import (
     put_node,
     put_operator,
 )
+from vm.native.pauses import Pause, get_pauses
 from vm.native.registry import answer_view
 from vm.parameters import get_parameters, put_parameters
 from vm.transition import apply_transaction, check_admission

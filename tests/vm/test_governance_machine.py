@@ -21,12 +21,12 @@ from vm.native.governance import (
     Priority,
     ProposalStatus,
     get_docket,
-    get_pauses,
     get_proposal,
     put_body,
 )
 from vm.native.iov import FEES_ADDRESS, TREASURY_ADDRESSES, get_balance
 from vm.native.network import Operator, put_operator
+from vm.native.pauses import get_pauses
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
 from vm.transition import apply_transaction
 

@@ -6,7 +6,7 @@ from ledger.primitives import Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from tests.builders import address_of, make_key, make_state
 from vm.context import Moment
-from vm.native.governance import PAUSABLE
+from vm.native.pauses import PAUSABLE
 from vm.native.registry import CALLS, MODULES, answer_view, list_fields
 
 MOMENT = Moment(Height(7), TimeMs(9_000))
@@ -23,14 +23,24 @@ def test_names_are_stable():
     assert sorted(CALLS) == [
         ("accounts", "register_policy"),
         ("accounts", "set_policy"),
+        ("contracts", "call"),
+        ("contracts", "introduce"),
+        ("contracts", "seal"),
+        ("contracts", "set_owner"),
+        ("contracts", "store_part"),
+        ("contracts", "upgrade"),
         ("governance", "donate"),
         ("governance", "propose_body"),
+        ("governance", "propose_code"),
+        ("governance", "propose_developer"),
+        ("governance", "propose_developer_removal"),
         ("governance", "propose_operator"),
         ("governance", "propose_operator_removal"),
         ("governance", "propose_parameter"),
         ("governance", "propose_pause"),
         ("governance", "propose_resume"),
         ("governance", "propose_spending"),
+        ("governance", "propose_upgrade"),
         ("governance", "vote"),
         ("iov", "batch_transfer"),
         ("iov", "transfer"),
@@ -49,7 +59,7 @@ def test_names_are_stable():
         ("staking", "undelegate"),
         ("staking", "unjail"),
     ]
-    assert sorted(MODULES) == ["accounts", "governance", "iov", "network", "staking"]
+    assert sorted(MODULES) == ["accounts", "contracts", "governance", "iov", "network", "staking"]
 
 
 def test_every_module_but_governance_can_be_paused():

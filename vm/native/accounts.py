@@ -29,10 +29,8 @@ from ledger.state import State, StateReader
 from ledger.state_keys import account_key, policy_key
 from ledger.transaction import Transaction
 from vm.context import Context, Moment
-from vm.gas import GAS_STATE_WRITE
+from vm.gas import GAS_KEY_CHECK, GAS_STATE_WRITE
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
-
-GAS_KEY_CHECK = 300  # decompressing and checking one public key
 
 
 class Account(NamedTuple):
@@ -51,6 +49,8 @@ class Account(NamedTuple):
 
 
 HAS_POLICY: Final = 1
+IS_CONTRACT: Final = 2
+"""Its code alone moves its coins, and it takes no direct transfers."""
 DAY_MS: Final = 86_400_000
 EMPTY_ACCOUNT: Final = Account(0, 0, 0, b"", 0, 0)
 
@@ -112,10 +112,11 @@ def put_account(state: State, address: Address, account: Account) -> None:
     state.put(account_key(address), pack(account))
 
 
-def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int, *, sequences_used: int = 0) -> None:
+def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int, *, sequences_used: int = 0) -> int:
     """Give to an account, or take from it when negative, and bring its coin age up to date (rule A4).
 
-    Raises Rejected when it holds less. One step from record to record: a transfer takes four of them.
+    Returns the account's flags. Raises Rejected when it holds less. One step from record to record: a transfer takes
+    four of them.
     """
     key = account_key(address)
     encoded = state.get(key)
@@ -127,6 +128,7 @@ def add_to_balance(state: State, address: Address, change_grains: int, now_ms: i
     if since_ms != now_ms:
         age = _grow_age(age, balance_grains + staked_grains, now_ms - since_ms)
     state.put(key, pack((sequence + sequences_used, left_grains, staked_grains, age, now_ms, flags)))
+    return flags
 
 
 def change_stake(account: Account, staked_grains: int, now_ms: int) -> Account:

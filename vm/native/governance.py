@@ -6,7 +6,6 @@
 | PROPOSAL_COUNT_KEY       | Docket                                                   |
 | agenda_key(height, id)   | empty: something is due for the proposal with this block |
 | body_key(body)           | Body                                                     |
-| PAUSES_KEY               | Pauses                                                   |
 
 Rules
 * G1 Each kind of proposal has bodies that may decide it, see DECISIONS. It goes to the first of them in which the
@@ -27,31 +26,33 @@ Rules
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum, unique
-from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from annotated_types import Interval, Len
 
-from identity.address import Address
+from identity.address import Address, compute_module_address
 from ledger.codec import Arguments, DecodeError, decode, encode, from_plain, to_plain
 from ledger.committee import Committee
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, Height
+from ledger.primitives import HASH_BYTES, INTEGER_MAX, JSON_INTEGER_MAX, Grains, Height, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.state import State, StateReader
 from ledger.state_keys import (
     COMMITTEE_KEY,
     NEXT_COMMITTEE_KEY,
-    PAUSES_KEY,
     PROPOSAL_COUNT_KEY,
     agenda_key,
     agenda_prefix,
+    approved_code_key,
     body_key,
+    developer_key,
     proposal_key,
 )
-from ledger.transaction import Call
 from vm.context import BlockContext, Context, Moment
-from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
+from vm.contracts.abi import UpgradeRule
+from vm.contracts.lifecycle import check_upgrade, replace_code
+from vm.contracts.records import CodeHash, get_code_facts, is_developer
+from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
 from vm.native.iov import (
     TREASURY_ADDRESSES,
     TREASURY_PERCENT,
@@ -64,6 +65,7 @@ from vm.native.iov import (
 from vm.native.network import Name, Operator, get_operators, is_operator, put_operator, remove_operator
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
+from vm.native.pauses import PAUSABLE, ModuleName, Pause, get_pauses, put_pauses
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
 
@@ -72,9 +74,12 @@ PROPOSALS_OPEN_MAX: Final = 64  # all of them could end with one block
 PROPOSALS_PER_PROPOSER_MAX: Final = 8  # nobody alone keeps the others from proposing
 PROPOSALS_SHOWN_MAX: Final = 100
 OPERATORS_MAX: Final = 256
+UPGRADE_ARGUMENTS_BYTES_MAX: Final = 4_096  # kept with the proposal
 EFFECTIVE_HEIGHTS_MAX: Final = 10_000_000  # how far behind its deadline a proposal may take effect
-PAUSABLE: Final = ("accounts", "iov", "network", "staking")
-"""Modules that can be paused: all but governance."""
+
+
+GOVERNANCE_ADDRESS: Final = compute_module_address("governance")
+"""Sender of what governance decides for a contract."""
 
 
 @unique
@@ -108,6 +113,10 @@ class ProposalKind(IntEnum):
     SPEND = 5
     PAUSE = 6
     RESUME = 7
+    CERTIFY_DEVELOPER = 8
+    DECERTIFY_DEVELOPER = 9
+    APPROVE_CODE = 10
+    UPGRADE_CONTRACT = 11
 
 
 @unique
@@ -126,7 +135,7 @@ class ProposalStatus(IntEnum):
 
 Members = Annotated[tuple[Address, ...], Len(0, BODY_MEMBERS_MAX)]
 Title = Annotated[str, Len(1, 128)]
-ModuleName = Annotated[str, Len(1, 32)]
+UpgradeArguments = Annotated[bytes, Len(0, UPGRADE_ARGUMENTS_BYTES_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +182,6 @@ class Docket:
     open: Annotated[tuple[OpenProposal, ...], Len(0, PROPOSALS_OPEN_MAX)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A module whose calls are refused up to a height, that one included."""
-
-    module: ModuleName
-    until_height: Height
-
-
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """All pauses, by module; one record, because every transaction asks for it."""
-
-    modules: Annotated[tuple[Pause, ...], Len(0, len(PAUSABLE))]
-
-
-NOTHING_PAUSED: Final = Pauses(())
 NO_PROPOSALS: Final = Docket(0, ())
 
 
@@ -260,6 +253,41 @@ class ProposeResume:
     """Propose to end a module's pause."""
 
     module: ModuleName
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeDeveloper:
+    """Propose to certify a developer, who may then publish contracts while that takes a certificate."""
+
+    developer: Address
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeDeveloperRemoval:
+    """Propose to take back a developer's certificate; what was published stays."""
+
+    developer: Address
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeCode:
+    """Propose to let code be published while that takes approval."""
+
+    code_hash: CodeHash
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeUpgrade:
+    """Propose other code for a contract that leaves this to governance; the code was published before."""
+
+    contract: Address
+    code_hash: CodeHash
+    arguments: UpgradeArguments
+    """Of the new code's migrate method, packed."""
     terms: Terms
 
 
@@ -373,6 +401,36 @@ class Donated:
 
 
 @dataclass(frozen=True, slots=True)
+class DeveloperCertified:
+    """A developer may publish contracts."""
+
+    developer: Address
+
+
+@dataclass(frozen=True, slots=True)
+class DeveloperDecertified:
+    """A developer may do so no longer."""
+
+    developer: Address
+
+
+@dataclass(frozen=True, slots=True)
+class CodeApproved:
+    """Code may be published."""
+
+    code_hash: CodeHash
+
+
+@dataclass(frozen=True, slots=True)
+class ContractUpgraded:
+    """Governance has given a contract other code."""
+
+    contract: Address
+    code_hash: CodeHash
+    previous_code_hash: CodeHash
+
+
+@dataclass(frozen=True, slots=True)
 class BodyDescription:
     """A body as the view tells it."""
 
@@ -436,40 +494,6 @@ def put_body(state: State, body: BodyKind, members: Iterable[Address]) -> None:
     """Replace who sits in a body; each once."""
     assert body is not BodyKind.COMMITTEE, "the committee is elected"
     state.put(body_key(body), encode(Body(tuple(sorted(members)))))
-
-
-def get_pauses(state: StateReader) -> Pauses:
-    """Which modules are paused, and until when."""
-    encoded = state.get(PAUSES_KEY)
-    return NOTHING_PAUSED if encoded is None else _decode_pauses(encoded)
-
-
-def check_not_paused(state: StateReader, calls: Iterable[Call], height: int) -> None:
-    """Refuse calls of a module that is paused at a height; raises Rejected. Mostly one read of an absent record."""
-    pauses = get_pauses(state).modules
-    if not pauses:
-        return
-    until = {pause.module: pause.until_height for pause in pauses}
-    for call in calls:
-        if height <= until.get(call.module, -1):
-            until_height = until[call.module]
-            raise Rejected(
-                Reason.MODULE_PAUSED, f"{call.module} is paused up to height {until_height}", until_height=until_height
-            )
-
-
-@lru_cache(maxsize=4)
-def _decode_pauses(encoded: bytes) -> Pauses:
-    """Asked for with every transaction, changed in emergencies."""
-    return decode(Pauses, encoded)
-
-
-def _put_pauses(state: State, pauses: Iterable[Pause]) -> None:
-    kept = tuple(sorted(pauses, key=lambda pause: pause.module))
-    if kept:
-        state.put(PAUSES_KEY, encode(Pauses(kept)))
-    else:
-        state.delete(PAUSES_KEY)
 
 
 def _get_committee(state: StateReader, key: bytes) -> Committee:
@@ -612,7 +636,7 @@ def _end_pauses(state: State, height: int) -> list[Event]:
     pauses = get_pauses(state).modules
     over = [pause for pause in pauses if pause.until_height <= height]
     if over:
-        _put_pauses(state, [pause for pause in pauses if pause not in over])
+        put_pauses(state, [pause for pause in pauses if pause not in over])
     return [_event(ModuleResumed, pause.module) for pause in over]
 
 
@@ -769,7 +793,7 @@ def _check_pause(state: StateReader, call: ProposePause) -> None:
 def _apply_pause(state: State, block: BlockContext, call: ProposePause) -> list[Event]:
     until_height = Height(block.height + call.heights)
     others = [pause for pause in get_pauses(state).modules if pause.module != call.module]
-    _put_pauses(state, [*others, Pause(call.module, until_height)])
+    put_pauses(state, [*others, Pause(call.module, until_height)])
     return [_event(ModulePaused, call.module, until_height)]
 
 
@@ -782,8 +806,51 @@ def _apply_resume(state: State, _: BlockContext, call: ProposeResume) -> list[Ev
     others = [pause for pause in pauses if pause.module != call.module]
     if len(others) == len(pauses):
         raise Rejected(Reason.NOT_PAUSABLE, f"{call.module} is not paused")
-    _put_pauses(state, others)
+    put_pauses(state, others)
     return [_event(ModuleResumed, call.module)]
+
+
+def _check_developer(_: StateReader, call: ProposeDeveloper) -> None:
+    if is_module_address(call.developer):
+        raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "this address belongs to a module, which publishes nothing")
+
+
+def _apply_developer(state: State, _: BlockContext, call: ProposeDeveloper) -> list[Event]:
+    state.put(developer_key(call.developer), b"")
+    return [_event(DeveloperCertified, call.developer)]
+
+
+def _check_developer_removal(state: StateReader, call: ProposeDeveloperRemoval) -> None:
+    if not is_developer(state, call.developer):
+        raise Rejected(Reason.PUBLISHER_NOT_ALLOWED, "this account is no certified developer")
+
+
+def _apply_developer_removal(state: State, _: BlockContext, call: ProposeDeveloperRemoval) -> list[Event]:
+    state.delete(developer_key(call.developer))
+    return [_event(DeveloperDecertified, call.developer)]
+
+
+def _check_code(_: StateReader, __: ProposeCode) -> None:
+    """Code is named by its hash before it is on the chain: there is nothing to compare it with."""
+
+
+def _apply_code(state: State, _: BlockContext, call: ProposeCode) -> list[Event]:
+    state.put(approved_code_key(call.code_hash), b"")
+    return [_event(CodeApproved, call.code_hash)]
+
+
+def _check_contract_upgrade(state: StateReader, call: ProposeUpgrade) -> None:
+    check_upgrade(state, call.contract, UpgradeRule.GOVERNANCE)
+    if get_code_facts(state, call.code_hash) is None:
+        raise Rejected(Reason.BAD_CONTRACT, "no code of this hash was published")
+
+
+def _apply_contract_upgrade(state: State, block: BlockContext, call: ProposeUpgrade) -> list[Event]:
+    contract = check_upgrade(state, call.contract, UpgradeRule.GOVERNANCE)
+    gas = GasMeter(DECISION_GAS_MAX, 0)
+    context = Context(block, GOVERNANCE_ADDRESS, GOVERNANCE_ADDRESS, TransactionId(bytes(HASH_BYTES)), gas)
+    replace_code(state, context, call.contract, contract, call.code_hash, call.arguments)
+    return [*context.events, _event(ContractUpgraded, call.contract, call.code_hash, contract.code_hash)]
 
 
 DECISIONS: Final = (
@@ -807,6 +874,30 @@ DECISIONS: Final = (
     Decision(ProposalKind.PAUSE, ProposePause, (BodyKind.TECHNICAL, BodyKind.COMMITTEE), _check_pause, _apply_pause),
     Decision(
         ProposalKind.RESUME, ProposeResume, (BodyKind.TECHNICAL, BodyKind.COMMITTEE), _check_resume, _apply_resume
+    ),
+    Decision(
+        ProposalKind.CERTIFY_DEVELOPER,
+        ProposeDeveloper,
+        (BodyKind.TECHNICAL, BodyKind.COMMITTEE),
+        _check_developer,
+        _apply_developer,
+    ),
+    Decision(
+        ProposalKind.DECERTIFY_DEVELOPER,
+        ProposeDeveloperRemoval,
+        (BodyKind.TECHNICAL, BodyKind.COMMITTEE),
+        _check_developer_removal,
+        _apply_developer_removal,
+    ),
+    Decision(
+        ProposalKind.APPROVE_CODE, ProposeCode, (BodyKind.TECHNICAL, BodyKind.COMMITTEE), _check_code, _apply_code
+    ),
+    Decision(
+        ProposalKind.UPGRADE_CONTRACT,
+        ProposeUpgrade,
+        (BodyKind.TECHNICAL, BodyKind.COMMITTEE),
+        _check_contract_upgrade,
+        _apply_contract_upgrade,
     ),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
@@ -870,6 +961,16 @@ MODULE = ModuleRule(
         _propose_rule("propose_spending", ProposeSpending),
         _propose_rule("propose_pause", ProposePause),
         _propose_rule("propose_resume", ProposeResume),
+        _propose_rule("propose_developer", ProposeDeveloper),
+        _propose_rule("propose_developer_removal", ProposeDeveloperRemoval),
+        _propose_rule("propose_code", ProposeCode),
+        CallRule(
+            "propose_upgrade",
+            ProposeUpgrade,
+            apply_propose,
+            lambda call: _PROPOSE_GAS + GAS_BYTE * len(call.arguments),
+            f"{_PROPOSE_GAS} + {GAS_BYTE} for each byte of arguments",
+        ),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),
@@ -888,6 +989,10 @@ MODULE = ModuleRule(
                 ModulePaused,
                 ModuleResumed,
                 Donated,
+                DeveloperCertified,
+                DeveloperDecertified,
+                CodeApproved,
+                ContractUpgraded,
             ),
         )
     ),

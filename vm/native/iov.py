@@ -8,7 +8,8 @@ Rules
 * T1 The sum of all balances is SUPPLY_GRAINS after every block.
 * T2 An amount is at least one grain.
 * T3 A transfer moves everything it names, or nothing; so does a batch.
-* T4 A module's address takes no direct transfers: what a module holds, its own rules account for.
+* T4 A module's or contract's address takes no direct transfers: what it holds, its own rules account for. A contract is
+  paid by calling one of its methods.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context, Moment
 from vm.gas import GAS_STATE_WRITE
-from vm.native.accounts import add_to_balance, get_account
+from vm.native.accounts import IS_CONTRACT, add_to_balance, get_account
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 RECIPIENTS_MAX: Final = 500  # one batch stays far below a block's gas
@@ -83,6 +84,13 @@ def get_balance(state: StateReader, address: Address) -> Grains:
 def answer_balance(state: StateReader, _: Moment, address: Address) -> Grains:
     """The view of a balance."""
     return get_balance(state, address)
+
+
+def move_grains(state: State, context: Context, source: Address, target: Address, amount_grains: int) -> None:
+    """Move coins that come with a call of a contract (rule T3); raises Rejected."""
+    debit(state, source, amount_grains, context.block.time_ms)
+    credit(state, target, amount_grains, context.block.time_ms)
+    context.emit(MODULE.name, Transferred.__name__, source, target, amount_grains)
 
 
 def apply_transfer(state: State, context: Context, call: Transfer) -> None:
@@ -149,7 +157,9 @@ def _move(state: State, context: Context, recipient: Address, amount_grains: int
         _check_funded(state, recipient, amount_grains)
     else:
         debit(state, context.sender, amount_grains, context.block.time_ms)
-        credit(state, recipient, amount_grains, context.block.time_ms)
+        flags = add_to_balance(state, recipient, amount_grains, context.block.time_ms)
+        if flags & IS_CONTRACT:
+            raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "a contract takes IOV with a call of one of its methods")
     context.emit(MODULE.name, Transferred.__name__, context.sender, recipient, amount_grains)
 
 

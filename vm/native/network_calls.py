@@ -23,8 +23,7 @@ from ledger.primitives import ConsensusKey, NodeKey, Signature
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context, Moment
-from vm.gas import GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
-from vm.native.accounts import GAS_KEY_CHECK
+from vm.gas import GAS_KEY_CHECK, GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.election import replace_member_key
 from vm.native.network import (
     NODES_MAX,

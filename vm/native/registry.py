@@ -8,13 +8,20 @@ from ledger.codec import DecodeError, Reader, from_plain, get_reader
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.native import accounts, governance, iov, network_calls, staking
+from vm.native import accounts, contracts, governance, iov, network_calls, staking
 from vm.native.rules import CallRule, ModuleRule
 
 MODULES: Final = MappingProxyType(
     {
         module.name: module
-        for module in (accounts.MODULE, iov.MODULE, network_calls.MODULE, staking.MODULE, governance.MODULE)
+        for module in (
+            accounts.MODULE,
+            iov.MODULE,
+            network_calls.MODULE,
+            staking.MODULE,
+            governance.MODULE,
+            contracts.MODULE,
+        )
     }
 )
 

@@ -1,0 +1,1 @@
+"""Random modules against the gate, with wasmtime's own validator as the second opinion."""

@@ -1,0 +1,1 @@
+"""The WASM core test-suite against the gate and an engine."""
