@@ -11,10 +11,12 @@ from rpc import reference as methods
 from rpc.methods import METHODS
 from tests.consensus import golden_files as consensus_files
 from tests.vectors import generate as vectors
+from tests.vm.contracts import golden_files as contracts_files
 
 GOLDEN_FILES: list[tuple[Path, Callable[[], str]]] = [
     *consensus_files.GOLDEN_FILES,
     *vectors.GOLDEN_FILES,
+    *contracts_files.GOLDEN_FILES,
     (methods.REFERENCE_FILE, lambda: methods.build_reference(METHODS)),
     (commands.REFERENCE_FILE, commands.build_reference),
 ]
