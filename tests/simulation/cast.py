@@ -25,6 +25,8 @@ ACCOUNTS = 12
 ACCOUNT_GRAINS = 10**12
 OPERATOR_GRAINS = 10**12
 BOND_GRAINS = 10**11
+NEWCOMERS_MAX = 2
+"""Operators with means to join who have no seat at first."""
 
 
 def sign(key: bytes, message: bytes) -> Signature:
@@ -58,9 +60,15 @@ def get_consensus_key(seat: int) -> ConsensusKey:
 
 
 @cache
-def get_node_key(number: int) -> NodeKey:
+def get_node_secret(number: int, generation: int = 0) -> PrivateKey:
+    """The key a machine connects with; a rotation begins the next generation."""
+    return make_key(f"simulated node {number}" + (f" generation {generation}" if generation else ""))
+
+
+@cache
+def get_node_key(number: int, generation: int = 0) -> NodeKey:
     """How peers name a machine."""
-    return NodeKey(make_key(f"simulated node {number}").public_key.key)
+    return NodeKey(get_node_secret(number, generation).public_key.key)
 
 
 @cache
@@ -108,9 +116,12 @@ class Genesis:
 
 
 @lru_cache(maxsize=64)
-def build_genesis(seats: int, first_bodies: int, parameters: GenesisParameters) -> Genesis:
-    """A network whose first committee are all seats, and whose bodies of governance are the first few accounts."""
-    document = _build_document(seats, first_bodies, parameters)
+def build_genesis(seats: int, others: int, first_bodies: int, parameters: GenesisParameters) -> Genesis:
+    """A network whose first committee are all seats, and whose bodies of governance are the first few accounts.
+
+    So many others may connect from the start: liars' twins, and an observer.
+    """
+    document = _build_document(seats, others, first_bodies, parameters)
     changes = build_first_state(document)
 
     def build_header(state_root: RootHash) -> Header:
@@ -122,10 +133,10 @@ def build_genesis(seats: int, first_bodies: int, parameters: GenesisParameters) 
     return Genesis(header, domain, tuple(store.iterate(b"", b"\xff" * 300)))
 
 
-def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> GenesisDocument:
+def _build_document(seats: int, others: int, bodies: int, parameters: GenesisParameters) -> GenesisDocument:
     kind = NetworkKind.DEVNET
     funded = {format_address(get_account_address(index), kind): ACCOUNT_GRAINS for index in range(ACCOUNTS)}
-    funded |= {format_address(get_operator(seat), kind): OPERATOR_GRAINS for seat in range(seats + 2)}
+    funded |= {format_address(get_operator(seat), kind): OPERATOR_GRAINS for seat in range(seats + NEWCOMERS_MAX)}
     rest_grains = SUPPLY_GRAINS - sum(funded.values()) - seats * BOND_GRAINS
     allocations = [Allocation(module="subscription", amount_grains=str(rest_grains))]
     allocations += [Allocation(account=address, amount_grains=str(grains)) for address, grains in funded.items()]
@@ -139,6 +150,16 @@ def _build_document(seats: int, bodies: int, parameters: GenesisParameters) -> G
             bond_grains=str(BOND_GRAINS),
         )
         for seat in range(seats)
+    ]
+    nodes += [
+        GenesisNode(
+            name=f"node-{number}",
+            role="observer",
+            operator=format_address(get_operator(seats + NEWCOMERS_MAX), kind),
+            node_key="0x" + get_node_key(number).hex(),
+            node_certificate_signature="0x" + bytes(64).hex(),
+        )
+        for number in range(seats, seats + others)
     ]
     sitting = [format_address(get_account_address(index), kind) for index in range(bodies)]
     return GenesisDocument(

@@ -1,6 +1,7 @@
 """What must hold at every step, whoever crashes or lies. Only honest machines are held to it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgpack import unpackb
@@ -21,9 +22,10 @@ from consensus.messages import (
 )
 from consensus.safety import SignStep
 from ledger.committee import Committee
-from ledger.primitives import SUPPLY_GRAINS, BlockHash, ConsensusKey, Height, RootHash, TransactionId
+from ledger.primitives import SUPPLY_GRAINS, BlockHash, ConsensusKey, Height, NodeKey, RootHash, TransactionId
 from ledger.reasons import Reason, Rejected
-from ledger.receipt import Status
+from ledger.receipt import Event, Status
+from ledger.state import State
 from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.execution import CommittedBlock
@@ -31,6 +33,9 @@ from tests.simulation.cast import verify
 from tests.simulation.violation import require
 from tests.stake_scene import check_books
 from vm.native.accounts import Account
+from vm.native.election import get_next_committee
+from vm.native.network import get_nodes
+from vm.native.stake import compute_delegation_value, find_candidate, get_candidate
 from vm.parameters import get_parameters
 from vm.proposal import get_next_block_rules
 from vm.transition import check_admission
@@ -71,13 +76,21 @@ class Checks:
         self.failed = 0
         self.events: Counter[str] = Counter()
         """How often each event happened, by module and name."""
+        self.registries: dict[int, frozenset[NodeKey]] = {}
+        """By height: who may connect to a node with that head."""
+        self.newcomers_elected: set[ConsensusKey] = set()
+        self.newcomer_blocks = 0
 
     def note_height(self, node: "Node") -> None:
-        """Who decides the block after this node's head: the same for all."""
+        """Who decides the block after this node's head, and who may connect: the same for all."""
         height = node.chain.head.header.height + 1
         if height not in self.committees:
-            rules = get_next_block_rules(node.chain.head, node.chain.open_state())
+            state = node.chain.open_state()
+            rules = get_next_block_rules(node.chain.head, state)
             self.committees[height] = (rules.committee, rules.turns)
+            self.registries[height - 1] = frozenset([each.key for each in get_nodes(state)])
+            newcomers = self._world.operators.newcomer_keys
+            self.newcomers_elected.update({each.consensus_key for each in rules.committee.members} & newcomers)
 
     # Blocks
 
@@ -109,6 +122,7 @@ class Checks:
     def _check_first(self, node: "Node", committed: CommittedBlock) -> None:
         """What needs looking at once, since the state is the same on all nodes."""
         height = committed.certified.block.header.height
+        self.newcomer_blocks += committed.certified.block.header.proposer in self._world.operators.newcomer_keys
         self.evidence += len(committed.certified.block.evidence)
         self.events.update(f"{event.module}.{event.name}" for event in committed.events)
         for receipt in committed.receipts:
@@ -126,6 +140,25 @@ class Checks:
         total_grains = sum(account.balance_grains for account in accounts)
         require(total_grains == SUPPLY_GRAINS, f"after block {height} there are {total_grains} grains")
         check_books(state)
+        if any(event.name == "EpochEnded" for event in committed.events):
+            self._check_election(state, committed.events)
+
+    def _check_election(self, state: State, events: Sequence[Event]) -> None:
+        """A newcomer with more stake than a member of the next committee, or a free seat before it, is elected."""
+        if any(event.name == "CommitteeKept" for event in events):
+            return
+        parameters = get_parameters(state)
+        seated = [member.operator for member in get_next_committee(state).members]
+        least_grains = min(get_candidate(state, operator).pool_grains for operator in seated)
+        for node in get_nodes(state):
+            candidate = find_candidate(state, node.operator)
+            if node.consensus_key not in self._world.operators.newcomer_keys or candidate is None:
+                continue
+            bond_grains = compute_delegation_value(state, node.operator, candidate)
+            is_eligible = candidate.is_standing and not candidate.jailed_until_epoch
+            if is_eligible and bond_grains >= parameters.candidate_bond_min_grains and node.operator not in seated:
+                is_outranked = len(seated) == parameters.committee_seats and candidate.pool_grains <= least_grains
+                require(is_outranked, "a newcomer is elected when its stake suffices")
 
     def check_invalid_block(self, node: "Node", proposal: Proposal, reason: str) -> None:
         """Honest proposers build valid blocks."""
@@ -266,6 +299,12 @@ class Checks:
             get_vote_message(domain, message) if isinstance(message, Vote) else get_proposal_message(domain, message)
         )
         require(signed in node.disk.messages_saved, "what is sent was saved before")
+
+    def check_hearing(self, node: "Node", sender: NodeKey) -> None:
+        """Nobody is heard whom the registry does not hold, as of the block that the hearer has come to."""
+        if node.machine.is_honest:
+            known = self.registries[node.chain.head.header.height]
+            require(sender in known, f"{node.machine.name} hears only registered nodes")
 
     # What nodes say of each other
 

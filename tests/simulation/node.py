@@ -62,9 +62,10 @@ from ledger.chain import Chain
 from ledger.codec import DecodeError, decode
 from ledger.evidence import InvalidEvidenceError, Offence, decode_evidence
 from ledger.mempool import Added, Dropped, Known, Mempool
-from ledger.primitives import BlockHash, ConsensusKey, EnvelopeHash, Height, Round, TimeMs, TransactionId
+from ledger.primitives import BlockHash, ConsensusKey, EnvelopeHash, Height, NodeKey, Round, TimeMs, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Status
+from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.block_assembly import AssembledBlock
 from node.consensus_driver import build_height_started
@@ -76,6 +77,7 @@ from node.node import RULE_TABLES
 from tests.chains import RecordingLogger
 from tests.simulation.cast import StandInVerifier, decode_once, sign, verify
 from tests.simulation.evidence import build_evidence_of
+from vm.native.network import get_nodes
 from vm.offences import check_offence
 from vm.proposal import InvalidBlockError, NextBlockRules, build_header, check_block, get_next_block_rules
 
@@ -191,6 +193,8 @@ class Node:
         self.execution.add_listener(self._on_block)
         self.core = Core(world.domain, machine.key, self.load_safety(), self.verify)
         self.planner = SyncPlanner(self.chain.head.header.height)
+        self.allowed = self.read_registry()
+        """Whom the transport lets in."""
         self.inbox: deque[Event | CertifiedBlockArrived] = deque()
         self.dropped_events = 0
         self.due: deque[Due] = deque()
@@ -239,6 +243,10 @@ class Node:
         assert committee is not None, "the next committee is stored"
         check_header_link(self.chain.head.header, block.header)
         check_certificate(certificate, block.header, committee, self.world.domain, self.verify)
+
+    def read_registry(self) -> frozenset[NodeKey]:
+        """The keys that may connect, as the chain has them here."""
+        return frozenset([node.key for node in get_nodes(self.chain.open_state())])
 
     def order_effects(self, effects: list[Effect]) -> list[Effect]:
         """In the order given."""
@@ -463,7 +471,7 @@ class Node:
     @property
     def wall_ms(self) -> int:
         """What this machine's clock says."""
-        return self.world.now_ms + self.machine.skew_ms
+        return self.machine.clock.read_ms(self.world.now_ms)
 
     def _decide(self, proposal: Proposal, certificate: CommitCertificate) -> None:
         block = self._assembled.get(proposal.block_hash)
@@ -569,6 +577,9 @@ class Node:
         self.planner.set_head(header.height)
         for outdated in [each for each in self._received if each <= header.height]:
             del self._received[outdated]
+        if Table.NODE in committed.changed_tables:
+            before, self.allowed = self.allowed, self.read_registry()
+            self.world.follow_registry(self, before)
         if not self._has_status_timer:
             self._has_status_timer = True
             self.world.after(STATUS_DELAY_MS, self, self._send_status)
@@ -668,6 +679,11 @@ class Node:
         summary = self.core.get_summary()
         if summary is not None:
             self.world.say_to(self, peer, summary)
+
+    def peer_left(self, peer: int, key: NodeKey) -> None:
+        """Forget what the peer told."""
+        self._summaries_ms.pop(peer, None)
+        self.planner.remove_peer(key)
 
     def _send_status(self) -> None:
         self._has_status_timer = False

@@ -36,7 +36,7 @@ from vm.native.governance import get_docket
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
-    from tests.simulation.world import World
+    from tests.simulation.world import Machine, World
 
 GAS_LIMIT = 120_000
 SHARE_OF_MODULES = 400
@@ -66,7 +66,15 @@ class Clients:
             return
         machine = self._random.choice(machines)
         assert machine.node is not None, "just chosen for that"
-        transaction = self._build(machine.node)
+        self._submit(machine, self._build(machine.node))
+
+    def ask(self, machine: "Machine", key: PrivateKey, call: Call) -> None:
+        """A given call through a given machine, which is up."""
+        assert machine.node is not None, "the machine is up"
+        self._submit(machine, self._sign(machine.node, key, [call]))
+
+    def _submit(self, machine: "Machine", transaction: Transaction) -> None:
+        assert machine.node is not None, "the machine is up"
         outcome = machine.node.submit(transaction.raw)
         is_admitted = not isinstance(outcome, Rejected)
         self._world.note("asked", machine.number, transaction.id.hex(), is_admitted)

@@ -22,9 +22,11 @@ from ledger.primitives import ConsensusKey, NodeKey
 from tests.simulation import faults
 from tests.simulation.cast import START_MS, build_genesis, get_consensus_key, get_node_key
 from tests.simulation.checks import Checks
+from tests.simulation.clocks import CLOCK_PRECISION_MS, Clock, Clockwork
 from tests.simulation.disk import SimulatedDisk, build_disk
 from tests.simulation.liars import Mouth
 from tests.simulation.node import Node
+from tests.simulation.operators import Operators
 from tests.simulation.violation import require
 from tests.simulation.workload import (
     VOTING_HEIGHTS_EMERGENCY,
@@ -44,7 +46,6 @@ LOOK_MS = 50
 BOUNDS_STEPS = 499
 RECENT_EVENTS_MAX = 60
 TRACE_BYTES = 65_536
-CLOCK_PRECISION_MS = 100
 _STAMP = Struct(">QI")
 
 
@@ -63,7 +64,11 @@ class Machine:
     key: ConsensusKey | None
     is_honest: bool
     disk: SimulatedDisk
-    skew_ms: int = 0
+    clock: Clock
+    is_in_use: bool = True
+    """Whether its operator wants it to run."""
+    key_generation: int = 0
+    """How often its node key was replaced."""
     node: Node | None = None
     """The process, while one runs."""
     fuse: int = 0
@@ -80,7 +85,7 @@ class Machine:
     @property
     def node_key(self) -> NodeKey:
         """How peers name it."""
-        return get_node_key(self.number)
+        return get_node_key(self.number, self.key_generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,21 @@ class Outcome:
     decisions: int
     """Proposals of governance that were settled."""
     blames: int
+    joined: int
+    """Newcomers' nodes that were registered."""
+    elected: int
+    """Newcomers that sat in a committee."""
+    newcomer_blocks: int
+    """Final blocks that newcomers have proposed."""
+    retired: int
+    removed: int
+    """Nodes taken from the registry."""
+    rotated: int
+    """Node keys replaced."""
+    drifting: int
+    """Clocks that run too fast or too slow."""
+    jumps: int
+    """Clocks that were set while in use."""
     heal_ms: int
     """How long it took after the faults until every honest node had gone on."""
     digest: str
@@ -120,6 +140,9 @@ class Outcome:
             f"{self.proposed_again} blocks proposed again, {self.equivocations} equivocations, "
             f"{self.evidence} evidence, {self.epochs} epochs, {self.elections} committees elected, "
             f"{self.punishments} jailed, {self.decisions} decisions, {self.blames} bad messages, "
+            f"{self.joined} joined, {self.elected} of them elected for {self.newcomer_blocks} blocks, "
+            f"{self.retired} retired, {self.removed} removed, {self.rotated} rotated, "
+            f"{self.drifting} clocks drift and were set {self.jumps} times, "
             f"healed in {self.heal_ms / 1000:.1f} s; digest {self.digest}"
         )
 
@@ -143,8 +166,7 @@ class World:
         liars = draw.choice((0, liars_max, liars_max))
         self.liars = 0 if is_calm else liars
         self.liar_keys = frozenset(get_consensus_key(seat) for seat in range(self.liars))
-        self.genesis = build_genesis(self.seats, draw.choice((0, 2)), parameters)
-        self.domain = self.genesis.domain
+        first_bodies = draw.choice((0, 2))
         self.mempool_limits = draw.choice((MempoolLimits(), MempoolLimits(transactions_max=20)))
         self.client_ms_max = draw.choice((100, 300, 600))
         self.now_ms = START_MS
@@ -154,6 +176,8 @@ class World:
         self.recent: deque[tuple[Any, ...]] = deque(maxlen=RECENT_EVENTS_MAX)
         self.checks = Checks(self)
         self.clients = Clients(self, Random(f"clients {seed}"))
+        self.clockwork = Clockwork(Random(f"clocks {seed}"), self.climate.skew_ms_max)
+        self._link_random = Random(f"links {seed}")
         self._digest = sha256()
         self._trace = bytearray()
         self._weather = faults.CALM
@@ -161,13 +185,20 @@ class World:
         self._are_clients_on = True
         self._queue: list[tuple[int, int, Node | None, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
-        self.machines = self._make_machines()
+        has_observer = draw.random() < 0.3
+        self.genesis = build_genesis(self.seats, self.liars + has_observer, first_bodies, parameters)
+        self.domain = self.genesis.domain
+        self.machines = self._make_machines(has_observer=has_observer)
         self._numbers = {machine.node_key: machine.number for machine in self.machines}
-        self._peer_order = sorted(self.machines, key=lambda machine: (not machine.is_member, machine.node_key))
+        self._peer_order = sorted(self.machines, key=_rank_peer)
+        self.operators = Operators(self, Random(f"operators {seed}"))
         for machine in self.machines:
             self.start(machine)
         self._change_weather()
         self._let_clients_act()
+        self.operators.begin()
+        if self.clockwork.is_at_work:
+            self._tend_clocks()
 
     # The run
 
@@ -196,7 +227,7 @@ class World:
             self.now_ms - START_MS,
             self.rounds_max,
             self.crashes,
-            self.clients.admitted,
+            self.clients.admitted + self.operators.admitted,
             len(self.checks.final),
             self.checks.skips,
             self.checks.proposed_again,
@@ -207,6 +238,14 @@ class World:
             self.checks.events["staking.Jailed"],
             self.checks.events["governance.ProposalSettled"],
             self.checks.blames,
+            self.checks.events["network.NodeRegistered"],
+            len(self.checks.newcomers_elected),
+            self.checks.newcomer_blocks,
+            self.checks.events["staking.Retired"],
+            self.checks.events["network.NodeRemoved"],
+            self.checks.events["network.NodeRotated"],
+            self.clockwork.drifting,
+            self.clockwork.jumps,
             heal_ms,
             self._digest.hexdigest(),
         )
@@ -239,21 +278,30 @@ class World:
         self.note("healed")
         self._are_faults_on = False
         self._weather = faults.CALM
+        self.clockwork.put_right(self._list_clocks(), self.now_ms)
         for machine in self.machines:
             machine.fuse = 0
             machine.disk.space.is_full = False
-            machine.skew_ms = max(-CLOCK_PRECISION_MS // 2, min(CLOCK_PRECISION_MS // 2, machine.skew_ms))
             self.start(machine)
+
+    def _list_expected(self) -> list[Machine]:
+        """The honest machines that the registry holds: who is not in it yet, or no longer, may stand still."""
+        registered = self.checks.registries[self.get_height()]
+        return [
+            machine
+            for machine in self.machines
+            if machine.is_honest
+            and any(get_node_key(machine.number, each) in registered for each in range(machine.key_generation + 2))
+        ]
 
     def _is_everybody_at(self, height: int) -> bool:
         return all(
             machine.node is not None and machine.node.chain.head.header.height >= height
-            for machine in self.machines
-            if machine.is_honest
+            for machine in self._list_expected()
         )
 
     def _is_drained(self) -> bool:
-        nodes = [machine.node for machine in self.machines if machine.is_honest]
+        nodes = [machine.node for machine in self._list_expected()]
         heads = {None if node is None else node.chain.head.header.hash for node in nodes}
         return len(heads) == 1 and not any(node is None or node.has_work() for node in nodes)
 
@@ -270,6 +318,10 @@ class World:
     def honest_up(self) -> list[Node]:
         """Processes of honest machines."""
         return [machine.node for machine in self.machines if machine.is_honest and machine.node is not None]
+
+    def find_front(self) -> Node | None:
+        """The honest node that has come furthest."""
+        return max(self.honest_up(), key=lambda node: node.chain.head.header.height, default=None)
 
     def describe(self) -> str:
         """Where everybody stands."""
@@ -293,6 +345,16 @@ class World:
         self.recent.append((self.now_ms - START_MS, what, *fields))
         self._trace += repr((what, *fields)).encode()
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether all is mended."""
+        return not self._are_faults_on
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody asks for anything any more."""
+        return not self._are_clients_on
+
     def get_number(self, key: NodeKey) -> int:
         """The machine that peers know by this key."""
         return self._numbers[key]
@@ -305,7 +367,7 @@ class World:
 
     def list_peers(self, asking: Machine) -> list[int]:
         """Whom to ask for what is missing, super nodes first."""
-        return [each.number for each in self._peer_order if each.node is not None and each is not asking]
+        return [each.number for each in self._peer_order if each is not asking and self._is_linked(asking, each)]
 
     def say(self, node: Node, message: Message) -> None:
         """To every peer."""
@@ -361,6 +423,8 @@ class World:
 
     def _send(self, sender: Machine, receiver: Machine, kind: str, payload: Any) -> None:
         weather, chance = self._weather, self.random.random
+        if sender.node is None or receiver.node_key not in sender.node.allowed:
+            return
         if (sender.number, receiver.number) in weather.blocked:
             return
         if weather.loss and chance() * faults.THOUSAND < weather.loss:
@@ -374,14 +438,53 @@ class World:
             self.after(again_ms, None, self._deliver, sender.number, receiver, kind, payload)
 
     def _deliver(self, sender: int, receiver: Machine, kind: str, payload: Any) -> None:
-        if receiver.node is not None:
+        key = self.machines[sender].node_key
+        if receiver.node is not None and key in receiver.node.allowed:
+            self.checks.check_hearing(receiver.node, key)
             receiver.node.receive(sender, kind, payload)
+
+    # Who is connected with whom
+
+    def _is_linked(self, first: Machine, second: Machine) -> bool:
+        """Two processes that let each other in find each other."""
+        return (
+            first.node is not None
+            and second.node is not None
+            and second.node_key in first.node.allowed
+            and first.node_key in second.node.allowed
+        )
+
+    def follow_registry(self, node: Node, before: frozenset[NodeKey]) -> None:
+        """A node has another allow-list: who came on it is met soon, who left it is cut off at once."""
+        machine = node.machine
+        for key in sorted(node.allowed - before):
+            other = self._find_machine(key)
+            if other is not None and other is not machine and self._is_linked(machine, other):
+                self._introduce(machine, other, self._link_random)
+        for key in sorted(before - node.allowed):
+            other = self._find_machine(key)
+            if other is not None and other is not machine:
+                node.peer_left(other.number, key)
+                if other.node is not None:
+                    other.node.peer_left(machine.number, machine.node_key)
+
+    def _find_machine(self, key: NodeKey) -> Machine | None:
+        number = self._numbers.get(key)
+        return None if number is None else self.machines[number]
+
+    def _introduce(self, first: Machine, second: Machine, random: Random) -> None:
+        self.after(random.randint(1, 200), second.node, self._greet, second, first.number)
+        self.after(random.randint(1, 200), first.node, self._greet, first, second.number)
+
+    def _greet(self, machine: Machine, peer: int) -> None:
+        assert machine.node is not None, "the process that was introduced runs"
+        machine.node.peer_joined(peer)
 
     # Machines
 
     def start(self, machine: Machine) -> None:
-        """Begin a process on it, if none runs."""
-        if machine.node is not None:
+        """Begin a process on it, if none runs and its operator wants one."""
+        if machine.node is not None or not machine.is_in_use:
             return
         self.note("starts", machine.number)
         machine.node = self._node_class(self, machine)
@@ -392,9 +495,33 @@ class World:
         if machine.is_honest:
             self.checks.check_promises(machine.node)
         for other in self.machines:
-            if other is not machine and other.node is not None:
-                self.after(self.random.randint(1, 200), other.node, other.node.peer_joined, machine.number)
-                self.after(self.random.randint(1, 200), machine.node, machine.node.peer_joined, other.number)
+            if other is not machine and self._is_linked(machine, other):
+                self._introduce(machine, other, self.random)
+
+    def stop(self, machine: Machine) -> None:
+        """End its process in order."""
+        if machine.node is not None:
+            self.note("stops", machine.number)
+            machine.node.is_alive = False
+            machine.node = None
+            machine.fuse = 0
+
+    def add_machine(self, name: str, key: ConsensusKey | None, random: Random) -> Machine:
+        """An honest machine with an empty disk, which does not run yet."""
+        offset_ms = self.clockwork.draw_offset_ms(is_calm=self.is_calm)
+        machine = self._build_machine(name, len(self.machines), key, True, random, offset_ms)
+        machine.is_in_use = False
+        self.machines.append(machine)
+        self._numbers[machine.node_key] = machine.number
+        self._peer_order = sorted(self.machines, key=_rank_peer)
+        return machine
+
+    def rotate_node_key(self, machine: Machine) -> None:
+        """The machine's next process uses its next key."""
+        self.stop(machine)
+        machine.key_generation += 1
+        self._numbers[machine.node_key] = machine.number
+        self._peer_order = sorted(self.machines, key=_rank_peer)
 
     def crash(self, machine: Machine) -> None:
         """End its process here and now; a power cut also takes what was not synced."""
@@ -416,20 +543,26 @@ class World:
             machine.fuse = self.random.randint(1, 8)
             machine.is_power_cut_due = self.random.randrange(faults.THOUSAND) < self.climate.power_cut_share
 
-    def _make_machines(self) -> list[Machine]:
+    def _make_machines(self, *, has_observer: bool) -> list[Machine]:
         machines: list[Machine] = []
         keys = [(f"node {seat}", get_consensus_key(seat), seat >= self.liars) for seat in range(self.seats)]
         keys += [(f"twin {seat}", get_consensus_key(seat), False) for seat in range(self.liars)]
         observers: list[tuple[str, ConsensusKey | None, bool]] = [("observer", None, True)]
-        for name, key, is_honest in [*keys, *(observers if self.random.random() < 0.3 else [])]:
-            disk = build_disk(self.random)
-            self.genesis.fill(disk.store)
-            machine = Machine(name, len(machines), key, is_honest, disk)
-            machine.skew_ms = self.random.randint(-self.climate.skew_ms_max, self.climate.skew_ms_max)
+        for name, key, is_honest in [*keys, *(observers if has_observer else [])]:
+            offset_ms = self.random.randint(-self.climate.skew_ms_max, self.climate.skew_ms_max)
+            machine = self._build_machine(name, len(machines), key, is_honest, self.random, offset_ms)
             if not is_honest:
                 machine.mouth = Mouth(self, machine, Random(f"liar {self.seed} {machine.number}"))
             machines.append(machine)
         return machines
+
+    def _build_machine(
+        self, name: str, number: int, key: ConsensusKey | None, is_honest: bool, random: Random, offset_ms: int
+    ) -> Machine:
+        """With nothing on disk but genesis."""
+        disk = build_disk(random)
+        self.genesis.fill(disk.store)
+        return Machine(name, number, key, is_honest, disk, self.clockwork.build_clock(offset_ms, self.now_ms))
 
     # Weather and clients
 
@@ -456,6 +589,13 @@ class World:
 
     def _make_room(self, machine: Machine) -> None:
         machine.disk.space.is_full = False
+
+    def _tend_clocks(self) -> None:
+        delay_ms = self.clockwork.tend(self._list_clocks(), self.now_ms, is_calm=self.is_calm)
+        self.after(delay_ms, None, self._tend_clocks)
+
+    def _list_clocks(self) -> list[Clock]:
+        return [machine.clock for machine in self.machines]
 
     def _let_clients_act(self) -> None:
         if self._are_clients_on:
@@ -504,6 +644,11 @@ class World:
     def format_recent(self) -> list[str]:
         """The last events, one a line."""
         return [_format_event(event) for event in self.recent]
+
+
+def _rank_peer(machine: Machine) -> tuple[bool, NodeKey]:
+    """Super nodes first."""
+    return not machine.is_member, machine.node_key
 
 
 def _format_event(event: tuple[Any, ...]) -> str:
