@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consensus.committee import one_honest
 from consensus.effects import AppendLog, Broadcast, Effect, SaveSafety
@@ -10,18 +10,25 @@ from consensus.log import LockTaken
 from consensus.messages import NO_VALID_ROUND
 from consensus.safety import NOTHING_SIGNED, SafetyState
 from ledger.block import Block, CertifiedBlock, CommitCertificate
+from ledger.chain import Chain
+from ledger.primitives import NodeKey
 from ledger.receipt import Status
 from ledger.state import State
+from ledger.store_keys import VALUE_PREFIX
 from ledger.transaction import Transaction
 from node import execution
 from node.execution import CommittedBlock, Execution
 from tests.chains import RecordingLogger
+from tests.simulation.cast import NEWCOMERS_MAX, get_account_address, get_node_key
 from tests.simulation.node import Node
 from vm.context import BlockContext, Context
 from vm.gas import GasMeter
 from vm.native.iov import credit
 from vm.native.registry import find_call
 from vm.transition import BlockResult, apply_block_in_slices
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Machine, World
 
 GAS_PLENTY = 10**9
 FLOOD = 50
@@ -195,3 +202,34 @@ class NeverShortensJournal(Node):
 
     def shorten_journal(self) -> None:
         """Do nothing."""
+
+
+class StartsWithWrongState(Node):
+    """A newcomer's genesis gives a client one grain more than everybody else's."""
+
+    def __init__(self, world: "World", machine: "Machine") -> None:
+        """Change the disk before it is read, if nothing but genesis is there."""
+        chain = Chain(machine.disk.store)
+        if machine.number >= world.newcomers_from and chain.head.header.height == 0:
+            state = chain.open_state()
+            credit(state, get_account_address(0), 1, chain.head.header.time_ms)
+            changes = [(VALUE_PREFIX + key, value) for key, value in state.changes.items()]
+            machine.disk.store.write(changes, sync=True)
+        super().__init__(world, machine)
+
+
+class KeepsFirstRegistry(Node):
+    """Whoever was in the registry at first may connect for ever, and nobody else."""
+
+    def read_registry(self) -> frozenset[NodeKey]:
+        """As of genesis."""
+        return self.world.checks.registries.get(0) or super().read_registry()
+
+
+class LetsNewcomersIn(Node):
+    """Newcomers may connect before they are registered."""
+
+    def read_registry(self) -> frozenset[NodeKey]:
+        """And all machines that there may ever be."""
+        first = self.world.newcomers_from
+        return super().read_registry() | {get_node_key(first + index) for index in range(NEWCOMERS_MAX)}

@@ -35,7 +35,7 @@ from tests.stake_scene import check_books
 from vm.native.accounts import Account
 from vm.native.election import get_next_committee
 from vm.native.network import get_nodes
-from vm.native.stake import compute_delegation_value, find_candidate, get_candidate
+from vm.native.stake import compute_delegation_value, get_candidates
 from vm.parameters import get_parameters
 from vm.proposal import get_next_block_rules
 from vm.transition import check_admission
@@ -80,6 +80,7 @@ class Checks:
         """By height: who may connect to a node with that head."""
         self.newcomers_elected: set[ConsensusKey] = set()
         self.newcomer_blocks = 0
+        self.refused = 0
 
     def note_height(self, node: "Node") -> None:
         """Who decides the block after this node's head, and who may connect: the same for all."""
@@ -149,9 +150,10 @@ class Checks:
             return
         parameters = get_parameters(state)
         seated = [member.operator for member in get_next_committee(state).members]
-        least_grains = min(get_candidate(state, operator).pool_grains for operator in seated)
+        candidates = {candidate.operator: candidate for candidate in get_candidates(state)}
+        least_grains = min(candidates[each].pool_grains if each in candidates else 0 for each in seated)
         for node in get_nodes(state):
-            candidate = find_candidate(state, node.operator)
+            candidate = candidates.get(node.operator)
             if node.consensus_key not in self._world.operators.newcomer_keys or candidate is None:
                 continue
             bond_grains = compute_delegation_value(state, node.operator, candidate)

@@ -50,11 +50,11 @@ class Clock:
 class Clockwork:
     """Whether this seed's clocks drift or jump, and by how much."""
 
-    def __init__(self, random: Random, skew_ms_max: int) -> None:
+    def __init__(self, random: Random, skew_ms_max: int, *, is_exact: bool) -> None:
         self._random = random
         self._skew_ms_max = skew_ms_max
-        self.does_drift = random.random() < 0.5
-        self.does_jump = random.random() < 0.25
+        self.does_drift = random.random() < 0.5 and not is_exact
+        self.does_jump = random.random() < 0.25 and not is_exact
         self.jumps = 0
         self.drifting = 0
 

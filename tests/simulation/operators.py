@@ -89,7 +89,6 @@ class Operator:
     asked_call: str = ""
     """What it, or somebody for it, has asked for last."""
     is_starting: bool = False
-    is_gone: bool = False
 
     @property
     def address(self) -> Address:
@@ -159,7 +158,7 @@ class Operators:
             return  # whoever has come furthest is down: what was seen of the chain would be undone
         state = front.chain.open_state()
         for operator in self._operators:
-            if not operator.is_gone and world.now_ms >= operator.begins_ms:
+            if world.now_ms >= operator.begins_ms:
                 self._take_next_step(operator, front, state)
 
     def _take_next_step(self, operator: Operator, front: "Node", state: State) -> None:
@@ -185,14 +184,19 @@ class Operators:
         machine.is_in_use = True
         self._world.start(machine)
 
+    def _switch_off(self, machine: "Machine") -> None:
+        """Unless it is wanted again: a registration sent twice may be executed after the removal."""
+        if not machine.is_in_use:
+            self._world.stop(machine)
+
     # Steps
 
     def _join(self, operator: Operator, machine: "Machine", state: State, height: int) -> None:
         """Be admitted, then registered; whoever was registered before has left."""
         if operator.registered_height is not None:
-            operator.is_gone = True
-            machine.is_in_use = False
-            self._world.after(self._random.randint(1, 1_000), None, self._world.stop, machine)
+            if machine.is_in_use:
+                machine.is_in_use = operator.is_starting = False
+                self._world.after(self._random.randint(1, 1_000), None, self._switch_off, machine)
         elif is_operator(state, operator.address):
             self._ask(operator, operator.address, self._build_registration(operator, machine))
         else:
@@ -262,7 +266,7 @@ class Operators:
             self._clients.ask(self._random.choice(machines), self._secrets[sender], call)
 
     def _build_registration(self, operator: Operator, machine: "Machine") -> Call:
-        key, secret = machine.node_key, get_node_secret(machine.number)
+        key, secret = machine.node_key, get_node_secret(machine.number, machine.key_generation)
         certificate_signature = secret.sign(build_signed_part(key))
         consensus_key, possession = None, None
         if operator.role is NodeRole.SUPER_NODE:

@@ -14,16 +14,20 @@ from consensus import core, safety, votes
 from consensus.certificate import InvalidCertificateError
 from consensus.core import Core
 from consensus.height import HeightState
+from ledger.committee import Member
 from ledger.primitives import BlockHash
+from ledger.state import StateReader
 from tests.simulation import broken, world
 from tests.simulation.node import Node
 from tests.simulation.run import Task, run_seed
 from tests.simulation.violation import ViolationError
 from tests.simulation.world import Outcome, World
+from vm.native import election
+from vm.parameters import Parameters
 
-STEPS = 6_000
-HEIGHTS = 25
-SEEDS = 16
+STEPS = 9_000
+HEIGHTS = 40
+SEEDS = 20
 FRESH_SEEDS = 4
 BROKEN_SEEDS = 12
 BROKEN_HEIGHTS = 20
@@ -86,12 +90,23 @@ def test_the_seeds_reach_what_they_are_for() -> None:
     assert sum(outcome.evidence for outcome in outcomes) > 10
     assert sum(outcome.blames for outcome in outcomes) > 10
     assert sum(outcome.final for outcome in outcomes) > 500
+    assert sum(outcome.joined for outcome in outcomes) > 5
+    assert sum(outcome.elected for outcome in outcomes) > 2
+    assert sum(outcome.newcomer_blocks for outcome in outcomes) > 10
+    assert sum(outcome.retired for outcome in outcomes) > 2
+    assert sum(outcome.removed for outcome in outcomes) > 1
+    assert sum(outcome.rotated for outcome in outcomes) > 2
+    assert sum(outcome.refused for outcome in outcomes) > 100
+    assert sum(outcome.drifting for outcome in outcomes) > 10
+    assert sum(outcome.jumps for outcome in outcomes) > 10
 
 
-def test_a_seed_repeats_itself_under_any_hash_seed() -> None:
+@pytest.mark.parametrize("seed", [4, 14])  # in both somebody joins; in the second clocks drift
+def test_a_seed_repeats_itself_under_any_hash_seed(seed: int) -> None:
+    command = [sys.executable, "-m", "tests.simulation"]
     outputs = {
         subprocess.run(
-            [sys.executable, "-m", "tests.simulation", "--seed", "3", "--steps", "2500", "--heights", "12"],
+            [*command, "--seed", str(seed), "--steps", str(STEPS), "--heights", str(HEIGHTS)],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             check=True,
@@ -101,6 +116,7 @@ def test_a_seed_repeats_itself_under_any_hash_seed() -> None:
     }
     (output,) = outputs
     assert "digest" in output
+    assert " 0 joined" not in output
 
 
 def test_a_failure_names_the_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +167,49 @@ def test_a_flood_is_dropped_where_there_is_no_room_and_the_network_goes_on() -> 
     flooded = World(0, 4, broken.AmongFlood, is_calm=True)
     assert flooded.run(20 * STEPS, HEIGHTS).height >= HEIGHTS
     assert all(node.dropped_events > 0 for node in flooded.honest_up() if not node.is_last)
+
+
+def list_worlds_with_newcomers(kind: type[Node]) -> list[World]:
+    """Networks of given nodes whose newcomers are elected when nodes are sound."""
+    return [World(seed, None, kind) for seed in range(SEEDS) if run_fixed(seed).elected]
+
+
+def run_until_broken(worlds: list[World]) -> None:
+    """All of them, if none breaks a rule."""
+    for each in worlds:
+        each.run(STEPS, HEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "noticed"),
+    [
+        (broken.StartsWithWrongState, r"newcomer \d+ computes another state"),
+        (broken.KeepsFirstRegistry, "no progress: nobody got|hears only registered nodes"),
+        (broken.LetsNewcomersIn, "hears only registered nodes"),
+    ],
+)
+def test_the_simulator_notices_nodes_that_join_wrongly(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Node], noticed: str
+) -> None:
+    worlds = list_worlds_with_newcomers(kind)
+    monkeypatch.setattr(world, "HEAL_MS", BROKEN_HEAL_MS)
+    with pytest.raises(ViolationError, match=noticed):
+        run_until_broken(worlds)
+
+
+def elect_least_stake(state: StateReader, parameters: Parameters) -> list[Member]:
+    """Those with the least stake are seated first."""
+    return real_elect(state, parameters)[::-1]
+
+
+real_elect = election.elect
+
+
+def test_the_simulator_notices_a_wrong_election(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = list_worlds_with_newcomers(Node)
+    monkeypatch.setattr(election, "elect", elect_least_stake)
+    with pytest.raises(ViolationError, match="a newcomer is elected when its stake suffices"):
+        run_until_broken(worlds)
 
 
 def sign_anything(state: safety.SafetyState, request: safety.SignRequest) -> safety.MaySign:

@@ -123,6 +123,8 @@ class Outcome:
     """Nodes taken from the registry."""
     rotated: int
     """Node keys replaced."""
+    refused: int
+    """Messages of nodes that their receivers do not let in."""
     drifting: int
     """Clocks that run too fast or too slow."""
     jumps: int
@@ -142,6 +144,7 @@ class Outcome:
             f"{self.punishments} jailed, {self.decisions} decisions, {self.blames} bad messages, "
             f"{self.joined} joined, {self.elected} of them elected for {self.newcomer_blocks} blocks, "
             f"{self.retired} retired, {self.removed} removed, {self.rotated} rotated, "
+            f"{self.refused} messages of strangers, "
             f"{self.drifting} clocks drift and were set {self.jumps} times, "
             f"healed in {self.heal_ms / 1000:.1f} s; digest {self.digest}"
         )
@@ -153,7 +156,7 @@ class World:
     def __init__(
         self, seed: int, seats: int | None = None, node_class: type[Node] = Node, *, is_calm: bool = False
     ) -> None:
-        """The seed decides everything but what is given; in a calm world nobody lies and nothing fails."""
+        """The seed decides everything but what is given; in a calm world nobody lies, joins or leaves, and nothing fails."""
         self.seed = seed
         self.random = Random(f"simulation {seed}")
         draw = self.random
@@ -176,7 +179,7 @@ class World:
         self.recent: deque[tuple[Any, ...]] = deque(maxlen=RECENT_EVENTS_MAX)
         self.checks = Checks(self)
         self.clients = Clients(self, Random(f"clients {seed}"))
-        self.clockwork = Clockwork(Random(f"clocks {seed}"), self.climate.skew_ms_max)
+        self.clockwork = Clockwork(Random(f"clocks {seed}"), self.climate.skew_ms_max, is_exact=is_calm)
         self._link_random = Random(f"links {seed}")
         self._digest = sha256()
         self._trace = bytearray()
@@ -189,6 +192,8 @@ class World:
         self.genesis = build_genesis(self.seats, self.liars + has_observer, first_bodies, parameters)
         self.domain = self.genesis.domain
         self.machines = self._make_machines(has_observer=has_observer)
+        self.newcomers_from = len(self.machines)
+        """The number of the first machine that is not there from the start."""
         self._numbers = {machine.node_key: machine.number for machine in self.machines}
         self._peer_order = sorted(self.machines, key=_rank_peer)
         self.operators = Operators(self, Random(f"operators {seed}"))
@@ -196,7 +201,8 @@ class World:
             self.start(machine)
         self._change_weather()
         self._let_clients_act()
-        self.operators.begin()
+        if not is_calm:
+            self.operators.begin()
         if self.clockwork.is_at_work:
             self._tend_clocks()
 
@@ -244,6 +250,7 @@ class World:
             self.checks.events["staking.Retired"],
             self.checks.events["network.NodeRemoved"],
             self.checks.events["network.NodeRotated"],
+            self.checks.refused,
             self.clockwork.drifting,
             self.clockwork.jumps,
             heal_ms,
@@ -285,12 +292,13 @@ class World:
             self.start(machine)
 
     def _list_expected(self) -> list[Machine]:
-        """The honest machines that the registry holds: who is not in it yet, or no longer, may stand still."""
+        """The honest machines that run and are registered: who is not yet, or no longer, may stand still."""
         registered = self.checks.registries[self.get_height()]
         return [
             machine
             for machine in self.machines
             if machine.is_honest
+            and machine.is_in_use
             and any(get_node_key(machine.number, each) in registered for each in range(machine.key_generation + 2))
         ]
 
@@ -439,9 +447,13 @@ class World:
 
     def _deliver(self, sender: int, receiver: Machine, kind: str, payload: Any) -> None:
         key = self.machines[sender].node_key
-        if receiver.node is not None and key in receiver.node.allowed:
-            self.checks.check_hearing(receiver.node, key)
-            receiver.node.receive(sender, kind, payload)
+        if receiver.node is None:
+            return
+        if key not in receiver.node.allowed:
+            self.checks.refused += 1
+            return
+        self.checks.check_hearing(receiver.node, key)
+        receiver.node.receive(sender, kind, payload)
 
     # Who is connected with whom
 
