@@ -156,7 +156,7 @@ class World:
     def __init__(
         self, seed: int, seats: int | None = None, node_class: type[Node] = Node, *, is_calm: bool = False
     ) -> None:
-        """The seed decides everything but what is given; in a calm world nobody lies, joins or leaves, and nothing fails."""
+        """The seed decides everything but what is given; in a calm world nobody lies or joins, and nothing fails."""
         self.seed = seed
         self.random = Random(f"simulation {seed}")
         draw = self.random
