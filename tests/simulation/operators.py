@@ -224,12 +224,11 @@ class Operators:
             operator.is_starting = True
             delay_ms = operator.start_delay_ms if operator.start is Start.AFTER else 0
             self._world.after(delay_ms, None, self._switch_on, machine)
-        leaves_after = operator.leaves_after_heights
+        leaves_after, rotates_at = operator.leaves_after_heights, operator.rotates_at_height
         if leaves_after is not None and height >= operator.registered_height + leaves_after:
             self._leave(operator, machine, state)
-        elif operator.rotates_at_height is not None and height >= operator.rotates_at_height:
-            if machine.key_generation == 0:
-                self._ask(operator, operator.address, self._build_rotation(operator, machine))
+        elif rotates_at is not None and height >= rotates_at and machine.key_generation == 0:
+            self._ask(operator, operator.address, self._build_rotation(operator, machine))
         elif operator.bond_grains and operator.role is NodeRole.SUPER_NODE:
             self._seek_election(operator, machine, state, height)
 
