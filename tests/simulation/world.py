@@ -511,12 +511,16 @@ class World:
                 self._introduce(machine, other, self.random)
 
     def stop(self, machine: Machine) -> None:
-        """End its process in order."""
-        if machine.node is not None:
-            self.note("stops", machine.number)
-            machine.node.is_alive = False
-            machine.node = None
-            machine.fuse = 0
+        """End its process in order: its peers see their connections close."""
+        if machine.node is None:
+            return
+        self.note("stops", machine.number)
+        for other in self.machines:
+            if other.node is not None and other is not machine and self._is_linked(machine, other):
+                other.node.peer_left(machine.number, machine.node_key)
+        machine.node.is_alive = False
+        machine.node = None
+        machine.fuse = 0
 
     def add_machine(self, name: str, key: ConsensusKey | None, random: Random) -> Machine:
         """An honest machine with an empty disk, which does not run yet."""
