@@ -66,7 +66,7 @@ class Execution:
         self._listeners: list[Listener] = []
         self._stack = ContractStack()
         self.contracts = build_runtime(chain.head.header.chain_id, self._stack.run)
-        """What contracts are run with, here and in simulations."""
+        """What blocks' contracts are run with. Nobody else uses it: blocks wait for nobody's questions."""
 
     def add_listener(self, listener: Listener) -> None:
         """Call this after every block."""

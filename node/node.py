@@ -40,6 +40,7 @@ from node.clock import Clock
 from node.collector import calm_collector
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver, build_height_started
+from node.contract_stack import ContractStack
 from node.dev_control import ControlAddress, find_control_address, run_control_client
 from node.dev_methods import DevMethods
 from node.divergence import DivergenceFinder
@@ -76,6 +77,7 @@ from p2p.network import Network, NetworkHandler
 from p2p.settings import NetworkSettings
 from rpc.server import RpcServer
 from rpc.settings import RpcSettings
+from vm.contracts.runtime import build_runtime
 from vm.native.network import NodeRole, RegisteredNode, get_nodes
 from vm.proposal import get_next_block_rules
 
@@ -330,7 +332,9 @@ class Node:
             get_target_height=lambda: self._sync.target_height,
             get_peer_height=self._sync.get_peer_height,
             explain_waiting=self._watchdog.explain_waiting,
-            contracts=self._execution.contracts,
+            contracts=build_runtime(
+                self._chain.head.header.chain_id, ContractStack().run
+            ),  # blocks have one of their own
         )
         backend = NodeBackend(parts, dev)
         if dev is not None:

@@ -53,7 +53,10 @@ class EngineFailedError(AssertionError):
 
 
 class RunOnStack(Protocol):
-    """Runs a function on a thread with STACK_BYTES of stack, and gives back or raises what it does."""
+    """Runs a function on one thread with STACK_BYTES of stack, at once if it is that thread that asks.
+
+    Gives back or raises what the function does.
+    """
 
     def __call__(self, function: Callable[[], T], /) -> T: ...
 
@@ -122,8 +125,8 @@ class Engine:
         self._machine: _Machine | None = None
 
     def enter(self, function: Callable[[], T]) -> T:
-        """Run what calls `run` where there is enough stack for it."""
-        return function() if self._guests else self._run_on_stack(function)
+        """Run what calls `run` where there is enough stack for it, one after the other whichever threads ask."""
+        return self._run_on_stack(function)
 
     def compile(self, code_hash: bytes, load: Callable[[], bytes]) -> Program:
         """The program of a code hash; compiled when it is not cached. `load` gives the instrumented module."""

@@ -1,6 +1,8 @@
 """What the engine does by itself: it runs, it counts, and it never decides."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from struct import pack
 
 import pytest
@@ -142,6 +144,40 @@ def test_contracts_run_on_the_thread_with_the_large_stack():
     seen = [STACK.run(threading.current_thread) for _ in range(2)]
     assert seen[0] is seen[1]
     assert seen[0] is not threading.current_thread()
+
+
+def test_threads_that_ask_at_once_are_served_one_after_the_other():
+    """Each run must read its own guest's memory, also while another thread is in the middle of a run."""
+    text = """
+    (module
+      (import "iov1" "probe" (func $probe (param i64) (result i64)))
+      (memory (export "memory") 1 1)
+      (global (export "iov_gas") (mut i64) (i64.const 0))
+      (global (export "iov_trap") (mut i32) (i32.const 0))
+      (func (export "run") (global.set 0 (call $probe (global.get 0)))))
+    """
+    running, most, threads = [], [], []
+
+    def probe(guest: Guest) -> None:
+        running.append(guest)
+        threads.append(threading.current_thread())
+        time.sleep(0.005)  # lets the other threads go on
+        most.append(len(running))
+        running.remove(guest)
+        guest.charge(guest.gas_units // 2)
+
+    engine = Engine(STACK.run, {"probe": HostFunction(FunctionType(b"", b""), probe)})
+    module = compile_text(text)
+
+    def ask(units: int) -> int:
+        guest = Guest(units)
+        engine.enter(lambda: engine.run(engine.compile(b"", lambda: module), "run", guest))
+        return guest.gas_units
+
+    with ThreadPoolExecutor(4) as pool:
+        left = list(pool.map(ask, range(1_000, 1_040, 2)))
+    assert left == [units // 2 for units in range(1_000, 1_040, 2)]
+    assert (set(most), len(set(threads))) == ({1}, 1)
 
 
 def test_the_engine_of_another_version_is_refused(monkeypatch):
