@@ -146,7 +146,7 @@ def p256_verify(key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def merkle_verify(root: bytes, leaf: bytes, index: u64, count: u64, proof: bytes) -> bool:
-    """Whether the leaf stands at the index of the list with this root (RFC 6962); the proof is a row of 32-byte hashes."""
+    """Whether the leaf stands at the index of the list with this root (RFC 6962); the proof is a row of hashes."""
     if len(root) != 32:
         raise RevertError(Panic.LIMIT, "a root has 32 bytes")
     if len(proof) % 32:

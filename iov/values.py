@@ -118,7 +118,7 @@ class List(Generic[T, N]):
 
 
 @cache
-def _bound_list(item: Any, items_max: int) -> type[List[Any, Any]]:
+def _bound_list(item: Any, items_max: int) -> "type[List[Any, Any]]":
     name = f"List[{item}, {items_max}]"
     return cast("type[List[Any, Any]]", type(name, (List,), {"ITEM": item, "ITEMS_MAX": items_max, "__slots__": ()}))
 
