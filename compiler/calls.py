@@ -96,7 +96,7 @@ def verify_merkle(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value
     """Check that a leaf is in a list."""
     code: Code = ()
     held = []
-    kinds = (BYTES, BYTES, U64, U64, BYTES)
+    kinds: tuple[AbiType, ...] = (BYTES, BYTES, U64, U64, BYTES)
     for argument, value, kind in zip(node.args, arguments, kinds, strict=True):
         variable = scope.borrow(kind)
         code += (*coerce(scope, argument, value, kind), *variable.set)

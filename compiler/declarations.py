@@ -160,7 +160,7 @@ def read_declarations(module: ast.Module, mistakes: Mistakes) -> Declarations:
     """Go through the module once, from top to bottom, as Python does."""
     declared = Declarations()
     for index, statement in enumerate(module.body):
-        if index == 0 and _is_docstring(statement):
+        if index == 0 and is_docstring(statement):
             continue
         with mistakes.collect():
             _read_statement(declared, statement, mistakes)
@@ -203,7 +203,8 @@ def evaluate(declared: Declarations, node: ast.expr) -> Constant | None:
             return None
 
 
-def _is_docstring(statement: ast.stmt) -> bool:
+def is_docstring(statement: ast.stmt) -> bool:
+    """Whether a statement is nothing but text."""
     match statement:
         case ast.Expr(value=ast.Constant(value=str())):
             return True
@@ -465,7 +466,7 @@ def _read_fields(
                     fields[name] = read_type(declared, annotation)
                 case ast.Pass() if is_event:
                     pass
-                case _ if index == 0 and _is_docstring(statement):
+                case _ if index == 0 and is_docstring(statement):
                     pass
                 case _:
                     raise Mistake(statement, "only fields without a default stand here", "write name: Type")
@@ -496,7 +497,7 @@ def _read_contract(declared: Declarations, node: ast.ClassDef, mistakes: Mistake
                     _read_method(declared, statement, name)
                 case ast.Pass():
                     pass
-                case _ if index == 0 and _is_docstring(statement):
+                case _ if index == 0 and is_docstring(statement):
                     pass
                 case _:
                     raise Mistake(statement, "a contract has storage items and methods only", "write name: Var[u64]")
@@ -564,14 +565,14 @@ def _read_interface(
     methods: dict[str, FunctionDeclaration] = {}
     for index, statement in enumerate(node.body):
         with mistakes.collect():
-            if index == 0 and _is_docstring(statement):
+            if index == 0 and is_docstring(statement):
                 continue
             if not isinstance(statement, ast.FunctionDef):
                 raise Mistake(statement, "an interface declares methods only")
             method = read_function(declared, statement, "", is_method=True)
             if method.kind not in (MethodKind.CALL, MethodKind.VIEW):
                 raise Mistake(statement, "a method of an interface is a @call or a @view")
-            body = [each for each in statement.body if not _is_docstring(each)]
+            body = [each for each in statement.body if not is_docstring(each)]
             if [ast.unparse(each) for each in body] != ["raise NotImplementedError"]:
                 raise Mistake(statement, "its code is elsewhere", "write raise NotImplementedError as its body")
             methods[method.name] = method

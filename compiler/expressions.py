@@ -345,8 +345,8 @@ def _call_name(scope: Scope, node: ast.Call, name: str) -> Value:
     if name in declared.functions:
         return _call_declared(scope, node, declared.functions[name])
     if name in declared.structs:
-        kind = declared.structs[name]
-        return Value(kind, values.build_struct(scope, kind, _lower_parts(scope, node, kind)))
+        made = declared.structs[name]
+        return Value(made, values.build_struct(scope, made, _lower_parts(scope, node, made)))
     if name in declared.aliases:
         return _make_list(scope, node, declared.aliases[name])
     if name in declared.events:

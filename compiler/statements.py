@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from compiler import storage, values
-from compiler.declarations import Declarations, FunctionDeclaration, StorageDeclaration, read_type
+from compiler.declarations import Declarations, FunctionDeclaration, StorageDeclaration, is_docstring, read_type
 from compiler.diagnostics import Consequence, Mistake, Mistakes
 from compiler.expressions import combine, find_storage, lower, lower_condition
 from compiler.integers import convert
@@ -58,9 +58,8 @@ def lower_block(scope: Scope, body: Sequence[ast.stmt]) -> Code:
     """Translate statements in order, each on its own: one mistake does not hide the next."""
     code: Code = ()
     for index, statement in enumerate(body):
-        if index == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            if isinstance(statement.value.value, str):
-                continue
+        if index == 0 and is_docstring(statement):
+            continue
         if not scope.flow.is_reached:
             scope.mistakes.add(Mistake(statement, "this is never reached", "delete it"))
             break
@@ -163,8 +162,7 @@ def _assign_name(scope: Scope, node: ast.AST, name: str, value: Value, annotated
         if kind == NONE:
             raise Mistake(node, f"the type of {name} is not known", f"write {name}: Address | None = None")
         if kind == PLAIN:
-            shown = value.constant if value.constant is not None else "…"
-            raise Mistake(node, f"{name} has no width", f"write {name} = u64({shown})")
+            raise Mistake(node, f"{name} has no width", f"write {name} = u64({values.show_constant(value)})")
         if kind == NOTHING:
             raise Mistake(node, "there is no value here to be assigned")
         code = values.coerce(scope, node, value, kind)

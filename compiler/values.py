@@ -57,7 +57,7 @@ def make_constant(assembly: Assembly, kind: Type, value: int | bool | bytes | st
         case Unsigned(128):
             code: Code = (f"i64.const {int(value) & (1 << 64) - 1}", f"i64.const {int(value) >> 64}")
         case Unsigned(64):
-            code = (f"i64.const {value}",)
+            code = (f"i64.const {int(value)}",)
         case Unsigned() | Bool():
             code = (f"i32.const {int(value)}",)
         case Text():
@@ -67,7 +67,7 @@ def make_constant(assembly: Assembly, kind: Type, value: int | bool | bytes | st
         case Identifier() if isinstance(value, bytes):
             code = (f"i32.const {assembly.place_raw(value)}",)
         case _:
-            code = (f"i64.const {value}",) if 0 <= int(value) < 1 << 64 else ("unreachable",)
+            code = (f"i64.const {int(value)}",) if 0 <= int(value) < 1 << 64 else ("unreachable",)
     return Value(kind, code, value)
 
 
@@ -82,13 +82,17 @@ def coerce(scope: Scope, node: ast.AST, value: Value, kind: Type) -> Code:
             return box(scope, kind.item, value.code)
     advice = ""
     if value.type == PLAIN and isinstance(kind, Unsigned):
-        shown = value.constant if value.constant is not None else "…"
-        advice = f"write {describe_type(kind)}({shown})"
+        advice = f"write {describe_type(kind)}({show_constant(value)})"
     elif isinstance(value.type, Unsigned) and isinstance(kind, Unsigned):
         advice = f"convert it: {describe_type(kind)}(…)"
     elif isinstance(value.type, Option) and value.type.item == kind:
         advice = "check for None first: if x is None: …"
     raise Mistake(node, f"this is {describe_type(value.type)}, but {describe_type(kind)} is wanted", advice)
+
+
+def show_constant(value: Value) -> str:
+    """A literal as it was written, as far as it is known."""
+    return "…" if value.constant is None else repr(value.constant)
 
 
 def box(scope: Scope, kind: AbiType, code: Code) -> Code:
@@ -293,6 +297,7 @@ def get_context(scope: Scope, node: ast.AST, name: str) -> Value:
     addresses = {"address": "self_address", "caller": "caller", "signer": "signer"}
     if name in integers:
         return Value(U64, (f"call {integers[name]}",))
+    code: Code
     place = scope.borrow(POINTER)
     (slot,) = place.slots
     if name in addresses:

@@ -5,7 +5,7 @@ from typing import Final, NoReturn
 
 from identity.keys import KeyType, PublicKey, verify_signature
 from iov.failures import CODE_MAX, MESSAGE_BYTES_MAX, Panic, RevertError
-from iov.host import get_frame
+from iov.host import HostError, get_frame
 from iov.integers import u64, u128
 from iov.values import EVENT_MARK, Address, Did, check_value
 from ledger.merkle import ListProof, compute_leaf_hash, is_proof_valid
@@ -114,10 +114,14 @@ def mul_div(a: u128, b: u128, c: u128, rounding: int = ROUND_DOWN) -> u128:
     """a * b // c without overflow in between; `rounding` is one of ROUND_DOWN, ROUND_UP, ROUND_NEAREST."""
     product, divisor = int(check_value(u128, a)) * int(check_value(u128, b)), int(check_value(u128, c))
     if divisor == 0:
-        raise RevertError(Panic.DIVISION_BY_ZERO)
+        raise HostError("ARITHMETIC", "division by zero")
     if rounding == ROUND_NEAREST:
-        return u128((2 * product + divisor) // (2 * divisor))
-    return u128((product + {ROUND_DOWN: 0, ROUND_UP: divisor - 1}[rounding]) // divisor)
+        result = (2 * product + divisor) // (2 * divisor)
+    else:
+        result = (product + {ROUND_DOWN: 0, ROUND_UP: divisor - 1}[rounding]) // divisor
+    if result >> u128.BITS:
+        raise HostError("ARITHMETIC", f"{result} is not a u128")
+    return u128(result)
 
 
 def sha256(data: bytes) -> bytes:

@@ -54,7 +54,7 @@ def pack(value: Any) -> bytes:
 def pack_as(annotation: Any, value: Any) -> bytes:
     """Packed bytes of a value of a declared type; too long fails with Panic.LIMIT."""
     try:
-        return pack_values((get_abi_type(annotation),), [_to_plain(value)])
+        return pack_values((get_abi_type(annotation),), [to_plain(value)])
     except InvalidValueError as error:
         raise RevertError(Panic.LIMIT, str(error)) from None
 
@@ -62,28 +62,30 @@ def pack_as(annotation: Any, value: Any) -> bytes:
 def unpack_as(annotation: Any, packed: bytes) -> Any:
     """The value of packed bytes; raises InvalidValueError."""
     (plain,) = unpack_values((get_abi_type(annotation),), packed)
-    return _from_plain(annotation, plain)
+    return from_plain(annotation, plain)
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """A value as `vm/contracts/abi.py` packs it: structs and lists are lists."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, bytes):
         return bytes(value)
     if isinstance(value, List):
-        return [_to_plain(each) for each in value]
+        return [to_plain(each) for each in value]
     if getattr(value, STRUCT_MARK, False):
-        return [_to_plain(getattr(value, each.name)) for each in fields(value)]
+        return [to_plain(getattr(value, each.name)) for each in fields(value)]
     return value
 
 
-def _from_plain(annotation: Any, plain: Any) -> Any:
+def from_plain(annotation: Any, plain: Any) -> Any:
+    """A plain value as one of the declared type."""
     if annotation in _SIMPLE:
         return cast(Any, annotation)(plain)
     if isinstance(annotation, type) and issubclass(annotation, List):
-        return annotation([_from_plain(annotation.ITEM, each) for each in plain])
+        return annotation([from_plain(annotation.ITEM, each) for each in plain])
     if getattr(annotation, STRUCT_MARK, False):
         pairs = zip(fields(annotation), plain, strict=True)
-        return annotation(*[_from_plain(each.type, part) for each, part in pairs])
+        return annotation(*[from_plain(each.type, part) for each, part in pairs])
     (present,) = [each for each in get_args(annotation) if each is not type(None)]
-    return None if plain is None else _from_plain(present, plain)
+    return None if plain is None else from_plain(present, plain)

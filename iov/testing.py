@@ -101,8 +101,7 @@ class Chain:
         contract = kind()
         address = Address(sha256(b"contract %d" % len(self._contracts)).digest()[:20])
         before = self._state.copy()
-        self._contracts[address] = contract
-        self._state.storage[address] = {}
+        self.place(address, contract)
         try:
             name = find_special(kind, MethodKind.INIT)
             if name is not None:
@@ -114,6 +113,11 @@ class Chain:
             del self._contracts[address]
             raise
         return contract
+
+    def place(self, address: Address, contract: Contract) -> None:
+        """Put a contract at an address without running its init method."""
+        self._contracts[address] = contract
+        self._state.storage[address] = {}
 
     def migrate(self, sender: Address, contract: Contract, kind: type[C], *arguments: Any) -> C:
         """Replace the code of a contract, keep its storage, and run the migrate method of the new code."""
