@@ -179,7 +179,7 @@ class Chain:
             frame = _TestFrame(self, address, caller, signer, u64(value_grains), is_view)
             self.move(caller, address, value_grains)
             with enter_frame(frame):
-                answer = method(*received)
+                answer = _run(method, received)
             return None if result is type(None) else convert(result, answer)
         except BaseException:
             self._state = before
@@ -326,6 +326,14 @@ class _TestFrame:
     def _check_may_write(self) -> None:
         if self.is_view:
             raise HostError("VIEW_WRITES")
+
+
+def _run(method: Any, arguments: list[Any]) -> Any:
+    """Only positions of bytes fail with Python's own exception."""
+    try:
+        return method(*arguments)
+    except IndexError as error:
+        raise RevertError(Panic.INDEX, str(error)) from error
 
 
 def find_special(kind: type[Contract], wanted: MethodKind) -> str | None:
