@@ -17,6 +17,8 @@ DATA_OFFSET: Final = 80
 GLOBALS: Final = {
     "heap": I32,  # where the free memory begins
     "high": I64,  # the upper half of a u128 that a function returned
+    "remainder": I64,  # what the last division of u128 left over
+    "remainder_high": I64,
     "cursor": I32,  # where unpacking goes on
     "end": I32,  # where what is unpacked ends
 }
@@ -157,13 +159,87 @@ _SOURCES: Final = (
     local.get upper | global.set high
     local.get a | local.get b | i64.mul
     """,
+    """u128_leading_zeros (a i64, a_high i64) i64
+    local.get a_high | i64.eqz
+    if | local.get a | i64.clz | i64.const 64 | i64.add | return | end
+    local.get a_high | i64.clz
+    """,
+    # One digit in base 2^32 of a division by a divisor whose top bit is set: Knuth's algorithm D (TAOCP 4.3.1).
+    """u64_digit (upper i64, next_digit i64, divisor i64) i64
+    local digit i64
+    local rest i64
+    local.get upper | local.get divisor | i64.const 32 | i64.shr_u | i64.div_u | local.set digit
+    local.get upper | local.get divisor | i64.const 32 | i64.shr_u | i64.rem_u | local.set rest
+    block done
+    loop correct
+    local.get digit | i64.const 4294967295 | i64.gt_u
+    local.get digit | local.get divisor | i64.const 4294967295 | i64.and | i64.mul
+    local.get rest | i64.const 32 | i64.shl | local.get next_digit | i64.or | i64.gt_u
+    i32.or | i32.eqz | br_if done
+    local.get digit | i64.const 1 | i64.sub | local.set digit
+    local.get rest | local.get divisor | i64.const 32 | i64.shr_u | i64.add | local.tee rest
+    i64.const 4294967295 | i64.le_u | br_if correct
+    end
+    end
+    local.get digit
+    """,
+    # 128 bits by 64: the divisor's top bit is set, and the upper half is below it.
+    """u64_div_long (low i64, upper i64, divisor i64) i64
+    local first i64
+    local second i64
+    local.get upper | local.get low | i64.const 32 | i64.shr_u | local.get divisor | call u64_digit | local.set first
+    local.get upper | i64.const 32 | i64.shl | local.get low | i64.const 32 | i64.shr_u | i64.or
+    local.get first | local.get divisor | i64.mul | i64.sub | local.tee upper
+    local.get low | i64.const 4294967295 | i64.and | local.get divisor | call u64_digit | local.set second
+    local.get upper | i64.const 32 | i64.shl | local.get low | i64.const 4294967295 | i64.and | i64.or
+    local.get second | local.get divisor | i64.mul | i64.sub | global.set remainder
+    local.get first | i64.const 32 | i64.shl | local.get second | i64.or
+    """,
+    # By a divisor above 2^64: estimate with its upper 64 bits, which is at most one too high (Hacker's Delight 9-5).
+    """u128_div_wide (a i64, a_high i64, b i64, b_high i64) i64
+    local zeros i64
+    local quotient i64
+    local.get b_high | i64.clz | local.set zeros
+    local.get a_high | i64.const 63 | i64.shl | local.get a | i64.const 1 | i64.shr_u | i64.or
+    local.get a_high | i64.const 1 | i64.shr_u
+    local.get b_high | local.get zeros | i64.shl
+    local.get b | i64.const 1 | i64.shr_u | i64.const 63 | local.get zeros | i64.sub | i64.shr_u | i64.or
+    call u64_div_long | i64.const 63 | local.get zeros | i64.sub | i64.shr_u
+    local.tee quotient | local.get quotient | i64.eqz | i32.eqz | i64.extend_i32_u | i64.sub | local.set quotient
+    local.get a_high | local.get quotient | local.get b | call u64_mul_high | i64.sub
+    local.get quotient | local.get b_high | i64.mul | i64.sub
+    local.get a | local.get quotient | local.get b | i64.mul | i64.lt_u | i64.extend_i32_u | i64.sub | local.set a_high
+    local.get a | local.get quotient | local.get b | i64.mul | i64.sub | local.set a
+    local.get b | local.get b_high | local.get a | local.get a_high | call u128_le
+    if
+    local.get quotient | i64.const 1 | i64.add | local.set quotient
+    local.get a_high | local.get b_high | i64.sub | local.get a | local.get b | i64.lt_u | i64.extend_i32_u | i64.sub
+    local.set a_high
+    local.get a | local.get b | i64.sub | local.set a
+    end
+    local.get a | global.set remainder
+    local.get a_high | global.set remainder_high
+    i64.const 0 | global.set high
+    local.get quotient
+    """,
     """u128_div (a i64, a_high i64, b i64, b_high i64) i64
-    local.get b | local.get b_high | i64.or | i64.eqz
+    local zeros i64
+    local.get b_high | i64.eqz | i32.eqz
+    if | local.get a | local.get a_high | local.get b | local.get b_high | call u128_div_wide | return | end
+    local.get b | i64.eqz
     if | call panic_zero | end
-    local.get a_high | local.get b_high | i64.or | i64.eqz
-    if | i64.const 0 | global.set high | local.get a | local.get b | i64.div_u | return | end
-    local.get a | local.get a_high | i64.const 1 | i64.const 0 | local.get b | local.get b_high | i32.const 0
-    call u128_mul_div
+    i64.const 0 | global.set remainder_high
+    local.get a_high | local.get b | i64.div_u | global.set high
+    local.get a_high | i64.eqz
+    if | local.get a | local.get b | i64.rem_u | global.set remainder | local.get a | local.get b | i64.div_u | return | end
+    local.get a_high | local.get b | i64.rem_u | local.set a_high
+    local.get b | i64.clz | local.set zeros
+    local.get a | local.get zeros | i64.shl
+    local.get a_high | local.get zeros | i64.shl
+    local.get a | i64.const 1 | i64.shr_u | i64.const 63 | local.get zeros | i64.sub | i64.shr_u | i64.or
+    local.get b | local.get zeros | i64.shl
+    call u64_div_long
+    global.get remainder | local.get zeros | i64.shr_u | global.set remainder
     """,
     f"""u128_mul_div (a i64, a_high i64, b i64, b_high i64, c i64, c_high i64, rounding i32) i64
     i32.const {SCRATCH} | local.get a | i64.store
@@ -178,10 +254,9 @@ _SOURCES: Final = (
     i32.const {SCRATCH} | i64.load 48
     """,
     """u128_rem (a i64, a_high i64, b i64, b_high i64) i64
-    local.get a | local.get a_high
-    local.get a | local.get a_high | local.get b | local.get b_high | call u128_div | global.get high
-    local.get b | local.get b_high | call u128_mul | global.get high
-    call u128_sub
+    local.get a | local.get a_high | local.get b | local.get b_high | call u128_div | drop
+    global.get remainder_high | global.set high
+    global.get remainder
     """,
     """u128_shl (a i64, a_high i64, places i64, places_high i64) i64
     local.get a | local.get a_high | i64.or | i64.eqz

@@ -87,6 +87,8 @@ class Instance:
         except (Reverted, Refused):
             world.storage, world.events, world.balances = before
             raise
+        finally:
+            host.store.close()
         if not method.result:
             assert host.result == b""
             return None
