@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 from compiler.declarations import Declarations, FunctionDeclaration, read_declarations
-from compiler.diagnostics import Mistake, Mistakes
+from compiler.diagnostics import CompileError, Diagnostic, Mistake, Mistakes
 from compiler.packing import Assembly, unpack_code
 from compiler.runtime import DATA_OFFSET, GLOBALS, MEMORY_PAGES
 from compiler.scope import Scope, Variable
@@ -89,9 +89,12 @@ def compile_source(source: str, path: str) -> CompiledContract:
         mistakes.add_at(1, 0, f"the source has more than {SOURCE_BYTES_MAX} bytes")
         mistakes.raise_if_any()
     module = _parse(source, path, mistakes)
-    declared = read_declarations(module, mistakes)
     assembly = Assembly()
-    scopes = _lower_functions(declared, assembly, mistakes)
+    try:
+        declared = read_declarations(module, mistakes)
+        scopes = _lower_functions(declared, assembly, mistakes)
+    except RecursionError:
+        raise CompileError([Diagnostic(path, 1, 1, "", "expressions are nested too deeply", "use variables")]) from None
     _check_calls(scopes, mistakes)
     mistakes.raise_if_any()
     interface = _build_interface(declared, source)

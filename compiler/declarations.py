@@ -289,14 +289,14 @@ def _read_statement(declared: Declarations, statement: ast.stmt, mistakes: Mista
                 if statement.decorator_list:
                     raise Mistake(statement.decorator_list[0], "a function outside of a class has no decorators")
                 declared.functions[name] = read_function(declared, statement, f"f.{name}", is_method=False)
-            except Mistake:
+            except (Mistake, Consequence):
                 declared.broken.add(name)
                 raise
         case ast.ClassDef(name=name):
             try:
                 _claim(declared, statement, name)
                 _read_class(declared, statement, mistakes)
-            except Mistake:
+            except (Mistake, Consequence):
                 declared.broken.add(name)
                 raise
         case _:
@@ -338,7 +338,7 @@ def _read_assignment(declared: Declarations, statement: ast.stmt, name: str, val
         if constant is None:
             raise Mistake(value, "a constant is an int, bool, str or bytes literal, or u64(…), or arithmetic of ints")
         declared.constants[name] = constant
-    except Mistake:
+    except (Mistake, Consequence):
         declared.broken.add(name)
         raise
 
@@ -471,6 +471,8 @@ def _read_fields(
                 case _:
                     raise Mistake(statement, "only fields without a default stand here", "write name: Type")
     if not (is_event or fields):
+        if not all(is_docstring(each) for each in node.body):
+            raise Consequence
         raise Mistake(node, "a struct has at least one field")
     if len(fields) > NAMES_MAX:
         raise Mistake(node, f"there are at most {NAMES_MAX} fields")

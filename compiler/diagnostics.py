@@ -4,6 +4,9 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
+
+SHOWN_CHARACTERS_MAX: Final = 200  # of a source line: what a terminal shows of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Diagnostic:
     """What to write instead; may be empty."""
 
     def __str__(self) -> str:
-        caret = " " * (self.column - 1) + "^"
+        caret = " " * (min(self.column, SHOWN_CHARACTERS_MAX + 1) - 1) + "^"
         advice = f"\n    {self.advice}" if self.advice else ""
         return f"{self.path}:{self.line}:{self.column}: {self.message}\n    {self.source_line}\n    {caret}{advice}"
 
@@ -74,7 +77,7 @@ class Mistakes:
         """Note a mistake at a line, from 1, and an offset in UTF-8 bytes."""
         text = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
         column = len(text.encode()[:offset_bytes].decode(errors="replace")) + 1
-        shown = text.replace("\t", " ")
+        shown = text.replace("\t", " ")[:SHOWN_CHARACTERS_MAX]
         found = Diagnostic(self._path, line, column, shown, message, advice)
         if found not in self._found:
             self._found.append(found)

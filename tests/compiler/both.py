@@ -110,5 +110,3 @@ class Both:
 
 def _list_fields(event: Any) -> list[Any]:
     return [to_plain(getattr(event, name)) for name in event.__dataclass_fields__]
-
-
