@@ -1,7 +1,7 @@
 """Functions that compiled code calls. Only those that are reached become part of a module.
 
-The heap grows and is never tidied: an instance lives for one call. What is packed only to be handed to the host is given
-back by setting `heap` to where it began. Several `put_` in a row therefore write one packed value.
+The heap grows and is never tidied: an instance lives for one call. What is packed only to be handed to the host is
+given back by setting `heap` to where it began. Several `put_` in a row therefore write one packed value.
 """
 
 from typing import Final
@@ -231,7 +231,10 @@ _SOURCES: Final = (
     i64.const 0 | global.set remainder_high
     local.get a_high | local.get b | i64.div_u | global.set high
     local.get a_high | i64.eqz
-    if | local.get a | local.get b | i64.rem_u | global.set remainder | local.get a | local.get b | i64.div_u | return | end
+    if
+    local.get a | local.get b | i64.rem_u | global.set remainder
+    local.get a | local.get b | i64.div_u | return
+    end
     local.get a_high | local.get b | i64.rem_u | local.set a_high
     local.get b | i64.clz | local.set zeros
     local.get a | local.get zeros | i64.shl

@@ -34,7 +34,7 @@ from vm.contracts.abi import (
 
 @dataclass(frozen=True, slots=True)
 class PlainInt:
-    """An int without a width: literals, constants, `len`, an item of bytes. It is compared, converted, or an operand."""
+    """An int without a width: literals, constants, `len`, a byte. It is compared, converted, or an operand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def get_contract_class(module: ModuleType) -> type[Contract]:
 class Both:
     """One contract on both sides, with one account that calls."""
 
-    def __init__(self, source: str, value_grains: int = 0) -> None:
+    def __init__(self, source: str) -> None:
         """Deploy without running the init method."""
         self.instance = load_wasm(source)
         self.chain = Chain()
@@ -76,12 +76,18 @@ class Both:
 
     def run(self, name: str, *arguments: Any) -> Outcome:
         """Call a method on both sides; both must show the same. Arguments are plain values."""
-        python = self._run_python(name, arguments)
-        wasm = self._run_wasm(name, arguments)
+        python = self.run_python(name, arguments)
+        wasm = self.run_wasm(name, arguments)
         assert wasm == python
         return wasm
 
-    def _run_python(self, name: str, arguments: tuple[Any, ...]) -> Outcome:
+    def give(self, grains: int) -> None:
+        """Let the contract have money."""
+        self.chain.move(self.chain.account("giver", grains), self.address, grains)
+        self.world.balances[bytes(self.address)] = self.world.balances.get(bytes(self.address), 0) + grains
+
+    def run_python(self, name: str, arguments: tuple[Any, ...]) -> Outcome:
+        """One side."""
         method = getattr(self.contract, name)
         kinds, _ = list_parameter_types(method)
         typed = [from_plain(kind, each) for kind, each in zip(kinds, arguments, strict=True)]
@@ -97,7 +103,8 @@ class Both:
         events = [(type(each.event).__name__, _list_fields(each.event)) for each in self.chain.events]
         return Outcome(result, failure, self.chain.storage(self.contract), events)
 
-    def _run_wasm(self, name: str, arguments: tuple[Any, ...]) -> Outcome:
+    def run_wasm(self, name: str, arguments: tuple[Any, ...]) -> Outcome:
+        """The other side."""
         result, failure = None, None
         try:
             result = self.instance.run(self.world, name, list(arguments))

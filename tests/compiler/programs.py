@@ -188,7 +188,8 @@ class Program:
             case "widen":
                 return f"widen({self.integer('u64', depth - 1)})"
             case "mul_div":
-                return f"mul_div({self.integer(kind, depth - 1)}, {self.integer(kind, 0)}, {self.integer(kind, 0)}, ROUND_UP)"
+                factors = [self.integer(kind, depth - 1), self.integer(kind, 0), self.integer(kind, 0)]
+                return f"mul_div({', '.join(factors)}, ROUND_UP)"
             case _:
                 return f"self.by_pair.get({self.pair(depth - 1)}, u128(8))"
 
