@@ -199,6 +199,18 @@ class Chain:
         """Whether code rules the account."""
         return address in self._contracts
 
+    def is_running(self) -> bool:
+        """Whether a call is running."""
+        return bool(self._running)
+
+    def get_contract(self, address: Address) -> Contract:
+        """The contract at an address."""
+        return self._contracts[address]
+
+    def list_balances(self) -> dict[Address, int]:
+        """Grains of all accounts."""
+        return dict(self._state.balances)
+
     def get_did(self, address: Address) -> Did | None:
         """The identity of an account."""
         return self._state.dids.get(address)
