@@ -135,6 +135,7 @@ async def test_results_name_reasons_and_event_fields(ask: Caller, backend: FakeB
         "transactionId": _hex(build_transfer(0, amount=5).id),
         "status": "succeeded",
         "reason": None,
+        "code": None,
         "gasUsed": 700,
         "fee": "700",
         "events": [
