@@ -13,9 +13,10 @@ from ledger.state_keys import code_key, contract_storage_key
 from rpc.addresses import format_address
 from rpc.arguments import ArgumentError
 from rpc.backend import StateAt
-from rpc.contract_interfaces import ReadableInterface, load_interface, make_finder, read_interface
+from rpc.contract_interfaces import load_interface, make_finder, read_interface
 from rpc.contract_values import pack_from_json
 from rpc.errors import execution_failed, invalid_params, not_found, pruned
+from rpc.interface_views import build_interface_view
 from rpc.models import (
     AddressAtParams,
     CodeParams,
@@ -25,12 +26,7 @@ from rpc.models import (
     ContractEvents,
     ContractEventsParams,
     ContractEventView,
-    ContractInterface,
-    ContractMethod,
-    ContractParameter,
-    ContractRecord,
     ContractResult,
-    ContractStorageItem,
     ContractStorageParams,
     ContractStorageResult,
     ContractVersion,
@@ -38,7 +34,7 @@ from rpc.models import (
 )
 from rpc.session import Session
 from vm.context import BlockContext, Context
-from vm.contracts.abi import MethodKind, Parameter, StorageKind, UpgradeRule
+from vm.contracts.abi import MethodKind
 from vm.contracts.calls import Request, call_contract
 from vm.contracts.records import Contract, ContractStatus, get_code_facts, get_versions
 from vm.contracts.records import get_contract as get_record
@@ -47,22 +43,6 @@ from vm.native.iov import get_balance
 from vm.parameters import get_parameters
 
 _NOBODY: Final = Address(bytes(ADDRESS_BYTES))
-_METHOD_KINDS: Final[dict[MethodKind, Literal["init", "call", "view", "migrate"]]] = {
-    MethodKind.INIT: "init",
-    MethodKind.CALL: "call",
-    MethodKind.VIEW: "view",
-    MethodKind.MIGRATE: "migrate",
-}
-_STORAGE_KINDS: Final[dict[StorageKind, Literal["var", "map", "indexed_map"]]] = {
-    StorageKind.VAR: "var",
-    StorageKind.MAP: "map",
-    StorageKind.INDEXED_MAP: "indexed_map",
-}
-_UPGRADE_RULES: Final[dict[UpgradeRule, Literal["never", "owner", "governance"]]] = {
-    UpgradeRule.NEVER: "never",
-    UpgradeRule.OWNER: "owner",
-    UpgradeRule.GOVERNANCE: "governance",
-}
 _STATUSES: Final[dict[ContractStatus, Literal["introduced", "sealed"]]] = {
     ContractStatus.INTRODUCED: "introduced",
     ContractStatus.SEALED: "sealed",
@@ -177,38 +157,6 @@ def list_events(session: Session, params: ContractEventsParams) -> ContractEvent
         earliest_height=earliest_height,
         cursor=session.encode_cursor(scope, [*positions[params.limit]]) if len(positions) > params.limit else None,
     )
-
-
-def build_interface_view(interface: ReadableInterface) -> ContractInterface:
-    """A declared interface in JSON."""
-    declared = interface.declared
-    return ContractInterface(
-        name=declared.name,
-        compiler=declared.compiler,
-        source_hash=declared.source_hash,
-        upgrade=_UPGRADE_RULES[declared.upgrade],
-        structs=[ContractRecord(name=each.name, fields=_list_parameters(each.fields)) for each in declared.structs],
-        methods=[
-            ContractMethod(
-                name=each.name,
-                kind=_METHOD_KINDS[each.kind],
-                is_payable=each.is_payable,
-                is_reentrant=each.is_reentrant,
-                parameters=_list_parameters(each.parameters),
-                result=each.result or None,
-            )
-            for each in declared.methods
-        ],
-        events=[ContractRecord(name=each.name, fields=_list_parameters(each.fields)) for each in declared.events],
-        storage=[
-            ContractStorageItem(name=each.name, kind=_STORAGE_KINDS[each.kind], key=each.key or None, value=each.value)
-            for each in declared.storage
-        ],
-    )
-
-
-def _list_parameters(parameters: tuple[Parameter, ...]) -> list[ContractParameter]:
-    return [ContractParameter(name=each.name, type=each.type) for each in parameters]
 
 
 def _find(session: Session, state: StateAt, text: str) -> tuple[Address, Contract]:
