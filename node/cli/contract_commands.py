@@ -102,7 +102,8 @@ def check_source(source: Path, output: Output) -> None:
 @contract.command("test", context_settings={"ignore_unknown_options": True})
 @click.argument("folder", type=_PLACE, default=".", required=False)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def run_tests(folder: Path, options: tuple[str, ...]) -> int:
+@output_option
+def run_tests(folder: Path, options: tuple[str, ...], output: Output) -> int:
     """Run the tests in FOLDER with pytest; OPTIONS are pytest's."""
     import subprocess
     from importlib.util import find_spec
@@ -113,7 +114,10 @@ def run_tests(folder: Path, options: tuple[str, ...]) -> int:
         raise CommandFailedError(f"there is no {folder}")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
     command = [sys.executable, "-m", "pytest", "-q", str(folder), *options]
-    done = subprocess.run(command, env=environment, check=False)  # noqa: S603  # our own interpreter
+    told = sys.stderr if output.is_json else None
+    done = subprocess.run(command, env=environment, stdout=told, check=False)  # noqa: S603  # our own interpreter
+    if output.is_json:
+        output.show_record({"passed": done.returncode == 0})
     return ExitCode.OK if done.returncode == 0 else ExitCode.FAILED
 
 
@@ -327,7 +331,7 @@ def show(address: str, node_url: str, output: Output) -> None:
     interface = record["interface"]
     lines = {name: interface[name] for name in ("name", "compiler", "upgrade")}
     lines |= {name: record[name] for name in ("address", "status", "introducer", "owner", "codeHash", "balance")}
-    lines["sealedAt"] = " ".join(f"{each['height']} ({each['codeHash'][:10]}…)" for each in record["history"]) or None
+    lines["codes"] = ", ".join(f"{each['codeHash'][:10]}… from {each['height']}" for each in record["history"]) or None
     output.show_record(lines, {"balance": format_grains})
     for title, texts in (
         ("methods", [_format_method(each) for each in interface["methods"]]),

@@ -1,6 +1,8 @@
 """What `carlive contract new` writes: a token, its tests, and how to go on."""
 
 import re
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -9,7 +11,6 @@ from node.cli.failures import CommandFailedError
 
 NAME_CHARACTERS_MAX: Final = 40
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{NAME_CHARACTERS_MAX - 1}}}", re.ASCII)
-_TAKEN: Final = ("iov", "compiler", "test", "conftest")
 
 _SOURCE: Final = '''"""A token: a fixed supply that its holders pass on."""
 
@@ -146,10 +147,13 @@ strict = true
 def write_project(folder: Path) -> list[Path]:
     """Write the project; raises CommandFailedError when the name is none, or something is there already."""
     name = folder.name
-    if not _NAME.fullmatch(name) or name in _TAKEN:
+    if not _NAME.fullmatch(name) or iskeyword(name):
         raise CommandFailedError(
             f"{name!r} is no name for a contract: lower-case letters, digits and _, at most {NAME_CHARACTERS_MAX}"
         )
+    found = find_spec(name)
+    if found is not None and found.origin is not None:
+        raise CommandFailedError(f"Python has a module {name} already, which tests would get: choose another name")
     if folder.exists() and any(folder.iterdir()):
         raise CommandFailedError(f"{folder} is there already and not empty: choose another name")
     words = {"name": name, "class_name": "".join(part.capitalize() for part in name.split("_"))}

@@ -97,11 +97,10 @@ def find_source(place: Path) -> Path:
 
 
 def _compile(source: Path) -> bytes:
-    from compiler.compile import compile_contract
-    from compiler.diagnostics import CompileError
+    from compiler import CompileError, compile_source
 
     try:
-        return compile_contract(_read_text(source, SOURCE_BYTES_MAX), str(source))
+        return compile_source(_read_text(source, SOURCE_BYTES_MAX), str(source)).code
     except CompileError as error:
         refusals = [
             {"line": each.line, "column": each.column, "message": each.message, "advice": each.advice or None}
