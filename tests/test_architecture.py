@@ -162,14 +162,14 @@ def test_what_all_nodes_must_agree_on_calls_nothing_that_differs_between_process
 
 
 def list_undocumented(path: Path) -> Iterator[str]:
-    """Public functions and classes, methods included, without a docstring."""
+    """Public functions and classes, methods included, without a docstring; overloads are told of by what follows."""
 
     def visit(body: list[ast.stmt], prefix: str) -> Iterator[str]:
         for node in body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith(
                 "_"
             ):
-                if ast.get_docstring(node) is None:
+                if ast.get_docstring(node) is None and "overload" not in map(ast.unparse, node.decorator_list):
                     yield f"{name_of(path)}:{node.lineno} {prefix}{node.name}"
                 if isinstance(node, ast.ClassDef):
                     yield from visit(node.body, f"{node.name}.")
