@@ -1091,8 +1091,8 @@ class ContractEventsParams(Params):
 
     address: AddressText
     from_height: Integer = 0
-    limit: Limit = 50
     cursor: CursorText | None = None
+    limit: Limit = 50
 
 
 class ContractEventView(Result):

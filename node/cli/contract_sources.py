@@ -36,7 +36,6 @@ class BuiltContract:
     code: bytes
     code_hash: bytes
     interface: "ReadableInterface"
-    instrumented_bytes: int
 
 
 def build_contract(place: Path) -> BuiltContract:
@@ -79,7 +78,7 @@ def check_code(path: Path, code: bytes) -> BuiltContract:
             f"{path} is refused: {error}", ExitCode.FAILED, {"path": str(path), "refusals": [{"message": str(error)}]}
         ) from None
     interface = read_interface(encode_interface(checked.interface))
-    return BuiltContract(path.stem, code, checked.code_hash, interface, len(checked.instrumented))
+    return BuiltContract(path.stem, code, checked.code_hash, interface)
 
 
 def find_source(place: Path) -> Path:

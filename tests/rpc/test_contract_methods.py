@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from identity.address import Address, format_address
@@ -13,7 +14,9 @@ from ledger.reasons import CONTRACT_REASON_FIRST
 from ledger.receipt import Event, Receipt
 from ledger.transaction import Call, Transaction
 from rpc.backend import Simulated
+from rpc.errors import not_ready
 from rpc.session import Session
+from rpc.subscriptions import render_messages
 from tests.builders import Draft
 from tests.echo_contract import WAT, build_echo, build_interface
 from tests.rpc.fake_backend import NETWORK, RECIPIENT, RECIPIENT_TEXT, FakeBackend
@@ -305,6 +308,27 @@ async def test_receipts_show_events_by_name_and_the_contracts_code(ask: Caller, 
     status = await ask("tx_status", id="0x" + failed.transaction_id.hex())
     assert (status["reason"], status["code"]) == ("CONTRACT_CODE", 77)
     assert (status["receipt"]["reason"], status["receipt"]["code"]) == ("CONTRACT_CODE", 77)
+
+
+async def test_subscribers_see_events_and_calls_by_name(ask: Caller, stage: Stage) -> None:
+    stage.send(call("announce", announcement(B, 2)))
+    (*_, told) = [orjson.loads(each.body) for each in render_messages(stage.backend, "events", 2)]
+    assert told["event"]["fields"]["decoded"] == {"to": B_TEXT, "amount": "2"}
+    (message,) = [orjson.loads(each.body) for each in render_messages(stage.backend, "transactions", 2)]
+    assert message["transaction"]["calls"][0]["arguments"]["decoded"] == {"to": B_TEXT, "amount": "2"}
+    assert message["receipt"]["events"][-1] == told["event"]
+
+
+async def test_values_stay_packed_while_no_state_can_be_read(
+    ask: Caller, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(at: int | None) -> None:
+        raise not_ready("the store is being reopened")
+
+    stage.send(call("announce", announcement(B, 2)))
+    monkeypatch.setattr(stage.backend, "open_state", refuse)
+    (receipt,) = (await ask("chain_getResults", height=2))["receipts"]
+    assert "decoded" not in receipt["events"][-1]["fields"]
 
 
 async def test_what_no_interface_explains_stays_packed(ask: Caller, stage: Stage) -> None:
