@@ -81,3 +81,8 @@ def build_interface(name: str = "Echo", upgrade: UpgradeRule = UpgradeRule.OWNER
 def build_echo(name: str = "Echo", upgrade: UpgradeRule = UpgradeRule.OWNER) -> bytes:
     """The contract as it is published; another name is another code hash."""
     return attach_interface(compile_text(WAT), build_interface(name, upgrade))
+
+
+def announcement(to: bytes, amount: int) -> bytes:
+    """The packed arguments of create, renew, announce and keep, and the packed fields of the event."""
+    return to + amount.to_bytes(16, "little")

@@ -19,7 +19,7 @@ from ledger.receipt import Event, Receipt, Status
 from ledger.transaction import Call, decode_transaction
 from node.cli.failures import ExitCode, explain_reason
 from node.cli.main import cli
-from tests.echo_contract import WAT, build_echo, build_interface
+from tests.echo_contract import WAT, announcement, build_echo, build_interface
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.rpc.fake_backend import FakeAdmitted
 from tests.vm.contracts.puppet import attach_interface, compile_text, find_address, hash_code
@@ -66,10 +66,6 @@ def publish(node: CliScene, code: bytes) -> None:
 def write(place: Path, content: bytes) -> str:
     place.write_bytes(content)
     return str(place)
-
-
-def announcement(to: bytes, amount: int) -> bytes:
-    return to + amount.to_bytes(16, "little")
 
 
 def read(call: Call) -> Any:

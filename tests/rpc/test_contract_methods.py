@@ -18,7 +18,7 @@ from rpc.errors import not_ready
 from rpc.session import Session
 from rpc.subscriptions import render_messages
 from tests.builders import Draft
-from tests.echo_contract import WAT, build_echo, build_interface
+from tests.echo_contract import WAT, announcement, build_echo, build_interface
 from tests.rpc.fake_backend import NETWORK, RECIPIENT, RECIPIENT_TEXT, FakeBackend
 from tests.rpc.test_methods import Caller, Failed
 from tests.vm.contracts.puppet import attach_interface, compile_text, find_address, hash_code
@@ -39,10 +39,6 @@ THINGS = {
     "text": "né",
     "raw": "0x0102",
 }
-
-
-def announcement(to: bytes, amount: int) -> bytes:
-    return to + amount.to_bytes(16, "little")
 
 
 def call(method: str, packed: bytes, contract: Address = CONTRACT, value_grains: int = 0) -> Call:
