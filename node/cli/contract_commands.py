@@ -100,20 +100,20 @@ def check_source(source: Path, output: Output) -> None:
 
 
 @contract.command("test", context_settings={"ignore_unknown_options": True})
-@click.argument("folder", type=_PLACE, default=".", required=False)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("words", metavar="[FOLDER] [OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
 @output_option
-def run_tests(folder: Path, options: tuple[str, ...], output: Output) -> int:
-    """Run the tests in FOLDER with pytest; OPTIONS are pytest's."""
+def run_tests(words: tuple[str, ...], output: Output) -> int:
+    """Run the tests in FOLDER, or here, with pytest; OPTIONS are pytest's."""
     import subprocess
     from importlib.util import find_spec
 
     if find_spec("pytest") is None:
         raise CommandFailedError("pytest is not installed here: pip install pytest")
-    if not folder.exists():
+    folder, options = (words[0], words[1:]) if words and not words[0].startswith("-") else (".", words)
+    if not Path(folder).exists():
         raise CommandFailedError(f"there is no {folder}")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
-    command = [sys.executable, "-m", "pytest", "-q", str(folder), *options]
+    command = [sys.executable, "-m", "pytest", "-q", folder, *options]
     told = sys.stderr if output.is_json else None
     done = subprocess.run(command, env=environment, stdout=told, check=False)  # noqa: S603  # our own interpreter
     if output.is_json:

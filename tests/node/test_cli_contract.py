@@ -35,6 +35,7 @@ DEV_TEXTS = [format_address(address, NetworkKind.DEVNET) for address in DEV]
 CODE, OTHER_CODE = build_echo(), build_echo("Other")
 CONTRACT = find_address(DEV[0], CODE)
 TEXT = format_address(CONTRACT, NetworkKind.DEVNET)
+ROOT = str(Path(__file__).parents[2])
 PROGRAM = (sys.executable, "-m", "node.cli.main")
 SIGN = ("--from", "dev0", "--yes", "--wait", "admitted", "--output", "json")
 
@@ -92,7 +93,7 @@ def test_a_new_project_is_tested_typed_and_built(tmp_path: Path) -> None:
     typed = subprocess.run(
         [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "."],
         cwd=project,
-        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
     )
@@ -125,7 +126,9 @@ def test_a_name_that_cannot_be(tmp_path: Path, name: str, told: str) -> None:
 def test_failing_tests_are_an_exit_code(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it():\n    assert 1 == 2\n")
     done = subprocess.run(
-        [*PROGRAM, "contract", "test", str(tmp_path), "-p", "no:cacheprovider", "--output", "json"],
+        [*PROGRAM, "contract", "test", "-p", "no:cacheprovider", "--output", "json"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
     )
