@@ -106,7 +106,7 @@ def verify_merkle(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value
     return Value(BOOL, (*code, *_place_of(proof), "call merkle_verify"))
 
 
-def build_interface_code(scope: Scope, address: Code, grains: Code | None) -> Destination:
+def locate_destination(scope: Scope, address: Code, grains: Code | None) -> Destination:
     """Evaluate where a call goes; a native module has no address."""
     if not address:
         return Destination((), None, ())

@@ -25,12 +25,13 @@ from vm.contracts.abi import (
     StorageItem,
     Struct,
     StructOf,
-    check_interface,
+    decode_interface,
     encode_interface,
 )
 
 COMPILER_NAME: Final = "carlive-python 1"
 SOURCE_BYTES_MAX: Final = 262_144  # more than fits into a module
+CODE_BYTES_MAX: Final = 262_144  # what the gate lets through
 HOST_MODULE: Final = "iov1"
 _WORDS: Final = {"i": "i32", "I": "i64"}
 HOST_FUNCTIONS: Final = {
@@ -99,14 +100,18 @@ def compile_source(source: str, path: str) -> CompiledContract:
     mistakes.raise_if_any()
     interface = _build_interface(declared, source)
     assert declared.contract is not None, "without one there was a mistake"
+    section = encode_interface(interface)
     try:
-        check_interface(interface)
-        section = encode_interface(interface)
+        decode_interface(section)
     except InvalidInterfaceError as error:
         mistakes.add(Mistake(declared.contract, str(error)))
-        mistakes.raise_if_any()
-        raise
-    return CompiledContract(_link(declared, assembly, section), interface)
+    code = _link(declared, assembly, section)
+    if len(code) > CODE_BYTES_MAX:
+        mistakes.add(
+            Mistake(declared.contract, f"the module has {len(code)} bytes, at most {CODE_BYTES_MAX} may be published")
+        )
+    mistakes.raise_if_any()
+    return CompiledContract(code, interface)
 
 
 def _parse(source: str, path: str, mistakes: Mistakes) -> ast.Module:

@@ -82,6 +82,7 @@ IMPORTABLE: Final = {
     "typing": frozenset({"Final", "Literal", "Optional"}),
 }
 NAMED_NUMBERS: Final = {"ROUND_DOWN": 0, "ROUND_UP": 1, "ROUND_NEAREST": 2}
+NAME_CHARACTERS_MAX: Final = 64  # as in the interface
 RESERVED: Final = frozenset({"len", "min", "max", "True", "False", "None", "self", *BUILTIN_TYPES})
 
 
@@ -185,6 +186,8 @@ def evaluate(declared: Declarations, node: ast.expr) -> Constant | None:
         case ast.Constant(value=int() as value):
             return Constant(PLAIN, value)
         case ast.Constant(value=str() as value):
+            if any("\ud800" <= each <= "\udfff" for each in value):
+                raise Mistake(node, "this text cannot be written as UTF-8")
             return Constant(TEXT, value)
         case ast.Constant(value=bytes() as value):
             return Constant(BYTES, value)
@@ -201,6 +204,16 @@ def evaluate(declared: Declarations, node: ast.expr) -> Constant | None:
             return _evaluate_conversion(declared, node, name, argument)
         case _:
             return None
+
+
+def check_identifier(node: ast.AST, name: str) -> None:
+    """Raise Mistake for a name that Python would treat in its own way, or the interface has no room for."""
+    if not name.isascii():
+        raise Mistake(node, f"{name} is not written in ASCII")
+    if name.startswith("__"):
+        raise Mistake(node, "names do not begin with two _")
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise Mistake(node, f"a name has at most {NAME_CHARACTERS_MAX} characters")
 
 
 def is_docstring(statement: ast.stmt) -> bool:
@@ -316,8 +329,7 @@ def _read_import(declared: Declarations, module: str, alias: ast.alias) -> None:
 def _claim(declared: Declarations, node: ast.AST, name: str) -> None:
     if name in RESERVED or declared.is_taken(name):
         raise Mistake(node, f"{name} already means something else", "choose another name")
-    if not name.isascii():
-        raise Mistake(node, f"{name} is not written in ASCII")
+    check_identifier(node, name)
 
 
 def _check_final(declared: Declarations, annotation: ast.expr) -> None:
@@ -463,6 +475,7 @@ def _read_fields(
                 case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=None):
                     if name in fields:
                         raise Mistake(statement, f"{name} stands twice")
+                    check_identifier(statement, name)
                     fields[name] = read_type(declared, annotation)
                 case ast.Pass() if is_event:
                     pass
@@ -520,6 +533,7 @@ def _check_contract(declared: Declarations, node: ast.ClassDef, mistakes: Mistak
 def _read_storage(declared: Declarations, statement: ast.AnnAssign, name: str, annotation: ast.expr) -> None:
     if name in declared.storage or name in declared.methods:
         raise Mistake(statement, f"{name} stands twice")
+    check_identifier(statement, name)
     position = len(declared.storage) + sum(each.startswith("self.") for each in declared.broken)
     try:
         match annotation:
@@ -585,7 +599,10 @@ def read_function(
     declared: Declarations, node: ast.FunctionDef, symbol: str, *, is_method: bool
 ) -> FunctionDeclaration:
     """A function's types and marks; its body is not looked at."""
+    check_identifier(node, node.name)
     kind, marks = _read_marks(declared, node) if is_method else (None, set())
+    if node.name == "memory":
+        raise Mistake(node, "memory is the name of something else in every module", "choose another name")
     if is_method and kind is None and not node.name.startswith("_"):
         raise Mistake(
             node,
@@ -606,6 +623,7 @@ def read_function(
     for each in names:
         if each.annotation is None:
             raise Mistake(each, f"{each.arg} has no type", f"write {each.arg}: u64")
+        check_identifier(each, each.arg)
         parameters.append((each.arg, read_type(declared, each.annotation)))
     result = _read_result(declared, node)
     _check_marks(node, kind, marks, result)

@@ -9,10 +9,10 @@ from compiler.calls import (
     CRYPTOGRAPHY,
     build_emit,
     build_external_call,
-    build_interface_code,
     build_revert,
     call_function,
     compute_mul_div,
+    locate_destination,
     transfer_grains,
     verify_merkle,
     verify_signature,
@@ -479,12 +479,12 @@ def _call_outside(scope: Scope, node: ast.Call, interface: InterfaceDeclaration,
         raise Mistake(node, f"{name} takes {len(method.parameters)} arguments, not {len(node.args)}")
     if interface.module is not None:
         _lower_arguments(scope, target, 0)
-        place = build_interface_code(scope, (), None)
+        place = locate_destination(scope, (), None)
     else:
         located = _lower_arguments(scope, target, 1, 2)
         address = values.coerce(scope, target.args[0], located[0], ADDRESS)
         grains = values.coerce(scope, target.args[1], located[1], U64) if len(located) == 2 else None
-        place = build_interface_code(scope, address, grains)
+        place = locate_destination(scope, address, grains)
     arguments = [
         (kind, values.coerce(scope, each, lower(scope, each), kind))
         for each, (_, kind) in zip(node.args, method.parameters, strict=True)

@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Final
 
 from compiler import storage, values
-from compiler.declarations import Declarations, FunctionDeclaration, StorageDeclaration, is_docstring, read_type
+from compiler.declarations import (
+    RESERVED,
+    Declarations,
+    FunctionDeclaration,
+    StorageDeclaration,
+    check_identifier,
+    is_docstring,
+    read_type,
+)
 from compiler.diagnostics import Consequence, Mistake, Mistakes
 from compiler.expressions import combine, find_storage, lower, lower_condition
 from compiler.integers import convert
@@ -110,13 +118,8 @@ def _lower_statement(scope: Scope, statement: ast.stmt) -> Code:
 
 
 def _check_name(scope: Scope, node: ast.AST, name: str) -> None:
-    if not name.isascii():
-        raise Mistake(node, f"{name} is not written in ASCII")
-    if (
-        name == "self"
-        or scope.declared.is_taken(name)
-        or name in ("len", "min", "max", "range", "bytes", "bool", "str")
-    ):
+    check_identifier(node, name)
+    if name in RESERVED | {"range"} or scope.declared.is_taken(name):
         raise Mistake(node, f"{name} already means something else", "choose another name")
 
 

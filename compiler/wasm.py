@@ -1,6 +1,6 @@
 """WebAssembly: functions written as lines of text, linked into a module of which nothing unused is part.
 
-A line is one instruction much as in WebAssembly's text form: `local.get x`, `i64.const 5`, `i32.load 4` with the offset.
+A line is one instruction, much as in WebAssembly's text form: `local.get x`, `i64.const 5`, `i32.load 4` (the offset).
 Blocks may be named (`block exit`, `br exit`) and have at most one result (`if i32`). Functions, locals and globals are
 called by their names.
 """

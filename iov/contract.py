@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar, cast, get_args, get_o
 
 from iov.host import get_frame
 from iov.integers import u64
-from iov.packing import pack_as, unpack_as
+from iov.packing import convert
 from iov.storage import IndexedMap, Map, Var
 from iov.values import Address, check_value
 from vm.contracts.abi import MethodKind
@@ -104,11 +104,6 @@ def list_parameter_types(function: Any) -> tuple[list[Any], Any]:
     hints = get_type_hints(function)
     result = hints.pop("return", None)
     return list(hints.values()), result
-
-
-def convert(kind: Any, value: Any) -> Any:
-    """A value as it arrives across the border: packed and unpacked."""
-    return unpack_as(kind, pack_as(kind, check_value(kind, value)))
 
 
 def _mark(function: F, name: str, value: object) -> F:

@@ -7,6 +7,7 @@ from identity.keys import KeyType, PublicKey, verify_signature
 from iov.failures import CODE_MAX, MESSAGE_BYTES_MAX, Panic, RevertError
 from iov.host import HostError, get_frame
 from iov.integers import u64, u128
+from iov.packing import convert_event
 from iov.values import EVENT_MARK, Address, Did, check_value
 from ledger.merkle import ListProof, compute_leaf_hash, is_proof_valid
 from vm.contracts.keccak import keccak256 as hash_keccak256
@@ -97,7 +98,7 @@ def emit(event: object) -> None:
     """Tell the world what happened."""
     if not getattr(event, EVENT_MARK, False):
         raise TypeError(f"{type(event).__name__} is not an @event class")
-    get_frame().emit(event)
+    get_frame().emit(convert_event(event))
 
 
 def balance(address: Address) -> u64:

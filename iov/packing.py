@@ -5,8 +5,9 @@ from typing import Any, Final, cast, get_args
 
 from iov.failures import Panic, RevertError
 from iov.integers import UNSIGNED
-from iov.values import STRUCT_MARK, Address, Did, List
+from iov.values import STRUCT_MARK, Address, Did, List, check_value
 from vm.contracts.abi import (
+    PACKED_BYTES_MAX,
     AbiType,
     Bool,
     Bytes,
@@ -63,6 +64,19 @@ def unpack_as(annotation: Any, packed: bytes) -> Any:
     """The value of packed bytes; raises InvalidValueError."""
     (plain,) = unpack_values((get_abi_type(annotation),), packed)
     return from_plain(annotation, plain)
+
+
+def convert(kind: Any, value: Any) -> Any:
+    """A value as it arrives across the border: packed and unpacked, so that nothing is shared."""
+    return unpack_as(kind, pack_as(kind, check_value(kind, value)))
+
+
+def convert_event(event: Any) -> Any:
+    """An event as it leaves: later changes of lists in it do not show. Too long fails with Panic.LIMIT."""
+    parts = [(each.type, getattr(event, each.name)) for each in fields(event)]
+    if sum(len(pack_as(kind, value)) for kind, value in parts) > PACKED_BYTES_MAX:
+        raise RevertError(Panic.LIMIT, f"an event of more than {PACKED_BYTES_MAX} bytes")
+    return type(event)(*[convert(kind, value) for kind, value in parts])
 
 
 def to_plain(value: Any) -> Any:

@@ -9,7 +9,6 @@ from iov.contract import (
     PAYABLE_MARK,
     REENTRANT_MARK,
     Contract,
-    convert,
     get_kind,
     is_marked,
     list_parameter_types,
@@ -17,6 +16,7 @@ from iov.contract import (
 from iov.failures import Panic, RevertError
 from iov.host import HostError, enter_frame
 from iov.integers import u64
+from iov.packing import convert
 from iov.values import Address, Did
 from vm.contracts.abi import MethodKind
 
@@ -103,7 +103,7 @@ class Chain:
         before = self._state.copy()
         self.place(address, contract)
         try:
-            name = find_special(kind, MethodKind.INIT)
+            name = _find_special(kind, MethodKind.INIT)
             if name is not None:
                 self._transact(sender, address, name, list(arguments), value_grains)
             elif arguments or value_grains:
@@ -124,7 +124,7 @@ class Chain:
         address = self.address(contract)
         upgraded = kind()
         self._contracts[address] = upgraded
-        name = find_special(kind, MethodKind.MIGRATE)
+        name = _find_special(kind, MethodKind.MIGRATE)
         try:
             if name is not None:
                 self._transact(sender, address, name, list(arguments), 0)
@@ -348,6 +348,6 @@ def _run(method: Any, arguments: list[Any]) -> Any:
         raise RevertError(Panic.INDEX, str(error)) from error
 
 
-def find_special(kind: type[Contract], wanted: MethodKind) -> str | None:
+def _find_special(kind: type[Contract], wanted: MethodKind) -> str | None:
     """The name of the init or migrate method of a contract class."""
     return next((name for name, each in vars(kind).items() if get_kind(each) is wanted), None)

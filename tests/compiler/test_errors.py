@@ -43,6 +43,9 @@ class Sample(Contract):
 HEADER_LINES = HEADER.count("\n")
 
 STATEMENTS = [
+    ('y = "\\ud800"', "this text cannot be written as UTF-8", ""),
+    ("__y = x", "names do not begin with two _", ""),
+    ("\u00e4 = x", "\u00e4 is not written in ASCII", ""),
     # What Python has and the language has not.
     ("y = 1.5", "1.5 is not a value of contracts", "there are only whole numbers"),
     ("y = x / 2", "there is no such operation on integers", "write // for whole numbers"),
@@ -251,6 +254,14 @@ def test_a_declaration_that_is_not_part_of_the_language_is_explained(text, messa
 
 
 MEMBERS = [
+    (
+        "@view\n    def memory(self) -> None: pass",
+        "memory is the name of something else in every module",
+        "choose another name",
+    ),
+    ("def __init__(self) -> None: pass", "names do not begin with two _", ""),
+    ("__x: Var[u64]", "names do not begin with two _", ""),
+    (f"{'x' * 65}: Var[u64]", "a name has at most 64 characters", ""),
     ("total: Var[u64]", "total stands twice", ""),
     ("x: u64", "this is not a storage item", "write Var[T], Map[K, V] or IndexedMap[K, V]"),
     ("x: Map[List[u8, Literal[2]], u64]", "a list cannot be a key", ""),
@@ -300,7 +311,8 @@ def test_a_member_that_is_not_part_of_the_language_is_explained(text, message, a
 
 
 def test_a_view_may_not_write_through_a_private_method():
-    text = "    def _f(self) -> None:\n        self.total = u64(1)\n\n    @view\n    def g(self) -> None:\n        self._f()\n"
+    private = "    def _f(self) -> None:\n        self.total = u64(1)\n\n"
+    text = f"{private}    @view\n    def g(self) -> None:\n        self._f()\n"
     with pytest.raises(CompileError, match="this writes to storage, but the view g runs it"):
         compile_source(f"{HEADER}        pass\n\n{text}", "sample.py")
 
@@ -351,3 +363,14 @@ def test_an_expression_that_is_nested_too_deeply_is_a_mistake(count, operator):
     with pytest.raises(CompileError) as caught:
         compile_source(f"{HEADER}        y = {operator * count}x\n", "sample.py")
     assert all(len(str(each)) < 1_000 for each in caught.value.diagnostics)
+
+
+def test_an_interface_or_a_module_that_is_too_large_to_be_published_is_a_mistake():
+    events = "\n".join(
+        f"@event\nclass E{n}:\n" + "\n".join(f"    {'f' * 50}{m}: u64" for m in range(60)) for n in range(9)
+    )
+    with pytest.raises(CompileError, match="the interface has at most 16384 bytes"):
+        compile_source(f"{HEADER}        pass\n\n\n{events}\n", "sample.py")
+    lines = "        self.by_name[data] += 1\n" * 7_000
+    with pytest.raises(CompileError, match="at most 262144 may be published"):
+        compile_source(f"{HEADER}{lines}\n", "sample.py")

@@ -235,6 +235,44 @@ def run(self, items: Numbers) -> Numbers:
     assert contract.run("run", []).failure == INDEX
 
 
+def test_an_event_a_stored_value_and_a_result_are_copies():
+    contract = build(
+        """
+@call
+def run(self, items: Numbers) -> Numbers:
+    emit(Told(items))
+    self.numbers = items
+    items.append(u64(9))
+    self.numbers.append(u64(8))
+    return items
+""",
+        storage="numbers: Var[Numbers]",
+        extra="@event\nclass Told:\n    items: Numbers\n",
+    )
+    outcome = contract.run("run", [1])
+    packed = b"\1\0\0\0" + (1).to_bytes(8, "little")
+    assert (outcome.result, outcome.events, outcome.storage) == ([1, 9], [("Told", [[1]])], {b"\0": packed})
+
+
+def test_an_event_and_a_result_have_a_longest_length():
+    contract = build(
+        """
+@call
+def tell(self, first: bytes, second: bytes) -> None:
+    emit(Told(first + first, second))
+
+@view
+def give(self, part: bytes) -> bytes:
+    return part + part
+""",
+        extra="@event\nclass Told:\n    first: bytes\n    second: bytes\n",
+    )
+    assert contract.run("tell", bytes(10_000), bytes(12_760)).failure is None
+    assert contract.run("tell", bytes(10_000), bytes(12_761)).failure == LIMIT
+    assert contract.run("give", bytes(16_382)).result == bytes(32_764)
+    assert contract.run("give", bytes(16_383)).failure == LIMIT
+
+
 def test_storage_lies_where_the_documentation_says():
     contract = build(
         """
