@@ -1,30 +1,43 @@
-"""The history index: where a transaction is, and which transactions touched an account.
+"""The history index: where a transaction is, which transactions touched an account, what a contract announced.
 
 It follows the chain at its own pace, is no part of what is agreed, and can be rebuilt from the blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from identity.address import ADDRESS_BYTES, Address
 from ledger.codec import pack, unpack
 from ledger.primitives import Height, TransactionId
-from ledger.receipt import Receipt, Status
+from ledger.receipt import Event, Receipt, Status
 from ledger.state import end_of_prefix
 from ledger.store import Change, ReadView, Store
 from ledger.store_keys import (
     INDEXED_HEIGHT_KEY,
     address_history_key,
     address_history_prefix,
+    contract_event_key,
+    contract_events_prefix,
     parse_address_history_key,
+    parse_contract_event_key,
     transaction_store_key,
 )
 from ledger.transaction import TransactionBody
 
+EMITTED: Final = ("contracts", "Emitted")
+"""Module and name of the event by which a contract announces one of its own; its first field is the contract."""
+BLOCK_END_INDEX: Final = 2**32 - 1
+"""Stands for a transaction's index in positions of events of the block's end."""
+
 
 def compute_history_changes(
-    height: Height, bodies: Sequence[TransactionBody], receipts: Sequence[Receipt]
+    height: Height,
+    bodies: Sequence[TransactionBody],
+    receipts: Sequence[Receipt],
+    block_events: Sequence[Event] = (),
 ) -> list[Change]:
-    """Index entries of one block: every transaction, and every account that signed, paid or stands in an event.
+    """Index entries of one block: every transaction, every account that signed, paid or stands in an event of a
+    transaction, and every event of a contract.
 
     A skipped transaction is not final: it has no entry, so it never hides the block in which it took effect.
     """
@@ -40,6 +53,8 @@ def compute_history_changes(
                 [Address(each) for each in event.fields if type(each) is bytes and len(each) == ADDRESS_BYTES]
             )
         changes.extend((address_history_key(address, height, index), transaction_id) for address in sorted(addresses))
+        changes.extend(_index_contract_events(height, index, receipt.events))
+    changes.extend(_index_contract_events(height, BLOCK_END_INDEX, block_events))
     changes.append((INDEXED_HEIGHT_KEY, height.to_bytes(8, "big")))
     return changes
 
@@ -72,3 +87,24 @@ def list_history(
         if len(entries) == limit:
             break
     return entries
+
+
+def list_contract_events(
+    store: Store | ReadView, contract: Address, start: tuple[int, int, int], limit: int
+) -> list[tuple[int, int, int]]:
+    """Where a contract's events are, from a position on, oldest first: (height, transaction's index, event's index)."""
+    stop = end_of_prefix(contract_events_prefix(contract))
+    positions = []
+    for key, _ in store.iterate(contract_event_key(contract, *start), stop):
+        positions.append(parse_contract_event_key(key))
+        if len(positions) == limit:
+            break
+    return positions
+
+
+def _index_contract_events(height: Height, index: int, events: Sequence[Event]) -> Iterator[Change]:
+    for event_index, event in enumerate(events):
+        if (event.module, event.name) == EMITTED:
+            contract = event.fields[0]
+            assert type(contract) is bytes, "the first field is an address"
+            yield contract_event_key(Address(contract), height, index, event_index), b""

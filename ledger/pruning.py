@@ -13,7 +13,7 @@ from ledger.block import Block
 from ledger.codec import decode, unpack
 from ledger.history import compute_history_changes, find_transaction
 from ledger.primitives import Height, TransactionId
-from ledger.receipt import Receipt
+from ledger.receipt import BlockEvents, Event, Receipt
 from ledger.store import Change, ReadView, Store
 from ledger.store_keys import (
     INDEXED_HEIGHT_KEY,
@@ -94,6 +94,7 @@ def compute_deletions(store: Store | ReadView, height: int) -> list[Change]:
         return []
     block = decode(Block, encoded_block)
     encoded_receipts = store.get(receipts_store_key(height))
+    encoded_events = store.get(block_events_store_key(height))
     keys = [
         block_store_key(height),
         certificate_store_key(height),
@@ -102,7 +103,9 @@ def compute_deletions(store: Store | ReadView, height: int) -> list[Change]:
         block_hash_store_key(block.header.hash),
     ]
     if encoded_receipts is not None:
-        keys += _list_history_keys(store, block, [decode(Receipt, each) for each in unpack(encoded_receipts)])
+        receipts = [decode(Receipt, each) for each in unpack(encoded_receipts)]
+        events = () if encoded_events is None else decode(BlockEvents, encoded_events).events
+        keys += _list_history_keys(store, block, receipts, events)
     return [(key, None) for key in keys]
 
 
@@ -112,11 +115,14 @@ def measure_block_bytes(store: Store | ReadView, height: int) -> int:
     return sum(len(store.get(key) or b"") for key in keys)
 
 
-def _list_history_keys(store: Store | ReadView, block: Block, receipts: Sequence[Receipt]) -> list[bytes]:
+def _list_history_keys(
+    store: Store | ReadView, block: Block, receipts: Sequence[Receipt], block_events: Sequence[Event]
+) -> list[bytes]:
     """The block's entries; a transaction's own only if it is final in this block."""
     bodies = [decode_transaction(raw).body for raw in block.transactions]
     height = block.header.height
-    entries = {key for key, _ in compute_history_changes(height, bodies, receipts)} - {INDEXED_HEIGHT_KEY}
+    changes = compute_history_changes(height, bodies, receipts, block_events)
+    entries = {key for key, _ in changes} - {INDEXED_HEIGHT_KEY}
     for receipt in receipts:
         position = find_transaction(store, TransactionId(receipt.transaction_id))
         if position is not None and position[0] != height:

@@ -14,6 +14,7 @@
 | L          | height after which another committee rules -> header, certificate    |
 | t          | transaction id -> height, index (history index, can be rebuilt)      |
 | a          | address, height, index -> transaction id (history index)             |
+| c          | contract, height, transaction's index, event's index (history index) |
 | i          | how far the history index has come                                   |
 """
 
@@ -29,6 +30,7 @@ INDEXED_HEIGHT_KEY: Final = b"i"
 VALUE_PREFIX: Final = b"v"
 COMMITTEE_CHANGE_PREFIX: Final = b"L"
 ADDRESS_HISTORY: Final = b"a"
+CONTRACT_EVENTS: Final = b"c"
 _HEIGHT_BYTES: Final = 8
 _INDEX_BYTES: Final = 4
 
@@ -92,3 +94,28 @@ def parse_address_history_key(key: bytes) -> tuple[int, int]:
     """Height and index of a history entry."""
     position = key[-_HEIGHT_BYTES - _INDEX_BYTES :]
     return int.from_bytes(position[:_HEIGHT_BYTES], "big"), int.from_bytes(position[_HEIGHT_BYTES:], "big")
+
+
+def contract_events_prefix(contract: Address) -> bytes:
+    """All events that a contract emitted."""
+    return CONTRACT_EVENTS + contract
+
+
+def contract_event_key(contract: Address, height: int, index: int, event_index: int) -> bytes:
+    """Sorts a contract's events as they happened: by block, then transaction, then event."""
+    return (
+        contract_events_prefix(contract)
+        + height.to_bytes(_HEIGHT_BYTES, "big")
+        + index.to_bytes(_INDEX_BYTES, "big")
+        + event_index.to_bytes(_INDEX_BYTES, "big")
+    )
+
+
+def parse_contract_event_key(key: bytes) -> tuple[int, int, int]:
+    """Height, transaction's index and event's index of a contract's event."""
+    height, index, event_index = (
+        key[-_HEIGHT_BYTES - 2 * _INDEX_BYTES : -2 * _INDEX_BYTES],
+        key[-2 * _INDEX_BYTES : -_INDEX_BYTES],
+        key[-_INDEX_BYTES:],
+    )
+    return int.from_bytes(height, "big"), int.from_bytes(index, "big"), int.from_bytes(event_index, "big")

@@ -17,12 +17,12 @@ from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.chain import Chain, StateView
 from ledger.codec import DecodeError, encode
 from ledger.committee import Committee
-from ledger.history import list_history
+from ledger.history import get_indexed_height, list_contract_events, list_history
 from ledger.mempool import Mempool
 from ledger.merkle import InclusionPath, build_inclusion_path, compute_leaf_hash
 from ledger.primitives import HASH_BYTES, BlockHash, ConsensusKey, Gas, Grains, Height, NodeKey, TransactionId
 from ledger.primitives import Sequence as SequenceNumber
-from ledger.reasons import Reason, Rejected, get_reason
+from ledger.reasons import Reason, Rejected, Reverted, get_reason
 from ledger.receipt import Event, Receipt, Status
 from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
@@ -36,7 +36,16 @@ from node.state_views import StateViews, StoreClosedError
 from p2p.network import Network
 from p2p.peer import PeerInfo
 from rpc.backend import DevControl, PendingPage, ProvenReceipt, ProvenState, Simulated, TransactionStatus
-from rpc.errors import RpcError, bad_cursor, node_behind, node_syncing, not_ready, pruned
+from rpc.errors import (
+    RpcError,
+    bad_cursor,
+    get_contract_code,
+    get_reason_name,
+    node_behind,
+    node_syncing,
+    not_ready,
+    pruned,
+)
 from rpc.models import Estimate, Head, NodeInfo, NodeStatus, Peer
 from rpc.namespaces.staking import get_candidate_status
 from vm.context import BlockContext, Moment
@@ -232,10 +241,11 @@ class NodeBackend:
         """Execute on the state after a block, without signatures and without effect."""
         transaction = _decode(raw)
         with self._open_view(at) as view:
-            receipt = self._execute(view, transaction)
+            trace: list[str] = []
+            receipt = self._execute(view, transaction, trace)
             if receipt.status is Status.SKIPPED:
                 raise Rejected(get_reason(receipt.reason), "the transaction could not be included now")
-            return Simulated(view.head.header.height, view.head.header.hash, receipt)
+            return Simulated(view.head.header.height, view.head.header.hash, receipt, trace)
 
     def estimate(self, raw: bytes) -> Estimate:
         """Execute with all the gas of a block, then add a margin."""
@@ -247,16 +257,19 @@ class NodeBackend:
             if not body.is_unordered:  # others of the same sender may still wait before it
                 body = replace(body, ordering=SequenceNumber(get_account(view, body.sender).sequence))
             rich = replace(transaction, body=body)
-            receipt = self._execute(view, rich, is_free=True)
+            trace: list[str] = []
+            receipt = self._execute(view, rich, trace, is_free=True)
             if receipt.status is Status.FAILED:
-                raise Rejected(get_reason(receipt.reason), "the transaction would fail", gas_used=receipt.gas_used)
+                raise _explain_failure(receipt, trace)
             if receipt.status is Status.SKIPPED:
                 raise Rejected(get_reason(receipt.reason), "the transaction could not be included now")
             floor = compute_ordering_gas(transaction)
             gas_limit = max(floor, receipt.gas_used) * (100 + ESTIMATE_MARGIN_PERCENT) // 100
             return Estimate(gas_limit=gas_limit, fee_max=gas_limit * parameters.price_floor_grains)
 
-    def _execute(self, view: StateView, transaction: Transaction, *, is_free: bool = False) -> Receipt:
+    def _execute(
+        self, view: StateView, transaction: Transaction, trace: list[str], *, is_free: bool = False
+    ) -> Receipt:
         parameters = get_parameters(view)
         check_stateless(transaction, self.chain_id, parameters)
         if is_free:
@@ -269,6 +282,7 @@ class NodeBackend:
             parameters,
             self._parts.domain,
             contracts=self._parts.contracts,
+            trace=trace,
         )
         state = State(view.get, view.iterate_range)
         return apply_transaction(state, context, transaction)
@@ -339,6 +353,16 @@ class NodeBackend:
     ) -> Sequence[tuple[int, int, TransactionId]]:
         """An account's transactions, newest first."""
         return list_history(self._parts.chain.store, address, before, limit)
+
+    def list_contract_events(
+        self, contract: Address, start: tuple[int, int, int], limit: int
+    ) -> Sequence[tuple[int, int, int]]:
+        """Where a contract's events are, oldest first."""
+        return list_contract_events(self._parts.chain.store, contract, start, limit)
+
+    def get_indexed_height(self) -> int:
+        """How far the history index has come."""
+        return get_indexed_height(self._parts.chain.store)
 
     async def prove(self, key: bytes, at: int | None) -> ProvenState:
         """Prove a value after a block. The header that states the root is the next one, so wait for it."""
@@ -533,6 +557,15 @@ def _describe_member(view: StateView, candidate: Candidate, *, is_seated: bool) 
     return "put_off" if is_put_off else "present"
 
 
+def _explain_failure(receipt: Receipt, trace: Sequence[str]) -> Rejected:
+    """Why a transaction would fail, with what it would have used."""
+    message = f"the transaction would fail: {trace[-1]}" if trace else "the transaction would fail"
+    code = get_contract_code(receipt.reason)
+    failure = Rejected(get_reason(receipt.reason), message) if code is None else Reverted(code, message)
+    failure.details["gas_used"] = receipt.gas_used
+    return failure
+
+
 def _decode(raw: bytes) -> Transaction:
     try:
         return decode_transaction(raw)
@@ -548,5 +581,5 @@ def _describe_final(transaction_id: TransactionId, finalised: Finalised) -> Tran
         height=finalised.height,
         index=finalised.index,
         receipt=finalised.receipt,
-        reason=get_reason(finalised.receipt.reason).name if failed else None,
+        reason=get_reason_name(finalised.receipt.reason) if failed else None,
     )

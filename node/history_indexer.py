@@ -66,7 +66,8 @@ class HistoryIndexer:
             bodies = [transaction.body for transaction in transactions]
         else:
             bodies, receipts = self._load(height)
-        self._chain.store.write(compute_history_changes(height, bodies, receipts), sync=False)
+        block_events = self._chain.get_block_events(height)
+        self._chain.store.write(compute_history_changes(height, bodies, receipts, block_events), sync=False)
         self._waiting.pop(height, None)
         for receipt in receipts:
             if self._recent.get(receipt.transaction_id, (0, 0))[0] == height:

@@ -89,6 +89,8 @@ class Simulated:
     height: int
     block_hash: BlockHash
     receipt: Receipt
+    trace: Sequence[str] = ()
+    """What contracts logged, and why calls failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,16 @@ class Backend(Protocol):
         self, address: Address, before: tuple[int, int] | None, limit: int
     ) -> Sequence[tuple[int, int, TransactionId]]:
         """An account's transactions before (height, index), newest first."""
+        ...
+
+    def list_contract_events(
+        self, contract: Address, start: tuple[int, int, int], limit: int
+    ) -> Sequence[tuple[int, int, int]]:
+        """Where a contract's events are, from (height, transaction's index, event's index) on, oldest first."""
+        ...
+
+    def get_indexed_height(self) -> int:
+        """The last block whose transactions and events the history index has."""
         ...
 
     def get_genesis_document(self) -> dict[str, Any]:

@@ -209,6 +209,38 @@ def network_nodes(*, limit: int = LIST_ITEMS_MAX, cursor: str | None = None, at:
     return Call("network_nodes", _given({"limit": limit, "cursor": cursor}) | _at(at), models.Nodes)
 
 
+def contract_call(
+    address: str, method: str, args: dict[str, Any] | list[Any] | None = None, at: At = None
+) -> Call[models.ContractCallResult]:
+    """Ask a view of a contract."""
+    params = {"address": address, "method": method, "args": [] if args is None else args}
+    return Call("contract_call", params | _at(at), models.ContractCallResult)
+
+
+def contract_get(address: str, at: At = None) -> Call[models.ContractResult]:
+    """A contract and its interface."""
+    return Call("contract_get", {"address": address} | _at(at), models.ContractResult)
+
+
+def contract_code(code_hash: bytes) -> Call[models.CodeResult]:
+    """Code as it was published."""
+    return Call("contract_code", {"hash": format_hex(code_hash)}, models.CodeResult)
+
+
+def contract_storage(address: str, key: bytes, at: At = None) -> Call[models.ContractStorageResult]:
+    """What a contract keeps under a raw key."""
+    params = {"address": address, "key": format_hex(key)}
+    return Call("contract_storage", params | _at(at), models.ContractStorageResult)
+
+
+def contract_events(
+    address: str, from_height: int = 0, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None
+) -> Call[models.ContractEvents]:
+    """What a contract has announced, oldest first, a page at a time."""
+    params = {"address": address, "fromHeight": from_height, "limit": limit, "cursor": cursor}
+    return Call("contract_events", _given(params), models.ContractEvents)
+
+
 def module_list() -> Call[models.Modules]:
     """All native modules."""
     return Call("module_list", {}, models.Modules)

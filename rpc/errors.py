@@ -8,7 +8,7 @@ from typing import Final
 from pydantic.alias_generators import to_camel
 
 from ledger.primitives import JSON_INTEGER_MAX
-from ledger.reasons import Reason, Rejected, get_reason
+from ledger.reasons import CONTRACT_REASON_FIRST, Reason, Rejected, get_reason
 
 
 @unique
@@ -93,6 +93,15 @@ MONEY_REASONS: Final = frozenset({Reason.FEE_TOO_LOW, Reason.INSUFFICIENT_FUNDS,
 FAILED_REASONS_FIRST: Final = 100
 """Reasons below refuse a transaction, from here on they fail its execution."""
 
+CONTRACT_CODE: Final = "CONTRACT_CODE"
+"""The word for whatever a contract fails a call with itself; `code` beside it is the contract's own number."""
+
+
+def name_reason(reason: Reason) -> str:
+    """The stable word of a reason."""
+    return CONTRACT_CODE if reason is Reason.CONTRACT_REVERTED else reason.name
+
+
 REJECTION_KINDS: Final = tuple(
     ErrorKind(reason.name, ErrorCode.REJECTED, reason in RETRYABLE_REASONS, "The transaction was not admitted.")
     for reason in Reason
@@ -100,10 +109,12 @@ REJECTION_KINDS: Final = tuple(
 )
 EXECUTION_KINDS: Final = tuple(
     ErrorKind(
-        reason.name,
+        name_reason(reason),
         ErrorCode.EXECUTION_FAILED,
         reason in RETRYABLE_REASONS,
-        "The call failed; `gasUsed` says what it cost.",
+        "The contract failed the call with a `code` of its own."
+        if reason is Reason.CONTRACT_REVERTED
+        else "The call failed; `gasUsed` says what it cost.",
     )
     for reason in Reason
     if reason >= FAILED_REASONS_FIRST
@@ -193,9 +204,11 @@ def bad_cursor(detail: str = "leave the cursor out to begin again") -> RpcError:
     return build_error("BAD_CURSOR", detail)
 
 
-def execution_failed(reason: str, gas_used: int, detail: str = "") -> RpcError:
-    """A simulation or view failed."""
-    return RpcError(ErrorCode.EXECUTION_FAILED, reason, detail, fields={"gasUsed": gas_used})
+def execution_failed(number: int, gas_used: int, detail: str = "") -> RpcError:
+    """A simulation or view failed for the reason of this number."""
+    code = get_contract_code(number)
+    fields = {"gasUsed": gas_used} if code is None else {"code": code, "gasUsed": gas_used}
+    return RpcError(ErrorCode.EXECUTION_FAILED, get_reason_name(number), detail, fields=fields)
 
 
 def rejected(rejection: Rejected) -> RpcError:
@@ -204,15 +217,22 @@ def rejected(rejection: Rejected) -> RpcError:
     code = ErrorCode.REJECTED if reason < FAILED_REASONS_FIRST else ErrorCode.EXECUTION_FAILED
     is_money = reason in MONEY_REASONS
     fields = {to_camel(name): _to_json_detail(value, is_money) for name, value in rejection.details.items()}
-    return RpcError(code, reason.name, rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields)
+    return RpcError(
+        code, name_reason(reason), rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields
+    )
 
 
 def get_reason_name(number: int) -> str:
     """The stable word of a receipt's reason; numbers this version does not know keep their number."""
     try:
-        return get_reason(number).name
+        return name_reason(get_reason(number))
     except ValueError:
         return f"REASON_{number}"
+
+
+def get_contract_code(number: int) -> int | None:
+    """The code of a contract's own in a receipt's reason; None when it failed for one of the chain's reasons."""
+    return number - CONTRACT_REASON_FIRST if number >= CONTRACT_REASON_FIRST else None
 
 
 def _to_json_detail(value: int | str, is_money: bool) -> int | str:

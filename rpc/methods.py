@@ -5,7 +5,7 @@ from typing import Any, Final
 from rpc import models
 from rpc.errors import EXECUTION_KINDS, REJECTION_KINDS
 from rpc.method import Method, Place, build_table
-from rpc.namespaces import account, chain, dev, gov, module, network, node, staking, sub, tx
+from rpc.namespaces import account, chain, contract, dev, gov, module, network, node, staking, sub, tx
 from rpc.openrpc import build_openrpc
 from rpc.session import Session
 
@@ -176,6 +176,46 @@ METHODS: Final = build_table(
             network.list_nodes,
             Place.THREAD,
             ("BAD_CURSOR", *_AT),
+        ),
+        Method(
+            "contract_call",
+            models.ContractCallParams,
+            models.ContractCallResult,
+            contract.call,
+            Place.THREAD,
+            ("BAD_ADDRESS", "NOT_FOUND", *_AT, *_EXECUTIONS),
+        ),
+        Method(
+            "contract_get",
+            models.AddressAtParams,
+            models.ContractResult,
+            contract.get_contract,
+            Place.THREAD,
+            ("BAD_ADDRESS", "NOT_FOUND", *_AT),
+        ),
+        Method(
+            "contract_code",
+            models.CodeParams,
+            models.CodeResult,
+            contract.get_code,
+            Place.THREAD,
+            ("NOT_FOUND",),
+        ),
+        Method(
+            "contract_storage",
+            models.ContractStorageParams,
+            models.ContractStorageResult,
+            contract.get_storage,
+            Place.THREAD,
+            ("BAD_ADDRESS", "NOT_FOUND", *_AT),
+        ),
+        Method(
+            "contract_events",
+            models.ContractEventsParams,
+            models.ContractEvents,
+            contract.list_events,
+            Place.THREAD,
+            ("BAD_ADDRESS", "BAD_CURSOR", "PRUNED"),
         ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX
+from ledger.state_keys import CONTRACT_KEY_BYTES_MAX
 from ledger.transaction import TRANSACTION_BYTES_MAX
 from rpc.cursors import CURSOR_CHARACTERS_MAX
 from rpc.json_codec import format_hex, parse_grains, parse_hex
@@ -121,6 +122,13 @@ StateKey = Annotated[
     Field(min_length=1, max_length=KEY_BYTES_MAX),
     PlainSerializer(format_hex, return_type=str),
     _hex_schema("^0x([0-9a-f]{2})+$", "A raw state key."),
+]
+ContractKey = Annotated[
+    bytes,
+    BeforeValidator(_read_bytes),
+    Field(max_length=CONTRACT_KEY_BYTES_MAX),
+    PlainSerializer(format_hex, return_type=str),
+    _hex_schema("^0x([0-9a-f]{2})*$", "A contract's raw storage key."),
 ]
 Grains = Annotated[
     int, BeforeValidator(_read_grains), PlainSerializer(lambda grains: str(grains), return_type=str), _GRAINS_SCHEMA
@@ -302,7 +310,7 @@ class CallView(Result):
     module: str
     call: str
     arguments: dict[str, Any] | list[Any]
-    """By name when the module is known, else the bare list."""
+    """By name when the module is known, else the bare list; a call of a contract also has `decoded`."""
 
 
 class AuthorisationView(Result):
@@ -382,6 +390,7 @@ class EventView(Result):
     module: str
     name: str
     fields: dict[str, Any] | list[Any]
+    """By name when the module is known, else the bare list; what a contract announced also has `decoded`."""
 
 
 class ReceiptView(Result):
@@ -390,6 +399,8 @@ class ReceiptView(Result):
     transaction_id: Hash
     status: Literal["succeeded", "failed", "skipped"]
     reason: str | None = None
+    code: Integer | None = None
+    """A contract's own, with the reason CONTRACT_CODE."""
     gas_used: Integer
     fee: Grains
     events: list[EventView]
@@ -542,6 +553,8 @@ class SendResult(Result):
     status: Literal["pending", "final", "failed", "dropped", "unknown"]
     height: Integer | None = None
     reason: str | None = None
+    code: Integer | None = None
+    """A contract's own, with the reason CONTRACT_CODE."""
     gas_used: Integer | None = None
     fee: Grains | None = None
 
@@ -557,6 +570,8 @@ class SimulateResult(ReadResult):
     """What the transaction would have done."""
 
     receipt: ReceiptView
+    log: list[str] = []
+    """What contracts logged, and why calls they made failed."""
 
 
 class RawParams(Params):
@@ -581,6 +596,8 @@ class StatusResult(Result):
     index: Integer | None = None
     reason: str | None = None
     """Why it failed or was dropped."""
+    code: Integer | None = None
+    """A contract's own, with the reason CONTRACT_CODE."""
     detail: str | None = None
     """For people: what a pending transaction waits for."""
     receipt: ReceiptView | None = None
@@ -923,6 +940,182 @@ class Nodes(ReadResult):
     """A page of the registry."""
 
     nodes: list[NodeEntry]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+# contracts
+
+
+class ContractCallParams(Params):
+    """A view of a contract; arguments by name or position, as its interface types them."""
+
+    address: AddressText
+    method: Name
+    args: Annotated[
+        dict[str, Any] | list[Any], Field(max_length=VIEW_ARGUMENTS_MAX, description="By name or by position.")
+    ] = []
+    at: At = "final"
+
+
+class ContractCallResult(ReadResult):
+    """What a view answered."""
+
+    result: Any
+    """As the interface types it; null when the method gives nothing back."""
+    gas_used: Integer
+
+
+class ContractParameter(Result):
+    """A named value."""
+
+    name: str
+    type: str
+    """bool, u8 to u128, Address, Did, bytes, str, Option[T], List[T, N] or a struct's name."""
+
+
+class ContractMethod(Result):
+    """A method of a contract."""
+
+    name: str
+    kind: Literal["init", "call", "view", "migrate"]
+    is_payable: bool
+    """Whether IOV may come with the call."""
+    is_reentrant: bool
+    """Whether it may be entered while the contract is already running."""
+    parameters: list[ContractParameter]
+    result: str | None = None
+    """Type of what it gives back."""
+
+
+class ContractRecord(Result):
+    """An event's or a struct's fields."""
+
+    name: str
+    fields: list[ContractParameter]
+
+
+class ContractStorageItem(Result):
+    """A storage item; the first byte of its keys is its position in the list."""
+
+    name: str
+    kind: Literal["var", "map", "indexed_map"]
+    key: str | None = None
+    """Type of a map's keys."""
+    value: str
+
+
+class ContractInterface(Result):
+    """What a contract declares."""
+
+    name: str
+    compiler: str
+    source_hash: Hash
+    upgrade: Literal["never", "owner", "governance"]
+    """Who may replace its code."""
+    structs: list[ContractRecord]
+    methods: list[ContractMethod]
+    events: list[ContractRecord]
+    storage: list[ContractStorageItem]
+
+
+class ContractVersion(Result):
+    """A code that the contract has had."""
+
+    height: Integer
+    """From this block on."""
+    code_hash: Hash
+
+
+class ContractResult(ReadResult):
+    """A contract and what it declares."""
+
+    address: AddressText
+    status: Literal["introduced", "sealed"]
+    introducer: AddressText
+    owner: AddressText
+    """Who may upgrade it, if its interface lets the owner."""
+    code_hash: Hash
+    since_height: Integer
+    """Of its introduction, then of its sealing."""
+    balance: Grains
+    interface: ContractInterface
+    history: list[ContractVersion]
+    """Oldest first; empty until it is sealed."""
+
+
+class CodeParams(Params):
+    """SHA-256 of code as it was published."""
+
+    hash: Hash
+
+
+class CodeResult(ReadResult):
+    """Published code."""
+
+    hash: Hash
+    code: Bytes
+    interface: ContractInterface
+
+
+class ContractStorageParams(Params):
+    """A contract's storage key: the item's position, then the packed key of a map."""
+
+    address: AddressText
+    key: ContractKey
+    at: At = "final"
+
+
+class StoredValue(Result):
+    """What the storage schema says about a stored value."""
+
+    item: str
+    key: Any = None
+    """Null for a single value."""
+    value: Any = None
+
+
+class ContractStorageResult(ReadResult):
+    """What a contract keeps under a key."""
+
+    address: AddressText
+    key: Bytes
+    value: Bytes | None = None
+    """Null when nothing is there."""
+    decoded: StoredValue | None = None
+    """Null when the storage schema does not tell."""
+
+
+class ContractEventsParams(Params):
+    """Whose events, oldest first."""
+
+    address: AddressText
+    from_height: Integer = 0
+    cursor: CursorText | None = None
+    limit: Limit = 50
+
+
+class ContractEventView(Result):
+    """An event that a contract announced."""
+
+    height: Integer
+    index: Integer | None = None
+    """The transaction's in its block; null at a block's end."""
+    transaction_id: Hash | None = None
+    name: str
+    fields: dict[str, Any] | None = None
+    """By the interface in force; null when they are not what it declares."""
+    packed: Bytes
+
+
+class ContractEvents(Result):
+    """A page of events."""
+
+    events: list[ContractEventView]
+    indexed_height: Integer
+    """Blocks after this one are not looked at yet."""
+    earliest_height: Integer = 0
+    """The node knows of no events below this height."""
     cursor: CursorText | None = None
     """Null on the last page."""
 

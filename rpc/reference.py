@@ -38,6 +38,8 @@ A node answers JSON-RPC 2.0 at `POST /rpc` and `GET /ws` (WebSocket) on port {po
 * `tx_send` is an error when the transaction is not admitted; sending a known one again succeeds.
 * Errors are `{{"code", "message", "data": {{"reason", "retryable", "detail", …}}}}`. Rely on `reason`; `detail` is
   for people. `retryable` means that the very same call may succeed later.
+* What a contract itself fails has the reason `CONTRACT_CODE`, with the contract's own number as `code`. Values of
+  contracts are JSON by their declared types: see [contracts.md](contracts.md).
 
 ### Subscriptions
 

@@ -23,6 +23,7 @@ from ledger.receipt import Event, Receipt
 from ledger.transaction import Transaction, decode_transaction
 from rpc.addresses import format_address
 from rpc.backend import Backend
+from rpc.contract_interfaces import make_finder
 from rpc.errors import RpcError, build_error, invalid_params, limit_exceeded, node_behind, not_found, pruned
 from rpc.models import (
     AtHeight,
@@ -400,13 +401,14 @@ def _get_committee_hashes(certified: CertifiedBlock) -> tuple[bytes, bytes]:
 
 def _render_transactions(backend: Backend, certified: CertifiedBlock) -> Iterator[Message]:
     header, network = certified.block.header, backend.network
+    find = make_finder(backend, header.height)
     for index, (transaction, receipt) in enumerate(_load_results(backend, certified)):
         message = TransactionMessage(
             height=header.height,
             block_hash=header.hash,
             index=index,
-            transaction=build_transaction_view(transaction, network),
-            receipt=build_receipt_view(receipt, network),
+            transaction=build_transaction_view(transaction, network, find),
+            receipt=build_receipt_view(receipt, network, find),
         )
         yield _describe_transaction(transaction, network, _dump(message), index)
 
@@ -414,6 +416,7 @@ def _render_transactions(backend: Backend, certified: CertifiedBlock) -> Iterato
 def _render_events(backend: Backend, certified: CertifiedBlock) -> Iterator[Message]:
     """Those of the transactions in their order, then those of the block's end, which have no sender."""
     header, network = certified.block.header, backend.network
+    find = make_finder(backend, header.height)
     happened: list[tuple[bytes | None, str | None, Event]] = []
     for transaction, receipt in _load_results(backend, certified):
         sender = format_address(transaction.body.sender, network)
@@ -425,7 +428,7 @@ def _render_events(backend: Backend, certified: CertifiedBlock) -> Iterator[Mess
             block_hash=header.hash,
             index=index,
             transaction_id=transaction_id,
-            event=build_event_view(event, network),
+            event=build_event_view(event, network, find),
         )
         yield Message(index, _dump(message), event_sender, frozenset({event.module}), frozenset({event.name}))
 

@@ -20,7 +20,7 @@ from ledger.transaction import decode_transaction
 from rpc import calls, models
 from rpc.addresses import parse_address
 from rpc.calls import Call
-from rpc.errors import build_error, get_reason_name
+from rpc.errors import build_error, get_contract_code, get_reason_name
 from rpc.json_codec import parse_hex
 from rpc.proof_failure import ProofFailedError, ProofStep
 from rpc.proofs import (
@@ -263,6 +263,7 @@ class VerifiedReads:
             status=_get_status(receipt),
             height=proven.height,
             reason=get_reason_name(receipt.reason) if receipt.reason else None,
+            code=get_contract_code(receipt.reason),
             receipt=build_receipt_view(receipt, network),
         )
 
@@ -305,6 +306,7 @@ class VerifiedReads:
             status=_get_status(receipt),
             height=proven.height,
             reason=get_reason_name(receipt.reason) if receipt.reason else None,
+            code=get_contract_code(receipt.reason),
             gas_used=receipt.gas_used,
             fee=receipt.fee_grains,
         )

@@ -1,7 +1,7 @@
 """Ledger values as results: blocks, transactions, receipts, events and committees."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from identity.address import NetworkKind
 from identity.policy import KeyPolicy
@@ -9,10 +9,11 @@ from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.codec import encode
 from ledger.committee import Committee
 from ledger.receipt import Event, Receipt, Status
-from ledger.transaction import SENDER, Transaction, TransactionBody, decode_transaction
+from ledger.transaction import SENDER, Call, Transaction, TransactionBody, decode_transaction
 from rpc.addresses import format_address
 from rpc.arguments import ArgumentType, arguments_to_json, describe_fields, describe_type
-from rpc.errors import get_reason_name
+from rpc.contract_interfaces import FindInterface, decode_call, decode_event, find_no_interface
+from rpc.errors import get_contract_code, get_reason_name
 from rpc.models import (
     AuthorisationView,
     BlockSummary,
@@ -106,7 +107,9 @@ def build_block_summary(certified: CertifiedBlock) -> BlockSummary:
     )
 
 
-def build_block_view(certified: CertifiedBlock, network: NetworkKind, *, full: bool) -> BlockView:
+def build_block_view(
+    certified: CertifiedBlock, network: NetworkKind, find: FindInterface = find_no_interface, *, full: bool
+) -> BlockView:
     """A block with its transactions by id, or decoded."""
     block = certified.block
     transactions = [decode_transaction(raw) for raw in block.transactions]
@@ -115,14 +118,16 @@ def build_block_view(certified: CertifiedBlock, network: NetworkKind, *, full: b
         block_hash=block.header.hash,
         header=build_header_view(block.header),
         transaction_ids=[transaction.id for transaction in transactions],
-        transactions=[build_transaction_view(each, network) for each in transactions] if full else None,
+        transactions=[build_transaction_view(each, network, find) for each in transactions] if full else None,
         evidence=list(block.evidence),
         raw=encode(block) if full else None,
     )
 
 
-def build_transaction_view(transaction: Transaction, network: NetworkKind) -> TransactionView:
-    """A transaction as a wallet shows it."""
+def build_transaction_view(
+    transaction: Transaction, network: NetworkKind, find: FindInterface = find_no_interface
+) -> TransactionView:
+    """A transaction as a wallet shows it; arguments of contracts are decoded as far as their interfaces are found."""
     body = transaction.body
     sequence, salt = get_ordering(body)
     return TransactionView(
@@ -134,14 +139,7 @@ def build_transaction_view(transaction: Transaction, network: NetworkKind) -> Tr
         gas_limit=body.gas_limit,
         fee_max=body.fee_max_grains,
         fee_payer=None if body.fee_payer is None else format_address(body.fee_payer, network),
-        calls=[
-            CallView(
-                module=each.module,
-                call=each.call,
-                arguments=arguments_to_json(get_call_fields(each.module, each.call), each.arguments, network),
-            )
-            for each in body.calls
-        ],
+        calls=[build_call_view(each, network, find) for each in body.calls],
         memo=body.memo,
         authorisations=[
             AuthorisationView(
@@ -153,6 +151,14 @@ def build_transaction_view(transaction: Transaction, network: NetworkKind) -> Tr
             for each in transaction.authorisations
         ],
         size_bytes=len(transaction.raw),
+    )
+
+
+def build_call_view(call: Call, network: NetworkKind, find: FindInterface) -> CallView:
+    """A call with its arguments by name, when its module is known."""
+    arguments = arguments_to_json(get_call_fields(call.module, call.call), call.arguments, network)
+    return CallView(
+        module=call.module, call=call.call, arguments=_add_decoded(arguments, decode_call(call, find, network))
     )
 
 
@@ -170,23 +176,26 @@ def build_pending_view(transaction: Transaction, network: NetworkKind) -> Pendin
     )
 
 
-def build_receipt_view(receipt: Receipt, network: NetworkKind) -> ReceiptView:
-    """A receipt with its reason by name."""
+def build_receipt_view(receipt: Receipt, network: NetworkKind, find: FindInterface = find_no_interface) -> ReceiptView:
+    """A receipt with its reason by name; events of contracts are decoded as far as their interfaces are found."""
     return ReceiptView(
         transaction_id=receipt.transaction_id,
         status=_STATUSES[receipt.status],
         reason=get_reason_name(receipt.reason) if receipt.reason else None,
+        code=get_contract_code(receipt.reason),
         gas_used=receipt.gas_used,
         fee=receipt.fee_grains,
-        events=[build_event_view(event, network) for event in receipt.events],
+        events=[build_event_view(event, network, find) for event in receipt.events],
     )
 
 
-def build_event_view(event: Event, network: NetworkKind) -> EventView:
+def build_event_view(event: Event, network: NetworkKind, find: FindInterface = find_no_interface) -> EventView:
     """An event with its fields by name, when its module is known."""
     kind = _EVENT_FIELDS.get((event.module, event.name))
     described = None if kind is None else describe_fields(kind)
-    return EventView(module=event.module, name=event.name, fields=arguments_to_json(described, event.fields, network))
+    fields = arguments_to_json(described, event.fields, network)
+    decoded = decode_event(event, find, network)
+    return EventView(module=event.module, name=event.name, fields=_add_decoded(fields, decoded))
 
 
 def build_policy_view(policy: KeyPolicy | None) -> PolicyView | None:
@@ -236,6 +245,11 @@ def get_call_fields(module: str, call: str) -> Sequence[tuple[str, ArgumentType]
 def get_ordering(body: TransactionBody) -> tuple[int | None, bytes | None]:
     """Sequence and salt; exactly one of them is set."""
     return (None, body.ordering) if isinstance(body.ordering, bytes) else (body.ordering, None)
+
+
+def _add_decoded(named: dict[str, Any] | list[Any], decoded: dict[str, Any] | None) -> dict[str, Any] | list[Any]:
+    """What a contract's interface says about its packed values, beside them."""
+    return named if decoded is None or isinstance(named, list) else {**named, "decoded": decoded}
 
 
 def _list_field_views(kind: type) -> list[FieldView]:

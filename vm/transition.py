@@ -91,7 +91,7 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
         state.undo_to(mark)
         context.events.clear()
         status, reason = Status.FAILED, failure.number
-        if block.trace is not None:
+        if block.trace is not None and failure.message:
             block.trace.append(failure.message)
     fee_grains = price_grains * gas.used
     if gas.used < body.gas_limit:

@@ -67,9 +67,23 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
             code = ExitCode.FAILED if is_missing else ExitCode.REFUSED
             facts = {"reason": error.reason, "retryable": error.is_retryable, **error.fields}
             advice = "; it may succeed later" if error.is_retryable else ""
-            return CommandFailedError(f"{error.detail or error.reason} ({error.reason}){advice}", code, facts)
+            own_code = error.fields.get("code")
+            reason = explain_reason(error.reason, own_code if isinstance(own_code, int) else None)
+            return CommandFailedError(f"{error.detail or error.reason} ({reason}){advice}", code, facts)
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
             return CommandFailedError(f"{place}{error.strerror or error}")
         case _:
             return None
+
+
+def explain_reason(reason: str | None, code: int | None) -> str:
+    """A reason for people; a contract's own code with what it means, when the language itself fails with it."""
+    if code is None:
+        return str(reason)
+    from iov.failures import CODE_MAX, Panic
+
+    if code <= CODE_MAX:
+        return f"the contract's code {code}"
+    meaning = next((panic.name.lower().replace("_", " ") for panic in Panic if panic == code), "reserved")
+    return f"the contract's code {code}: {meaning}"

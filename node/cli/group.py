@@ -14,6 +14,7 @@ from node.cli.failures import CommandFailedError, ExitCode, explain_failure
 _SUGGESTIONS_MAX: Final = 3
 
 MEANT: Final[Mapping[str, str]] = {
+    "abi": "contract show",
     "account": "query account",
     "accounts": "keys list",
     "balance": "query account",
@@ -22,8 +23,11 @@ MEANT: Final[Mapping[str, str]] = {
     "bond": "stake bond",
     "candidates": "stake candidates",
     "committee": "query committee",
+    "compile": "contract build",
     "create": "keys new",
     "delegate": "stake delegate",
+    "deploy": "contract deploy",
+    "events": "contract events",
     "governance": "gov",
     "import": "keys import",
     "info": "node info",
@@ -31,6 +35,7 @@ MEANT: Final[Mapping[str, str]] = {
     "pay": "tx transfer",
     "peers": "node peers",
     "propose": "gov propose",
+    "publish": "contract deploy",
     "receipt": "query tx",
     "register": "operator register",
     "run": "start",
@@ -43,6 +48,7 @@ MEANT: Final[Mapping[str, str]] = {
     "treasury": "gov treasury",
     "unjail": "stake unjail",
     "up": "devnet",
+    "upgrade": "contract upgrade",
     "validators": "stake candidates",
     "vote": "gov vote",
     "wallet": "keys",

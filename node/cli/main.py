@@ -15,6 +15,10 @@ ENTRIES = {
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
     "audit": ("node.cli.audit_command:audit", "Execute the whole chain again and account for every grain."),
     "verify": ("node.cli.verify_commands:verify", "Check accounts, receipts and headers without trusting a node."),
+    "contract": (
+        "node.cli.contract_commands:contract",
+        "Write, check, publish, call and look at contracts.",
+    ),
     "stake": ("node.cli.stake_commands:stake", "Stand for election, bond and delegate IOV, and see who stands."),
     "gov": ("node.cli.gov_commands:gov", "Propose changes, vote on them, and see what was decided."),
     "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),

@@ -12,7 +12,7 @@ import click
 
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.failures import CommandFailedError, ExitCode
+from node.cli.failures import CommandFailedError, ExitCode, explain_reason
 from node.cli.output import Output, format_record, output_option
 from rpc import calls
 
@@ -140,30 +140,35 @@ Build = Callable[["Client", "ChainFacts"], Intent]
 
 def send_intent(build: Build, sending: Sending) -> None:
     """Show, sign and send; raises CommandFailedError unless the transaction became what was waited for."""
+    with connect(sending.node_url) as client:
+        facts = read_chain_facts(client)
+        result = deliver(client, facts, build(client, facts), sending)
+        show_sent(result, sending.options.wait, sending.output)
+
+
+def deliver(client: "Client", facts: "ChainFacts", intent: Intent, sending: Sending) -> "SendResult":
+    """Show, sign and send: what the node says became of it; raises CommandFailedError."""
     from identity.address import format_address
     from node.cli.amounts import format_iov
 
-    options, output = sending.options, sending.output
-    with connect(sending.node_url) as client:
-        facts = read_chain_facts(client)
-        intent = build(client, facts)
-        signers = load_signers(
-            sending.keyring, facts, options.signer, options.sender, options.co_signers, options.fee_payer
-        )
-        transaction = _prepare(client, facts, signers, intent, options)
-        body = transaction.body
-        shown = {
-            "chain": f"{facts.chain_id} ({facts.network.name.lower()})",
-            "from": format_address(body.sender, facts.network),
-            **intent.shown,
-            "feeAtMost": f"{format_iov(body.fee_max_grains)} IOV",
-            "feePayer": None if body.fee_payer is None else format_address(body.fee_payer, facts.network),
-            "memo": body.memo or None,
-            "sequence": "unordered" if body.is_unordered else body.ordering,
-            "validUntil": f"block {body.valid_until}",
-        }
-        _confirm({name: value for name, value in shown.items() if value is not None}, options, output)
-        submit(client, transaction.raw, options.wait, output)
+    options = sending.options
+    signers = load_signers(
+        sending.keyring, facts, options.signer, options.sender, options.co_signers, options.fee_payer
+    )
+    transaction = _prepare(client, facts, signers, intent, options)
+    body = transaction.body
+    shown = {
+        "chain": f"{facts.chain_id} ({facts.network.name.lower()})",
+        "from": format_address(body.sender, facts.network),
+        **intent.shown,
+        "feeAtMost": f"{format_iov(body.fee_max_grains)} IOV",
+        "feePayer": None if body.fee_payer is None else format_address(body.fee_payer, facts.network),
+        "memo": body.memo or None,
+        "sequence": "unordered" if body.is_unordered else body.ordering,
+        "validUntil": f"block {body.valid_until}",
+    }
+    confirm({name: value for name, value in shown.items() if value is not None}, options)
+    return _send_signed(client, transaction.raw, options.wait)
 
 
 def find_sender(sending: Sending, facts: "ChainFacts") -> "Address":
@@ -249,7 +254,8 @@ def sign_body(body: Any, facts: "ChainFacts", signers: "Signers") -> "Transactio
         raise CommandFailedError(f"this transaction breaks a limit: {error}") from None
 
 
-def _confirm(shown: dict[str, Any], options: SendOptions, output: Output) -> None:
+def confirm(shown: dict[str, Any], options: SendOptions) -> None:
+    """Show what is to be signed and ask; raises CommandFailedError when nobody is there to answer."""
     if options.is_confirmed:
         return
     click.echo(format_record(shown), err=True)
@@ -260,6 +266,10 @@ def _confirm(shown: dict[str, Any], options: SendOptions, output: Output) -> Non
 
 def submit(client: "Client", raw: bytes, wait: Wait, output: Output) -> None:
     """Send signed bytes and print what became of them; raises CommandFailedError."""
+    show_sent(_send_signed(client, raw, wait), wait, output)
+
+
+def _send_signed(client: "Client", raw: bytes, wait: Wait) -> "SendResult":
     from ledger.codec import DecodeError
     from ledger.transaction import decode_transaction
     from rpc.client import NodeUnreachableError
@@ -269,7 +279,7 @@ def submit(client: "Client", raw: bytes, wait: Wait, output: Output) -> None:
     except DecodeError as error:
         raise CommandFailedError(f"this is not a signed transaction: {error}") from None
     try:
-        result = client.run(calls.tx_send(raw, wait=wait, timeout_ms=WAIT_MS))
+        return client.run(calls.tx_send(raw, wait=wait, timeout_ms=WAIT_MS))
     except NodeUnreachableError as error:
         raise CommandFailedError(
             f"{error}; the transaction may have arrived all the same, so before sending another: "
@@ -277,27 +287,40 @@ def submit(client: "Client", raw: bytes, wait: Wait, output: Output) -> None:
             ExitCode.UNREACHABLE,
             {"id": transaction_id},
         ) from None
-    show_sent(result, wait, output)
 
 
 def show_sent(result: "SendResult", wait: Wait, output: Output) -> None:
     """Print what became of a transaction; raises CommandFailedError unless it is what was waited for."""
     from node.cli.amounts import format_iov
 
+    check_sent(result, wait)
+    if result.status == "final":
+        record = result.model_dump(mode="json", by_alias=True)
+        del record["code"]  # of a failure
+        output.show_record(record, {"fee": lambda grains: f"{format_iov(int(grains))} IOV"})
+    else:
+        output.show_record({"id": "0x" + result.id.hex(), "known": result.known, "status": result.status})
+
+
+def check_sent(result: "SendResult", wait: Wait) -> None:
+    """Raise CommandFailedError unless a transaction became what was waited for."""
     transaction_id = "0x" + result.id.hex()
-    record = result.model_dump(mode="json", by_alias=True)
-    facts = {"id": transaction_id, "status": result.status}
+    facts: dict[str, Any] = {"id": transaction_id, "status": result.status}
     match result.status:
         case "final":
-            output.show_record(record, {"fee": lambda grains: f"{format_iov(int(grains))} IOV"})
+            pass
         case "failed":
+            facts |= {"reason": result.reason, "height": result.height}
+            if result.code is not None:
+                facts["code"] = result.code
             raise CommandFailedError(
-                f"transaction {transaction_id} failed in block {result.height}: {result.reason}; its fee was taken",
+                f"transaction {transaction_id} failed in block {result.height}: "
+                f"{explain_reason(result.reason, result.code)}; its fee was taken",
                 ExitCode.FAILED,
-                {**facts, "reason": result.reason, "height": result.height},
+                facts,
             )
         case "pending" if wait == "admitted":
-            output.show_record({"id": transaction_id, "known": result.known, "status": result.status})
+            pass
         case "pending" | "unknown":
             raise CommandFailedError(
                 f"transaction {transaction_id} is not final yet: look again with carlive query tx {transaction_id}",

@@ -3,13 +3,14 @@
 
 const ROWS_MAX = 25;
 const DEPTH_MAX = 8;
+const EVENT_HEIGHTS = 1_000; // a contract shows what it announced in so many blocks
 const RETRY_MS_MAX = 10_000;
 const ELECTION_MS = 4_000;
 const GRAINS_PER_IOV = 100_000_000n;
 const AMOUNTS = new Set(["balance", "locked", "fee", "feeMax", "supply", "amountGrains"]);
 const TIMES = new Set(["timeMs"]);
 const REFERENCES = new Set(["id", "transactionId", "blockHash", "previousHash", "height", "sender", "recipient",
-  "address", "feePayer", "operator"]);
+  "address", "feePayer", "operator", "owner", "introducer"]);
 
 const byId = (id) => document.getElementById(id);
 let nextId = 1;
@@ -188,7 +189,32 @@ async function find(query) {
   }
   const account = await call("account_get", { address: query });
   const history = await call("account_history", { address: query, limit: ROWS_MAX });
-  return { ...account, history: history.entries };
+  return { ...account, ...(await findContract(query, account.height)), history: history.entries };
+}
+
+const formatFields = (fields) => fields.map((each) => `${each.name}: ${each.type}`).join(", ");
+
+async function findContract(address, height) {
+  let contract;
+  try {
+    contract = await call("contract_get", { address });
+  } catch (problem) {
+    if (problem.reason === "NOT_FOUND") return {};
+    throw problem;
+  }
+  const fromHeight = Math.max(0, height - EVENT_HEIGHTS);
+  const page = await call("contract_events", { address, fromHeight, limit: ROWS_MAX });
+  const { name, methods, events, upgrade, compiler } = contract.interface;
+  return {
+    contract: {
+      name, status: contract.status, owner: contract.owner, codeHash: contract.codeHash, upgrade, compiler,
+      methods: methods.map((each) =>
+        `${each.kind} ${each.name}(${formatFields(each.parameters)})${each.result ? ` -> ${each.result}` : ""}`),
+      events: events.map((each) => `${each.name}(${formatFields(each.fields)})`),
+      history: contract.history,
+    },
+    announced: page.events.map((each) => ({ height: each.height, event: each.name, ...(each.fields ?? {}) })),
+  };
 }
 
 async function search(query) {

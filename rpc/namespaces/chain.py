@@ -7,6 +7,7 @@ from ledger.block import CertifiedBlock
 from ledger.codec import encode
 from ledger.primitives import TransactionId
 from ledger.transaction import decode_transaction
+from rpc.contract_interfaces import make_finder
 from rpc.errors import RpcError, invalid_params, node_behind, not_found, pruned
 from rpc.models import (
     AtParams,
@@ -88,7 +89,8 @@ def get_block(session: Session, params: GetBlockParams) -> BlockView:
         height = session.backend.find_height(params.hash)
     if height is None:
         raise _explain_unknown(session, "no final block has this hash")
-    return build_block_view(load_block(session, height), session.backend.network, full=params.full)
+    find = make_finder(session.backend, height)
+    return build_block_view(load_block(session, height), session.backend.network, find, full=params.full)
 
 
 def get_blocks(session: Session, params: GetBlocksParams) -> Blocks:
@@ -109,11 +111,13 @@ def get_results(session: Session, params: HeightParams) -> BlockResults:
     if receipts is None:
         raise pruned(session.backend.get_earliest_height())
     network = session.backend.network
+    find = make_finder(session.backend, params.height)
+    block_events = session.backend.get_block_events(params.height)
     return BlockResults(
         height=params.height,
         block_hash=certified.block.header.hash,
-        receipts=[build_receipt_view(receipt, network) for receipt in receipts],
-        events=[build_event_view(event, network) for event in session.backend.get_block_events(params.height)],
+        receipts=[build_receipt_view(receipt, network, find) for receipt in receipts],
+        events=[build_event_view(event, network, find) for event in block_events],
     )
 
 
@@ -151,7 +155,8 @@ async def get_transaction(session: Session, params: TransactionIdParams) -> Tran
     status = session.backend.get_transaction_status(TransactionId(params.id))
     if status.status == "pending" and status.raw is not None:
         raw = status.raw
-        view = build_transaction_view(decode_transaction(raw), session.backend.network)
+        find = make_finder(session.backend)
+        view = build_transaction_view(decode_transaction(raw), session.backend.network, find)
         return TransactionResult(id=params.id, status="pending", transaction=view, raw=raw)
     if status.status not in ("final", "failed") or status.height is None or status.index is None:
         raise _explain_unknown(session, f"no such transaction is pending or final here (status: {status.status})")
@@ -231,12 +236,13 @@ def _load_transaction(
     receipts = session.backend.get_receipts(height)
     raw = certified.block.transactions[index]
     network = session.backend.network
+    find = make_finder(session.backend, height)
     return TransactionResult(
         id=identifier,
         status=settled,
-        transaction=build_transaction_view(decode_transaction(raw), network),
+        transaction=build_transaction_view(decode_transaction(raw), network, find),
         raw=raw,
-        receipt=None if receipts is None else build_receipt_view(receipts[index], network),
+        receipt=None if receipts is None else build_receipt_view(receipts[index], network, find),
         height=height,
         block_hash=certified.block.header.hash,
         index=index,

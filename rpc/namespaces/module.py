@@ -36,7 +36,7 @@ def view(session: Session, params: ViewParams) -> ViewResult:
         try:
             answer = answer_view(state, state.moment, module.name, rule.name, arguments)
         except Rejected as failure:
-            raise execution_failed(failure.reason.name, 0, failure.message) from None
+            raise execution_failed(failure.number, 0, failure.message) from None
         value = answer_to_json(describe_answer(rule.answer), answer, network)
         return ViewResult(height=state.height, block_hash=state.block_hash, value=value)
 

@@ -1,12 +1,15 @@
 """tx_: sending transactions and following them."""
 
+from typing import Final
+
 from ledger.codec import DecodeError
 from ledger.primitives import TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Status
 from ledger.transaction import decode_transaction
 from rpc.backend import Submitted, TransactionStatus
-from rpc.errors import execution_failed, get_reason_name, rejected
+from rpc.contract_interfaces import make_finder
+from rpc.errors import execution_failed, get_contract_code, get_reason_name, rejected
 from rpc.models import (
     Estimate,
     PendingParams,
@@ -22,6 +25,8 @@ from rpc.models import (
 )
 from rpc.session import Session, get_height
 from rpc.views import build_pending_view, build_receipt_view, build_transaction_view
+
+TRACE_LINES_SHOWN_MAX: Final = 8  # the last of what a failed simulation's contracts said
 
 
 async def send(session: Session, params: SendParams) -> SendResult:
@@ -44,6 +49,7 @@ async def finish_send(session: Session, params: SendParams, outcome: Submitted |
         status=status.status,
         height=status.height,
         reason=_get_reason(status),
+        code=_get_code(status),
         gas_used=None if receipt is None else receipt.gas_used,
         fee=None if receipt is None else receipt.fee_grains,
     )
@@ -57,11 +63,12 @@ def simulate(session: Session, params: SimulateParams) -> SimulateResult:
         raise rejected(refusal) from None
     receipt = simulated.receipt
     if receipt.status is not Status.SUCCEEDED:
-        raise execution_failed(get_reason_name(receipt.reason), receipt.gas_used)
+        raise execution_failed(receipt.reason, receipt.gas_used, "; ".join(simulated.trace[-TRACE_LINES_SHOWN_MAX:]))
     return SimulateResult(
         height=simulated.height,
         block_hash=simulated.block_hash,
-        receipt=build_receipt_view(receipt, session.backend.network),
+        receipt=build_receipt_view(receipt, session.backend.network, make_finder(session.backend)),
+        log=list(simulated.trace),
     )
 
 
@@ -79,21 +86,23 @@ def decode(session: Session, params: RawParams) -> TransactionView:
         transaction = decode_transaction(params.raw)
     except DecodeError as error:
         raise rejected(Rejected(Reason.DECODE, str(error))) from None
-    return build_transaction_view(transaction, session.backend.network)
+    return build_transaction_view(transaction, session.backend.network, make_finder(session.backend))
 
 
 def get_status(session: Session, params: TransactionIdParams) -> StatusResult:
     """Where a transaction stands."""
     status = session.backend.get_transaction_status(TransactionId(params.id))
     receipt = status.receipt
+    find = make_finder(session.backend, status.height)
     return StatusResult(
         id=params.id,
         status=status.status,
         height=status.height,
         index=status.index,
         reason=_get_reason(status),
+        code=_get_code(status),
         detail=status.detail,
-        receipt=None if receipt is None else build_receipt_view(receipt, session.backend.network),
+        receipt=None if receipt is None else build_receipt_view(receipt, session.backend.network, find),
     )
 
 
@@ -118,3 +127,7 @@ def _get_reason(status: TransactionStatus) -> str | None:
         return status.reason
     receipt = status.receipt
     return get_reason_name(receipt.reason) if receipt is not None and receipt.reason else None
+
+
+def _get_code(status: TransactionStatus) -> int | None:
+    return None if status.receipt is None else get_contract_code(status.receipt.reason)

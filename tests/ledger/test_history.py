@@ -1,10 +1,17 @@
 """The history index: which entries a block makes, and how they are found again."""
 
 from ledger.codec import decode, encode, to_plain
-from ledger.history import compute_history_changes, find_transaction, get_indexed_height, list_history
+from ledger.history import (
+    BLOCK_END_INDEX,
+    compute_history_changes,
+    find_transaction,
+    get_indexed_height,
+    list_contract_events,
+    list_history,
+)
 from ledger.memory_store import MemoryStore
 from ledger.primitives import Height
-from ledger.receipt import Receipt, Status
+from ledger.receipt import Event, Receipt, Status
 from ledger.transaction import Call
 from tests.builders import Draft, address_of, block_context, make_key, make_state, transfer
 from tests.vectors.scene import POLICY
@@ -117,3 +124,22 @@ def test_the_entries_are_the_same_from_executed_and_from_stored_receipts():
 
 def test_an_empty_store_is_indexed_to_genesis():
     assert get_indexed_height(MemoryStore()) == 0
+
+
+def test_a_contracts_events_are_found_in_the_order_they_happened():
+    store = MemoryStore()
+    bodies = [Draft(ALICE, [transfer(B, 1)], sequence=sequence).sign().body for sequence in (0, 1)]
+    paid = Event("iov", "Transferred", [A, C, 1])
+    told, other = (Event("contracts", "Emitted", [contract, "Told", b"\1"]) for contract in (C, D))
+    for height in (300, 2):
+        receipts = [
+            Receipt(bytes([height % 256, index]) * 16, Status.SUCCEEDED, 0, 1, 1, events)
+            for index, events in enumerate([(paid, told, other), (told, told)])
+        ]
+        store.write(compute_history_changes(Height(height), bodies, receipts, [told]), sync=False)
+    in_block_2 = [(2, 0, 1), (2, 1, 0), (2, 1, 1), (2, BLOCK_END_INDEX, 0)]
+    in_block_300 = [(300, *position) for _, *position in in_block_2]
+    assert list_contract_events(store, C, (0, 0, 0), 99) == [*in_block_2, *in_block_300]
+    assert list_contract_events(store, C, (2, 1, 1), 3) == [*in_block_2[2:], in_block_300[0]]
+    assert list_contract_events(store, D, (0, 0, 0), 99) == [(2, 0, 2), (300, 0, 2)]
+    assert list_contract_events(store, A, (0, 0, 0), 99) == []

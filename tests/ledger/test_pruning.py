@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.history import compute_history_changes, find_transaction, list_history
+from ledger.codec import encode
+from ledger.history import (
+    BLOCK_END_INDEX,
+    compute_history_changes,
+    find_transaction,
+    list_contract_events,
+    list_history,
+)
 from ledger.primitives import Height
 from ledger.pruning import (
     KEEP_BLOCKS_MIN,
@@ -16,7 +23,8 @@ from ledger.pruning import (
     compute_deletions,
     plan_earliest_height,
 )
-from ledger.store_keys import HEAD_KEY, committee_change_store_key
+from ledger.receipt import BlockEvents, Event
+from ledger.store_keys import HEAD_KEY, block_events_store_key, committee_change_store_key
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.chains import OTHER_COMMITTEE, SmallChain
 
@@ -126,3 +134,14 @@ def test_the_header_of_a_change_of_committee_stays():
     small.store.write([(committee_change_store_key(1), b"kept")], sync=False)
     small.add_block()
     assert committee_change_store_key(1) not in {key for key, _ in compute_deletions(small.store, 1)}
+
+
+def test_a_contracts_events_go_with_their_block():
+    small = SmallChain({A: 10**9})
+    small.add_block()
+    told = Event("contracts", "Emitted", [A, "Told", b""])
+    small.store.write([(block_events_store_key(1), encode(BlockEvents((told,))))], sync=False)
+    small.store.write(compute_history_changes(Height(1), [], [], [told]), sync=False)
+    assert list_contract_events(small.store, A, (0, 0, 0), 9) == [(1, BLOCK_END_INDEX, 0)]
+    small.store.write(compute_deletions(small.store, 1), sync=False)
+    assert list_contract_events(small.store, A, (0, 0, 0), 9) == []

@@ -10,16 +10,21 @@ from tests.network.processes import ProcessNetwork
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
 
 
-async def test_different_environments_reach_the_same_state(tmp_path: Path) -> None:
-    without_uvloop = tmp_path / "without-uvloop"
+def list_environments(directory: Path) -> list[dict[str, str]]:
+    """Four machines as different as they come; the directory takes what the last one needs."""
+    without_uvloop = directory / "without-uvloop"
     without_uvloop.mkdir()
     (without_uvloop / "uvloop.py").write_text("raise ImportError('this machine has none')\n")
-    environments = [
+    return [
         {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
         {"PYTHONHASHSEED": "1", "TZ": "Asia/Shanghai", "LC_ALL": "zh_CN.UTF-8"},
         {"PYTHONHASHSEED": "4294967295", "TZ": "America/St_Johns", "LC_ALL": "tr_TR.UTF-8"},
         {"PYTHONHASHSEED": "77", "TZ": "Pacific/Chatham", "PYTHONPATH": str(without_uvloop)},
     ]
+
+
+async def test_different_environments_reach_the_same_state(tmp_path: Path) -> None:
+    environments = list_environments(tmp_path)
     async with ProcessNetwork(tmp_path, settings={"verify_processes": 1}) as network:
         for node, environment in zip(network.nodes, environments, strict=True):
             node.start(environment)

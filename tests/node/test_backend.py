@@ -14,11 +14,11 @@ from ledger.codec import decode
 from ledger.committee import Committee
 from ledger.mempool import Mempool
 from ledger.primitives import Height
-from ledger.reasons import Reason, Rejected
+from ledger.reasons import CONTRACT_REASON_FIRST, Reason, Rejected, Reverted
 from ledger.receipt import Receipt, Status
 from ledger.state_keys import account_key
 from ledger.state_proof import StateProof, check_state_proof
-from ledger.transaction import Transaction
+from ledger.transaction import Call, Transaction
 from ledger.turns import NOBODY_ABSENT, Absence, Absences
 from node import backend as backend_module
 from node.backend import ESTIMATE_MARGIN_PERCENT, NodeBackend, NodeParts
@@ -34,7 +34,9 @@ from rpc.backend import TransactionStatus
 from rpc.errors import RpcError
 from tests.builders import CHAIN_ID, DOMAIN, Draft, address_of, make_key, transfer
 from tests.chains import COMMITTEE, OTHER_COMMITTEE, DirectVerifier, RecordingLogger, SmallChain
+from tests.echo_contract import announcement, build_echo
 from tests.vectors.scene import build_document
+from tests.vm.contracts.puppet import find_address, hash_code
 from vm.gas import GAS_STATE_WRITE, compute_intrinsic_gas
 from vm.native.iov import get_balance
 from vm.native.network import NodeRole
@@ -444,3 +446,49 @@ async def test_status_is_told_while_the_state_cannot_be_read(scene):
     scene.views.close()
     status = scene.backend.get_node_status()
     assert (status.height, status.epoch, status.member) == (0, None, None)
+
+
+async def publish_echo(scene: Scene) -> bytes:
+    """The first transaction of Alice; the address."""
+    scene.parts.contracts = scene.execution.contracts
+    code = build_echo()
+    contract = find_address(A, code)
+    introduce = Call("contracts", "introduce", [b"", hash_code(code), code, announcement(A, 1), 0])
+    (receipt,) = await scene.add_block(use(0, introduce, Call("contracts", "seal", [contract])))
+    assert receipt.status is Status.SUCCEEDED
+    return contract
+
+
+def use(sequence: int, *calls: Call) -> Transaction:
+    return Draft(ALICE, calls, sequence=sequence, gas_limit=1_000_000, price_grains=1).sign()
+
+
+async def test_a_simulation_hears_what_contracts_log(scene):
+    contract = await publish_echo(scene)
+    failing = use(1, Call("contracts", "call", [contract, "fail", b"\x4d\0", 0]))
+    simulated = scene.backend.simulate(failing.raw, None)
+    assert simulated.receipt.reason == CONTRACT_REASON_FIRST + 77
+    assert simulated.trace == ["too bad", "too bad"], "it logs that, and says so when it fails"
+
+
+async def test_an_estimate_tells_the_contracts_own_code(scene):
+    contract = await publish_echo(scene)
+    failing = use(1, Call("contracts", "call", [contract, "fail", b"\x4d\0", 0]))
+    with pytest.raises(Reverted) as refused:
+        scene.backend.estimate(failing.raw)
+    assert (refused.value.code, refused.value.message) == (77, "the transaction would fail: too bad")
+    assert refused.value.details["gas_used"] > 0
+    (receipt,) = await scene.add_block(failing)
+    assert scene.backend.get_transaction_status(failing.id).reason == "CONTRACT_CODE"
+    assert receipt.reason == CONTRACT_REASON_FIRST + 77
+
+
+async def test_the_index_finds_what_a_contract_announced(scene):
+    contract = await publish_echo(scene)
+    await scene.add_block(use(1, Call("contracts", "call", [contract, "announce", announcement(B, 2), 0])))
+    task = asyncio.create_task(scene.indexer.run())
+    async with asyncio.timeout(5):
+        while scene.backend.get_indexed_height() < 2:
+            await asyncio.sleep(0)
+    task.cancel()
+    assert [each[:2] for each in scene.backend.list_contract_events(contract, (0, 0, 0), 9)] == [(1, 0), (2, 0)]

@@ -5,8 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ledger.history import find_transaction, get_indexed_height, list_history
+from ledger.codec import encode
+from ledger.history import BLOCK_END_INDEX, find_transaction, get_indexed_height, list_contract_events, list_history
 from ledger.memory_store import MemoryStore
+from ledger.receipt import BlockEvents, Event
+from ledger.store_keys import block_events_store_key
 from node import history_indexer
 from node.errors import StoreWriteError
 from node.history_indexer import HistoryIndexer
@@ -136,3 +139,14 @@ async def test_a_failed_write_is_tried_again(monkeypatch):
         await wait_until_indexed(small)
     assert store.failures == 0
     assert find_transaction(store, transaction.id) == (1, 0)
+
+
+async def test_events_of_a_blocks_end_are_indexed_too():
+    small = SmallChain({A: 10**9})
+    indexer = HistoryIndexer(small.chain, RecordingLogger())
+    add(small, indexer, [pay(0)])
+    told = Event("contracts", "Emitted", [B, "Told", b""])
+    small.store.write([(block_events_store_key(1), encode(BlockEvents((told,))))], sync=False)
+    async with running(indexer):
+        await wait_until_indexed(small)
+    assert list_contract_events(small.store, B, (0, 0, 0), 9) == [(1, BLOCK_END_INDEX, 0)]

@@ -14,6 +14,8 @@ from identity.signing import SigningPurpose, compute_signing_domain, signing_byt
 from ledger.block import Block, CertifiedBlock, CommitCertificate, Header, compute_transactions_root
 from ledger.codec import DecodeError, encode, pack
 from ledger.committee import Committee, Member
+from ledger.history import get_indexed_height, list_contract_events
+from ledger.memory_store import MemoryStore
 from ledger.primitives import EMPTY_ROOT, Height, RootHash, TimeMs, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event, Receipt, Status
@@ -33,6 +35,7 @@ from rpc.errors import bad_cursor, node_behind, pruned
 from rpc.models import DevAccount, Estimate, Head, NodeInfo, NodeStatus, Peer
 from tests.builders import PARAMETERS
 from vm.context import Moment
+from vm.contracts.calls import Runtime
 
 CHAIN_ID = "carlive-test"
 GENESIS_HASH = sha256(b"genesis").digest()
@@ -78,10 +81,11 @@ class FakeState:
     height: int
     block_hash: bytes
     values: dict[bytes, bytes]
+    contracts: Runtime | None = None
 
     @property
     def moment(self) -> Moment:
-        return Moment(Height(self.height), TimeMs(TIME_MS))
+        return Moment(Height(self.height), TimeMs(TIME_MS), self.contracts)
 
     def get(self, key: bytes) -> bytes | None:
         return self.values.get(key)
@@ -174,6 +178,12 @@ class FakeBackend:
         self._block_listeners: list[Callable[[], None]] = []
         self._pending_listeners: list[Callable[[Sequence[Transaction]], None]] = []
         self._finality = asyncio.Event()
+        self.contracts: Runtime | None = None
+        """For views of contracts."""
+        self.known_receipts: dict[TransactionId, Receipt] = {}
+        """What became of transactions that tests have executed themselves."""
+        self.index = MemoryStore()
+        """Where tests put a history index."""
         self.make_block()
 
     # making history
@@ -235,6 +245,8 @@ class FakeBackend:
         return len(self._block_listeners) + len(self._pending_listeners)
 
     def _build_receipt(self, transaction: Transaction) -> Receipt:
+        if transaction.id in self.known_receipts:
+            return self.known_receipts[transaction.id]
         amount = transaction.body.calls[0].arguments[1]
         if amount == 0:
             return Receipt(transaction.id, Status.FAILED, Reason.AMOUNT_ZERO, 700, 700, ())
@@ -376,7 +388,7 @@ class FakeBackend:
             PARAMETERS_KEY: encode(PARAMETERS),
             **self.state_values,
         }
-        return FakeState(height, self.blocks[height].block.header.hash, values)
+        return FakeState(height, self.blocks[height].block.header.hash, values, self.contracts)
 
     def get_earliest_height(self) -> int:
         return self.earliest_height
@@ -420,6 +432,14 @@ class FakeBackend:
             return []
         entries = sorted([(height, index, each) for each, (height, index) in self.final.items()], reverse=True)
         return [entry for entry in entries if before is None or entry[:2] < before][:limit]
+
+    def list_contract_events(
+        self, contract: Address, start: tuple[int, int, int], limit: int
+    ) -> list[tuple[int, int, int]]:
+        return list_contract_events(self.index, contract, start, limit)
+
+    def get_indexed_height(self) -> int:
+        return get_indexed_height(self.index)
 
     def get_genesis_document(self) -> dict[str, Any]:
         return {"chain_id": CHAIN_ID}

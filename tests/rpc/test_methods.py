@@ -35,7 +35,7 @@ class Caller:
         self.session = session
         self._dispatcher = Dispatcher(METHODS)
 
-    async def __call__(self, method: str, **params: Any) -> Any:
+    async def __call__(self, method: str, /, **params: Any) -> Any:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         reply = orjson.loads(await self._dispatcher.answer(orjson.dumps(request), self.session) or b"")
         if "error" in reply:
@@ -135,6 +135,7 @@ async def test_results_name_reasons_and_event_fields(ask: Caller, backend: FakeB
         "transactionId": _hex(build_transfer(0, amount=5).id),
         "status": "succeeded",
         "reason": None,
+        "code": None,
         "gasUsed": 700,
         "fee": "700",
         "events": [
@@ -381,7 +382,7 @@ async def test_dev_methods(ask: Caller, backend: FakeBackend) -> None:
 
 
 async def test_later_modules_are_not_found_yet(ask: Caller) -> None:
-    for name in ("did_resolve", "mining_epoch", "contract_call", "admin_stop"):
+    for name in ("did_resolve", "mining_epoch", "ads_campaign", "admin_stop"):
         assert await _fail(ask, name) == (-32601, "METHOD_NOT_FOUND")
 
 

@@ -1,0 +1,1 @@
+"""Example contracts, one a folder, with the tests an author would write."""
