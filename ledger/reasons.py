@@ -142,7 +142,7 @@ class Reason(IntEnum):
     """The same code of the same sender with the same salt."""
     BAD_RESULT = 198
     """What the method gave back is not what its interface declares."""
-    CONTRACT_REVERTED = 199
+    CONTRACT_CODE = 199
     """The contract itself failed the call; receipts hold CONTRACT_REASON_FIRST + its own code instead."""
 
 
@@ -152,8 +152,8 @@ CONTRACT_CODE_MAX: Final = 65_535
 
 
 def get_reason(number: int) -> Reason:
-    """The reason that a receipt's number stands for; CONTRACT_REVERTED for every code of a contract's own."""
-    return Reason.CONTRACT_REVERTED if number >= CONTRACT_REASON_FIRST else Reason(number)
+    """The reason that a receipt's number stands for; CONTRACT_CODE for every code of a contract's own."""
+    return Reason.CONTRACT_CODE if number >= CONTRACT_REASON_FIRST else Reason(number)
 
 
 class Rejected(Exception):
@@ -175,7 +175,7 @@ class Reverted(Rejected):
     """A contract failed a call with a code of its own, from 1 to CONTRACT_CODE_MAX."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(Reason.CONTRACT_REVERTED, message, code=code)
+        super().__init__(Reason.CONTRACT_CODE, message, code=code)
         self.code = code
 
     @property

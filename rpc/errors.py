@@ -93,15 +93,6 @@ MONEY_REASONS: Final = frozenset({Reason.FEE_TOO_LOW, Reason.INSUFFICIENT_FUNDS,
 FAILED_REASONS_FIRST: Final = 100
 """Reasons below refuse a transaction, from here on they fail its execution."""
 
-CONTRACT_CODE: Final = "CONTRACT_CODE"
-"""The word for whatever a contract fails a call with itself; `code` beside it is the contract's own number."""
-
-
-def name_reason(reason: Reason) -> str:
-    """The stable word of a reason."""
-    return CONTRACT_CODE if reason is Reason.CONTRACT_REVERTED else reason.name
-
-
 REJECTION_KINDS: Final = tuple(
     ErrorKind(reason.name, ErrorCode.REJECTED, reason in RETRYABLE_REASONS, "The transaction was not admitted.")
     for reason in Reason
@@ -109,11 +100,11 @@ REJECTION_KINDS: Final = tuple(
 )
 EXECUTION_KINDS: Final = tuple(
     ErrorKind(
-        name_reason(reason),
+        reason.name,
         ErrorCode.EXECUTION_FAILED,
         reason in RETRYABLE_REASONS,
         "The contract failed the call with a `code` of its own."
-        if reason is Reason.CONTRACT_REVERTED
+        if reason is Reason.CONTRACT_CODE
         else "The call failed; `gasUsed` says what it cost.",
     )
     for reason in Reason
@@ -218,14 +209,14 @@ def rejected(rejection: Rejected) -> RpcError:
     is_money = reason in MONEY_REASONS
     fields = {to_camel(name): _to_json_detail(value, is_money) for name, value in rejection.details.items()}
     return RpcError(
-        code, name_reason(reason), rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields
+        code, reason.name, rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields
     )
 
 
 def get_reason_name(number: int) -> str:
     """The stable word of a receipt's reason; numbers this version does not know keep their number."""
     try:
-        return name_reason(get_reason(number))
+        return get_reason(number).name
     except ValueError:
         return f"REASON_{number}"
 

@@ -498,7 +498,7 @@ def test_the_view_call_answers_and_changes_nothing():
     for method, steps, reason in (
         ("look", [put(1, 1)], Reason.VIEW_WRITES),
         ("look", [LOOP], Reason.OUT_OF_GAS),
-        ("look", [revert(4)], Reason.CONTRACT_REVERTED),
+        ("look", [revert(4)], Reason.CONTRACT_CODE),
         ("run", [], Reason.VIEW_WRITES),
         ("absent", [], Reason.NO_SUCH_METHOD),
     ):
