@@ -208,9 +208,7 @@ def rejected(rejection: Rejected) -> RpcError:
     code = ErrorCode.REJECTED if reason < FAILED_REASONS_FIRST else ErrorCode.EXECUTION_FAILED
     is_money = reason in MONEY_REASONS
     fields = {to_camel(name): _to_json_detail(value, is_money) for name, value in rejection.details.items()}
-    return RpcError(
-        code, reason.name, rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields
-    )
+    return RpcError(code, reason.name, rejection.message, is_retryable=reason in RETRYABLE_REASONS, fields=fields)
 
 
 def get_reason_name(number: int) -> str:

@@ -14,7 +14,7 @@ from genesis.presets import list_development_accounts
 from identity.address import NetworkKind, compute_key_address, format_address
 from ledger.history import compute_history_changes
 from ledger.primitives import Grains, Height
-from ledger.reasons import CONTRACT_REASON_FIRST, Reason
+from ledger.reasons import CONTRACT_REASON_FIRST
 from ledger.receipt import Event, Receipt, Status
 from ledger.transaction import Call, decode_transaction
 from node.cli.failures import ExitCode, explain_reason
