@@ -10,6 +10,7 @@ from rich.table import Table
 from bench.apply import run_apply, run_growth
 from bench.catching_up import run_block_sync
 from bench.committee import run_committee_21
+from bench.contract_code import run_contract_code
 from bench.contracts import run_contracts
 from bench.faults import run_one_down
 from bench.gas import run_gas
@@ -35,6 +36,7 @@ SCENARIOS: dict[str, Scenario] = {
     "committee-21": run_committee_21,
     "gas": run_gas,
     "contracts": run_contracts,
+    "contract-code": run_contract_code,
 }
 
 
