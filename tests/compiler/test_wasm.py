@@ -115,22 +115,24 @@ def test_computing_is_at_least_fifty_times_faster_than_under_cpython():
 
 
 def test_the_interface_tells_what_the_source_declares():
-    source = Path(__file__).parent.parent.parent / "contracts" / "membership" / "membership.py"
+    source = Path(__file__).parent.parent.parent / "contracts" / "escrow" / "escrow.py"
     interface = compile_source(source.read_text(encoding="utf-8"), str(source)).interface
-    assert (interface.name, interface.upgrade.name) == ("Membership", "OWNER")
+    assert (interface.name, interface.upgrade.name) == ("Escrow", "NEVER")
     assert [(each.name, each.kind.name, each.is_payable, each.result) for each in interface.methods] == [
         ("create", "INIT", False, ""),
-        ("buy", "CALL", True, "u64"),
-        ("give", "CALL", False, ""),
-        ("withdraw", "CALL", False, ""),
-        ("get_pass", "VIEW", False, "Option[Pass]"),
-        ("is_member", "VIEW", False, "bool"),
-        ("list_holders", "VIEW", False, "List[Address, 50]"),
+        ("open_deal", "CALL", True, "u64"),
+        ("release", "CALL", False, ""),
+        ("refund", "CALL", False, ""),
+        ("dispute", "CALL", False, ""),
+        ("rule", "CALL", False, ""),
+        ("conclude", "CALL", False, ""),
+        ("withdraw", "CALL", False, "u64"),
+        ("find_deal", "VIEW", False, "Option[Deal]"),
+        ("due_to", "VIEW", False, "u64"),
+        ("count", "VIEW", False, "u64"),
     ]
     assert [(each.name, each.kind.name, each.key, each.value) for each in interface.storage] == [
-        ("owner", "VAR", "", "Address"),
-        ("prices_grains", "VAR", "", "List[u64, 3]"),
-        ("days", "VAR", "", "u64"),
-        ("last_number", "VAR", "", "u64"),
-        ("passes", "INDEXED_MAP", "Address", "Pass"),
+        ("opened", "VAR", "", "u64"),
+        ("deals", "INDEXED_MAP", "u64", "Deal"),
+        ("due", "MAP", "Address", "u64"),
     ]
