@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -393,3 +394,19 @@ def test_every_rule_that_the_examples_test_holds_on_both_sides(tmp_path):
         methods = {each.name for each in load_wasm(read_source(name)).interface.methods}
         assert {method for each, method, code, _ in compared if (each, code) == (contract, 0)} == methods
         assert {code for each, _, code, _ in compared if each == contract} - {0} == list_failure_codes(name)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_the_page_tells_all_methods_events_and_failures(name):
+    page = (ROOT / "docs" / "contracts" / f"{name}.md").read_text(encoding="utf-8")
+    interface = load_wasm(read_source(name)).interface
+    for method in interface.methods:
+        parameters = ", ".join(f"{each.name}: {each.type}" for each in method.parameters)
+        assert f"| `{method.name}({parameters})` | {method.kind.name.lower()}" in page
+    for event in interface.events:
+        fields = ", ".join(f"`{each.name}: {each.type}`" for each in event.fields)
+        assert f"| `{event.name}` | {fields} |" in page
+    module = load_module(read_source(name))
+    told = {int(code): constant for code, constant in re.findall(r"^\| (\d+) \| `([A-Z_]+)` \|", page, re.MULTILINE)}
+    assert set(told) == list_failure_codes(name)
+    assert all(getattr(module, constant) == code for code, constant in told.items())
