@@ -296,6 +296,17 @@ def test_the_quorum_is_rounded_up() -> None:
     assert scene.result().is_quorate
 
 
+def test_a_quorum_of_nothing_still_needs_a_vote(new: Scene) -> None:
+    vote = new.chain.deploy(new.convener, Vote, "?", u8(2), u16(0))
+    assert not new.chain.view(vote.result).is_quorate
+    new.chain.call(new.convener, vote.register, list_weights([(new.ann, 1), (new.ben, 9)]))
+    new.chain.call(new.convener, vote.open_vote, new.closes_ms)
+    assert not new.chain.view(vote.result).is_quorate
+    new.chain.call(new.ann, vote.cast, u8(2))
+    result = new.chain.view(vote.result)
+    assert (result.is_quorate, result.winner) == (True, 2)
+
+
 def test_of_equals_none_wins(new: Scene) -> None:
     new.register([(new.ann, 5), (new.ben, 5), (new.cas, 6)])
     new.open()

@@ -317,7 +317,7 @@ class Vote(Contract):
             elif tally == most:
                 winner = u8(0)
         needed = mul_div(u128(self.registered), u128(self.quorum_bps), u128(BPS), ROUND_UP)
-        is_quorate = u128(turnout) >= needed
+        is_quorate = turnout > 0 and u128(turnout) >= needed
         if not is_quorate:
             winner = u8(0)
         return Result(tallies, turnout, self.registered, self.stage == CLOSED, is_quorate, winner)
