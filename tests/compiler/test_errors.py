@@ -129,6 +129,18 @@ STATEMENTS = [
         "this is Address | None, but Address is wanted",
         "check for None first: if x is None: …",
     ),
+    (
+        "if maybe is None:\n            return\n        self.members[maybe] = Pair(x, x)\n        maybe = None\n"
+        "        self.members[maybe] = Pair(x, x)",
+        "this is Address | None, but Address is wanted",
+        "check for None first: if x is None: …",
+    ),
+    (
+        "while maybe is not None:\n            if x > 5:\n                maybe = None\n"
+        "            self.members[maybe] = Pair(x, x)",
+        "this is Address | None, but Address is wanted",
+        "check for None first: if x is None: …",
+    ),
     ("y = None", "the type of y is not known", "write y: Address | None = None"),
     ("y = Pair(x)", "Pair has 2 fields, not 1", "first, second"),
     ("y = Pair(second=x, first=x)", "fields are given in their order", "Pair has first, second"),

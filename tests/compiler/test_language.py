@@ -210,6 +210,27 @@ def run(self, stop: u32) -> u64:
     assert contract.run("run", 0).result == 5
 
 
+def test_what_was_checked_for_none_is_used_until_it_changes():
+    contract = build(
+        """
+@view
+def run(self, x: u64 | None, link: Link | None) -> u64:
+    if x is None or link is None or not (link.pair is not None and link.number is not None):
+        return u64(0)
+    total = x + link.number + link.pair.first
+    while x is not None:
+        total += x
+        x = link.number if x == 1 else None
+    x = u64(3)
+    return total + x
+""",
+        extra="@struct\nclass Link:\n    pair: Pair | None\n    number: u64 | None\n",
+    )
+    assert contract.run("run", 1, [[10, b""], 100]).result == 111 + 1 + 100 + 3
+    for arguments in ((None, [[10, b""], 100]), (1, None), (1, [None, 100]), (1, [[10, b""], None])):
+        assert contract.run("run", *arguments).result == 0
+
+
 def test_a_list_is_a_reference_and_bounded():
     contract = build(
         """
