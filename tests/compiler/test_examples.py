@@ -9,6 +9,7 @@ import pytest
 from compiler import compile_source
 from contracts.escrow import test_escrow
 from contracts.membership import test_membership
+from contracts.service_credits import test_service_credits
 from contracts.token import test_token
 from contracts.vehicle_log import test_vehicle_log
 from contracts.vote import test_vote
@@ -19,10 +20,10 @@ from tests.compiler.wasm_host import Instance, Refused, Reverted, World
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted(path for path in ROOT.glob("contracts/*/*.py") if path.stem == path.parent.name)
-CODE_BYTES_MAX = {"token": 4_000}
-"""What is measured, and some room; any other example has at most 6,000."""
+CODE_BYTES_MAX = {"token": 4_000, "service_credits": 7_000}
+"""What is measured, and some room; any other example has at most 5,000."""
 
-for module in (test_token, test_membership, test_escrow, test_vehicle_log, test_vote):
+for module in (test_token, test_membership, test_escrow, test_service_credits, test_vehicle_log, test_vote):
     for name, each in list(vars(module).items()):
         if name.startswith("test_"):
             assert name not in globals(), f"{name} stands in two files: one would hide the other"
@@ -106,7 +107,7 @@ def _get_reason(failure):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_compiles_to_little_code(path):
     code = compile_source(path.read_text(encoding="utf-8"), str(path)).code
-    assert len(code) <= CODE_BYTES_MAX.get(path.stem, 6_000)
+    assert len(code) <= CODE_BYTES_MAX.get(path.stem, 5_000)
 
 
 def test_the_smallest_contract_has_less_than_2_kb():
