@@ -425,14 +425,14 @@ def numbers(self) -> List[u64, Literal[9]]:
 
 @view
 def rest(self) -> Pair:
-    require(context.signer_did is None, 1)
-    return Pair(context.gas_left, context.transaction_id + context.chain_id.encode())
+    require(context.signer_did is None and context.gas_left > 1_000_000, 1)
+    return Pair(u64(1), context.transaction_id + context.chain_id.encode())
 """
     )
     address, sender = bytes(contract.address), bytes(contract.sender)
     assert contract.run("addresses").result == [address, sender, sender]
     assert contract.run("numbers").result == [1, 1_700_000_000_000, 0, 0, 1_000_000]
-    assert contract.run("rest").result == [10_000_000, contract.world.transaction_id + b"test"]
+    assert contract.run("rest").result == [1, contract.world.transaction_id + b"test"]
 
 
 @pytest.mark.parametrize("key_type", [KeyType.ED25519, KeyType.SECP256K1, KeyType.P256])
