@@ -381,8 +381,8 @@ def test_an_interface_or_a_module_that_is_too_large_to_be_published_is_a_mistake
     events = "\n".join(
         f"@event\nclass E{n}:\n" + "\n".join(f"    {'f' * 50}{m}: u64" for m in range(60)) for n in range(9)
     )
-    with pytest.raises(CompileError, match="the interface has at most 16384 bytes"):
+    with pytest.raises(CompileError, match=r"the chain would not take the module: .*16384"):
         compile_source(f"{HEADER}        pass\n\n\n{events}\n", "sample.py")
     lines = "        self.by_name[data] += 1\n" * 7_000
-    with pytest.raises(CompileError, match="at most 262144 may be published"):
+    with pytest.raises(CompileError, match="the chain would not take the module: "):
         compile_source(f"{HEADER}{lines}\n", "sample.py")

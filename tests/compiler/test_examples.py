@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from contracts.service_credits import test_service_credits
 from contracts.token import test_token
 from contracts.vehicle_log import test_vehicle_log
 from contracts.vote import test_vote
-from iov import HostError, RevertError
+from iov import Address, HostError, RevertError
 from iov.packing import to_plain
 from iov.testing import Chain
+from tests.compiler.chain_host import ChainInstance
 from tests.compiler.wasm_host import Instance, Refused, Reverted, World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,7 +34,7 @@ for module in (test_token, test_membership, test_escrow, test_service_credits, t
 
 @pytest.fixture(autouse=True)
 def also_run_as_wasm(monkeypatch):
-    """Every outermost call runs a second time as WebAssembly, from the same state, and must show the same."""
+    """Every outermost call also runs as WebAssembly, from the same state, and must show the same."""
     instances = {}
     enter = Chain.enter
 
@@ -42,7 +44,8 @@ def also_run_as_wasm(monkeypatch):
         contract = type(chain.get_contract(address))
         if contract not in instances:
             path = Path(sys.modules[contract.__module__].__file__)
-            instances[contract] = Instance(compile_source(path.read_text(encoding="utf-8"), str(path)))
+            compiled = compile_source(path.read_text(encoding="utf-8"), str(path))
+            instances[contract] = Instance(compiled), ChainInstance(compiled)
         world = _build_world(chain, signer, caller, address, value_grains)
         events_before = len(chain.events)
         result, failure = None, None
@@ -50,28 +53,31 @@ def also_run_as_wasm(monkeypatch):
             result = enter(chain, signer, caller, address, name, arguments, value_grains, is_view=is_view)
         except (RevertError, HostError) as error:
             failure = error
-        if isinstance(failure, HostError) and failure.reason in ("NOT_PAYABLE", "METHOD_NOT_FOUND"):
+        if isinstance(failure, HostError) and failure.reason in ("NOT_PAYABLE", "NO_SUCH_METHOD"):
             raise failure
         if value_grains > chain.balance(caller) and failure is not None:
             raise failure
         _pay(world, bytes(caller), bytes(address), value_grains)
-        seen, wasm_failure = None, None
-        try:
-            seen = instances[contract].run(world, name, [to_plain(each) for each in arguments])
-        except (Reverted, Refused) as error:
-            wasm_failure = error
-        if failure is not None:
-            assert _get_reason(wasm_failure) == _get_reason(failure)
-            raise failure
-        assert wasm_failure is None
-        assert seen == to_plain(result)
-        assert world.storage == chain.get_storage(address)
-        assert world.balances == {bytes(each): chain.balance(each) for each in map(type(address), world.balances)}
         events = [
             (type(each.event).__name__, [to_plain(getattr(each.event, part)) for part in each.event.__slots__])
             for each in chain.events[events_before:]
         ]
-        assert world.events == events
+        bare, on_chain = instances[contract]
+        for instance in [bare, *([on_chain] if world.signer_did is None else [])]:  # the chain has no DIDs yet
+            tried = deepcopy(world)
+            seen, wasm_failure = None, None
+            try:
+                seen = instance.run(tried, name, [to_plain(each) for each in arguments])
+            except (Reverted, Refused) as error:
+                wasm_failure = error
+            assert _get_reason(wasm_failure) == _get_reason(failure)
+            assert seen == to_plain(result)
+            if failure is None:
+                assert tried.storage == chain.get_storage(address)
+                assert tried.balances == {each: chain.balance(Address(each)) for each in tried.balances}
+                assert tried.events == events
+        if failure is not None:
+            raise failure
         return result
 
     monkeypatch.setattr(Chain, "enter", enter_both)
@@ -101,7 +107,7 @@ def _pay(world, sender, recipient, grains):
 
 
 def _get_reason(failure):
-    return getattr(failure, "reason", None) or int(failure.code)
+    return None if failure is None else getattr(failure, "reason", None) or int(failure.code)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
