@@ -383,6 +383,6 @@ def test_an_interface_or_a_module_that_is_too_large_to_be_published_is_a_mistake
     )
     with pytest.raises(CompileError, match=r"the chain would not take the module: .*16384"):
         compile_source(f"{HEADER}        pass\n\n\n{events}\n", "sample.py")
-    lines = "        self.by_name[data] += 1\n" * 7_000
+    lines = "        self.by_name[data] += 1\n" * 2_000
     with pytest.raises(CompileError, match="the chain would not take the module: "):
         compile_source(f"{HEADER}{lines}\n", "sample.py")
