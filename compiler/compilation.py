@@ -18,60 +18,25 @@ from vm.contracts.abi import (
     SECTION_NAME,
     EventType,
     Interface,
-    InvalidInterfaceError,
     Method,
     MethodKind,
     Parameter,
     StorageItem,
     Struct,
     StructOf,
-    decode_interface,
     encode_interface,
 )
+from vm.contracts.gate import RefusedError, check_contract
+from vm.contracts.host_functions import HOST_FUNCTIONS, HOST_MODULE
+from vm.contracts.opcodes import TYPE_NAMES
 
 COMPILER_NAME: Final = "carlive-python 1"
 SOURCE_BYTES_MAX: Final = 262_144  # more than fits into a module
-CODE_BYTES_MAX: Final = 262_144  # what the gate lets through
-HOST_MODULE: Final = "iov1"
-_WORDS: Final = {"i": "i32", "I": "i64"}
-HOST_FUNCTIONS: Final = {
-    name: Signature(tuple(_WORDS[each] for each in text.split(">")[0]), _WORDS.get(text.split(">")[1]))
-    for name, text in {
-        "register_length": "i>i",
-        "register_read": "ii>",
-        "input": "i>",
-        "return_value": "ii>",
-        "revert": "iii>",
-        "storage_get": "iii>i",
-        "storage_has": "ii>i",
-        "storage_put": "iiii>",
-        "storage_delete": "ii>i",
-        "self_address": "i>",
-        "caller": "i>",
-        "signer": "i>",
-        "signer_did": "i>i",
-        "value": ">I",
-        "block_height": ">I",
-        "block_time_ms": ">I",
-        "epoch": ">I",
-        "gas_left": ">I",
-        "chain_id": "i>",
-        "transaction_id": "i>",
-        "balance": "i>I",
-        "transfer": "iI>",
-        "call": "iiiiiIIi>i",
-        "view": "iiiiiIi>i",
-        "call_native": "iiiiiii>i",
-        "view_native": "iiiiiii>i",
-        "sha256": "iii>",
-        "keccak256": "iii>",
-        "ed25519_verify": "iiii>i",
-        "secp256k1_verify": "iiii>i",
-        "p256_verify": "iiii>i",
-        "merkle_verify": "iiiIIii>i",
-        "mul_div": "iiiii>",
-        "emit": "iiii>",
-    }.items()
+IMPORTS: Final = {
+    name: Signature(
+        tuple(TYPE_NAMES[each] for each in kind.parameters), TYPE_NAMES[kind.results[0]] if kind.results else None
+    )
+    for name, kind in HOST_FUNCTIONS.items()
 }
 
 
@@ -100,16 +65,11 @@ def compile_source(source: str, path: str) -> CompiledContract:
     mistakes.raise_if_any()
     interface = _build_interface(declared, source)
     assert declared.contract is not None, "without one there was a mistake"
-    section = encode_interface(interface)
+    code = _link(declared, assembly, encode_interface(interface))
     try:
-        decode_interface(section)
-    except InvalidInterfaceError as error:
-        mistakes.add(Mistake(declared.contract, str(error)))
-    code = _link(declared, assembly, section)
-    if len(code) > CODE_BYTES_MAX:
-        mistakes.add(
-            Mistake(declared.contract, f"the module has {len(code)} bytes, at most {CODE_BYTES_MAX} may be published")
-        )
+        check_contract(code)
+    except RefusedError as error:
+        mistakes.add(Mistake(declared.contract, f"the chain would not take the module: {error}"))
     mistakes.raise_if_any()
     return CompiledContract(code, interface)
 
@@ -215,7 +175,7 @@ def _link(declared: Declarations, assembly: Assembly, section: bytes) -> bytes:
     return link(
         Program(
             assembly.functions,
-            HOST_FUNCTIONS,
+            IMPORTS,
             HOST_MODULE,
             tuple(exports),
             {name: (kind, heap if name == "heap" else 0) for name, kind in GLOBALS.items()},

@@ -32,7 +32,7 @@ from compiler.packing import unbox
 from compiler.scope import Scope, Value
 from compiler.types import ADDRESS, BOOL, BYTES, NONE, NOTHING, PLAIN, U64, UNKNOWN, Unknown, describe_type
 from compiler.wasm import Code
-from vm.contracts.abi import Bytes, Identifier, ListOf, Option, StorageKind, StructOf, Text, Unsigned
+from vm.contracts.abi import AbiType, Bytes, Identifier, ListOf, Option, StorageKind, StructOf, Text, Unsigned
 
 REFUSED: Final[dict[type[ast.expr], tuple[str, str]]] = {
     ast.Lambda: ("there are no functions inside of functions", "write a function of the module"),
@@ -171,7 +171,28 @@ def _lower_attribute(scope: Scope, node: ast.Attribute) -> Value:
             advice = "call it" if node.attr in scope.declared.methods else "annotate it in the class"
             raise Mistake(node, f"{node.attr} is not a storage item", advice)
         case inner:
-            return values.get_field(scope, node, lower(scope, inner), node.attr)
+            field = values.get_field(scope, node, lower(scope, inner), node.attr)
+            if isinstance(field.type, Option) and _get_path(scope, node) in scope.flow.present:
+                return _unwrap(scope, field.type.item, field.code)
+            return field
+
+
+def _get_path(scope: Scope, node: ast.expr) -> str | None:
+    """A variable or a field of one as it is written; structs do not change, so what holds for it goes on to hold."""
+    match node:
+        case ast.Name(id=name) if name in scope.variables:
+            return name
+        case ast.Attribute(value=inner, attr=name):
+            path = _get_path(scope, inner)
+            return None if path is None else f"{path}.{name}"
+        case _:
+            return None
+
+
+def _unwrap(scope: Scope, kind: AbiType, code: Code) -> Value:
+    """The value of something that is known not to be None."""
+    held = scope.borrow(values.POINTER)
+    return Value(kind, (*code, *held.set, *unbox(kind, held.slots[0])))
 
 
 def _lower_subscript(scope: Scope, node: ast.Subscript) -> Value:
@@ -301,7 +322,8 @@ def _compare_with_none(scope: Scope, node: ast.Compare, left: ast.expr, operator
     value = lower(scope, left)
     if not isinstance(value.type, Option):
         raise Mistake(node, f"{describe_type(value.type)} is never None here")
-    names = frozenset([left.id]) if isinstance(left, ast.Name) else frozenset()
+    path = _get_path(scope, left)
+    names = frozenset() if path is None else frozenset([path])
     if isinstance(operator, ast.Is):
         return Value(BOOL, (*value.code, "i32.eqz"), present_if_false=names)
     return Value(BOOL, (*value.code, "i32.eqz", "i32.eqz"), present_if_true=names)
@@ -450,7 +472,7 @@ def _call_on_value(scope: Scope, node: ast.Call, inner: ast.expr, name: str) -> 
             _lower_arguments(scope, node, 0)
             return values.encode_text(value)
         case Option(), _:
-            raise Mistake(node, "this may be None", "check first: if x is None: …")
+            raise Mistake(node, *values.MAY_BE_NONE)
         case kind, _:
             raise Mistake(node, f"{describe_type(kind)} has no method {name}")
 

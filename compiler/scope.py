@@ -23,7 +23,7 @@ class Value:
     constant: int | bool | bytes | str | None = None
     """Its value when it is a literal or a constant."""
     present_if_true: frozenset[str] = NOBODY
-    """Variables that are not None when this is True."""
+    """Variables, and fields of them as in `x.y`, that are not None when this is True."""
     present_if_false: frozenset[str] = NOBODY
     never_returns: bool = False
 
@@ -62,6 +62,10 @@ class Flow:
         if not other.is_reached:
             return self
         return Flow(self.assigned & other.assigned, self.present & other.present)
+
+    def forget(self, names: frozenset[str]) -> "Flow":
+        """What holds when the variables get new values: nothing is known of them and of their fields."""
+        return replace(self, present=frozenset(path for path in self.present if path.split(".")[0] not in names))
 
 
 UNREACHED = Flow(is_reached=False)

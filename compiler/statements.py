@@ -180,7 +180,7 @@ def _assign_name(scope: Scope, node: ast.AST, name: str, value: Value, annotated
         except Mistake as mistake:
             was = describe_type(variable.type)
             raise Mistake(node, f"{name} is {was} since line {variable.line}: {mistake}", mistake.advice) from None
-    present = scope.flow.present - {name}
+    present = scope.flow.forget(frozenset([name])).present
     if isinstance(variable.type, Option) and value.type == variable.type.item:
         present |= {name}
     scope.flow = Flow(scope.flow.assigned | {name}, present)
@@ -307,7 +307,7 @@ def _list_assigned(body: Sequence[ast.stmt]) -> frozenset[str]:
 
 def _forget_assigned(scope: Scope, body: Sequence[ast.stmt]) -> None:
     """At the top of a loop nothing is known of what its body assigns."""
-    scope.flow = replace(scope.flow, present=scope.flow.present - _list_assigned(body))
+    scope.flow = scope.flow.forget(_list_assigned(body))
 
 
 def _refuse_else(statement: ast.While | ast.For) -> None:

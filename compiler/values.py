@@ -49,6 +49,7 @@ from vm.contracts.abi import (
 
 POINTER = U32
 """The type to borrow a local for an address."""
+MAY_BE_NONE = ("this may be None", "keep it in a variable and check first: if x is None: …")
 
 
 def make_constant(assembly: Assembly, kind: Type, value: int | bool | bytes | str) -> Value:
@@ -152,7 +153,7 @@ def build_struct(scope: Scope, kind: StructOf, parts: list[Code]) -> Code:
 def get_field(scope: Scope, node: ast.AST, value: Value, name: str) -> Value:
     """A field of a struct."""
     if isinstance(value.type, Option):
-        raise Mistake(node, "this may be None", "check first: if x is None: …")
+        raise Mistake(node, *MAY_BE_NONE)
     if isinstance(value.type, StructOf):
         for (field, kind), offset in zip(value.type.fields, get_offsets(value.type), strict=True):
             if field == name:
@@ -213,7 +214,7 @@ def get_item(scope: Scope, node: ast.AST, value: Value, index: Value) -> Value:
         case Bytes():
             return Value(PLAIN, (*value.code, *to_position(scope, node, index), "call bytes_at"))
         case Option():
-            raise Mistake(node, "this may be None", "check first: if x is None: …")
+            raise Mistake(node, *MAY_BE_NONE)
         case _:
             raise Mistake(node, f"{describe_type(value.type)} has no positions", "only lists, bytes and maps have")
 

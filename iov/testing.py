@@ -19,6 +19,7 @@ from iov.integers import u64
 from iov.packing import convert
 from iov.values import Address, Did
 from vm.contracts.abi import MethodKind
+from vm.contracts.engine import CALL_DEPTH_MAX
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +28,6 @@ C = TypeVar("C", bound=Contract)
 START_TIME_MS: Final = 1_700_000_000_000
 BLOCK_MS: Final = 1_000
 GAS_LIMIT: Final = 10_000_000
-CALL_DEPTH_MAX: Final = 16  # contracts that wait for each other
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Chain:
         assert not named, "arguments are given by position"
         address, name = self._name_method(method)
         if get_kind(method) is not MethodKind.CALL:
-            raise HostError("METHOD_NOT_FOUND", f"{name} is not a @call")
+            raise HostError("NO_SUCH_METHOD", f"{name} is not a @call")
         result: R = self._transact(sender, address, name, list(arguments), value_grains)
         return result
 
@@ -239,7 +239,7 @@ class Chain:
         method = getattr(self._contracts[address], name, None)
         kind = get_kind(method)
         if kind is None or (is_view and kind is not MethodKind.VIEW):
-            raise HostError("METHOD_NOT_FOUND", name)
+            raise HostError("NO_SUCH_METHOD", name)
         if value_grains and not is_marked(method, PAYABLE_MARK):
             raise HostError("NOT_PAYABLE", name)
         if address in self._running and not is_marked(method, REENTRANT_MARK):

@@ -1,6 +1,7 @@
-"""Runs one source under CPython and as WebAssembly, call by call, and compares all that shows."""
+"""Runs one source under CPython, on a bare engine and as a node does, call by call, and compares all that shows."""
 
 import sys
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -13,6 +14,7 @@ from iov.contract import list_parameter_types
 from iov.packing import from_plain, to_plain
 from iov.testing import Chain
 from iov.values import Address
+from tests.compiler.chain_host import ChainInstance
 from tests.compiler.wasm_host import Instance, Refused, Reverted, World
 from vm.contracts.abi import MethodKind
 
@@ -40,8 +42,14 @@ def load_module(source: str) -> ModuleType:
 
 @cache
 def load_wasm(source: str) -> Instance:
-    """Compile a source."""
+    """Compile a source for the bare engine."""
     return Instance(compile_source(source, "contract.py"))
+
+
+@cache
+def load_on_chain(source: str) -> ChainInstance:
+    """Compile a source for the chain's engine."""
+    return ChainInstance(compile_source(source, "contract.py"))
 
 
 def get_contract_class(module: ModuleType) -> type[Contract]:
@@ -59,7 +67,7 @@ class Both:
 
     def __init__(self, source: str) -> None:
         """Deploy without running the init method."""
-        self.instance = load_wasm(source)
+        self.instance, self.chain_instance = load_wasm(source), load_on_chain(source)
         self.chain = Chain()
         self.sender = self.chain.account("sender", grains=1_000_000)
         kind = get_contract_class(load_module(source))
@@ -75,10 +83,12 @@ class Both:
         )
 
     def run(self, name: str, *arguments: Any) -> Outcome:
-        """Call a method on both sides; both must show the same. Arguments are plain values."""
+        """Call a method on all sides; all must show the same. Arguments are plain values."""
+        before = deepcopy(self.world)
         python = self.run_python(name, arguments)
         wasm = self.run_wasm(name, arguments)
         assert wasm == python
+        assert self._run_in(self.chain_instance, before, name, arguments) == python
         return wasm
 
     def give(self, grains: int) -> None:
@@ -105,14 +115,19 @@ class Both:
 
     def run_wasm(self, name: str, arguments: tuple[Any, ...]) -> Outcome:
         """The other side."""
+        return self._run_in(self.instance, self.world, name, arguments)
+
+    def _run_in(
+        self, instance: Instance | ChainInstance, world: World, name: str, arguments: tuple[Any, ...]
+    ) -> Outcome:
         result, failure = None, None
         try:
-            result = self.instance.run(self.world, name, list(arguments))
+            result = instance.run(world, name, list(arguments))
         except Reverted as error:
             failure = error.code
         except Refused as error:
             failure = error.reason
-        return Outcome(result, failure, dict(sorted(self.world.storage.items())), list(self.world.events))
+        return Outcome(result, failure, dict(sorted(world.storage.items())), list(world.events))
 
 
 def _list_fields(event: Any) -> list[Any]:

@@ -34,6 +34,23 @@ class Entry:
     items: Numbers
 
 
+Pairs = List[Pair, Literal[3]]
+Flags = List[bool, Literal[9]]
+
+
+@struct
+class Deep:
+    entry: Entry | None
+    pairs: Pairs
+    flags: Flags
+    who: Address | None
+
+
+@event
+class Deepest:
+    deep: Deep
+
+
 @event
 class Number:
     value: u128
@@ -60,6 +77,17 @@ def widen(number: u64) -> u128:
     return u128(number) * u128(number)
 
 
+def choose(pairs: Pairs, index: u64, fallback: Pair | None) -> Pair | None:
+    for pair in pairs:
+        if u64(pair.small) == index:
+            return pair
+    while index > 5:
+        if fallback is None:
+            return None
+        return replace(fallback, small=u16(9))
+    return fallback
+
+
 class Sample(Contract):
     total: Var[u128]
     flag: Var[bool]
@@ -71,6 +99,8 @@ class Sample(Contract):
     by_data: Map[bytes, Pair]
     listed: IndexedMap[u16, Entry]
     counted: IndexedMap[bytes, u32]
+    deep: IndexedMap[Address, Deep]
+    by_flag: Map[bool, u128]
 
     @init
     def create(self, data: bytes) -> None:
@@ -83,6 +113,15 @@ class Sample(Contract):
     def _touch(self, key: u8, amount: u64) -> u64:
         self.by_small[key] = self.by_small.get(key, u64(0)) + amount
         return self.by_small[key]
+
+    def _dig(self, who: Address, index: u64) -> u128:
+        found = self.deep.get(who)
+        if found is None or found.entry is None:
+            return self.by_flag.get(found is None, u128(6))
+        pair = choose(found.pairs, index, found.entry.pair)
+        if pair is None:
+            revert(88)
+        return pair.large
 
     @call
     def run(self, a: u8, b: u16, c: u32, d: u64, e: u128, flag: bool, data: bytes, ns: Numbers, n: u32 | None) -> u128:
@@ -137,7 +176,7 @@ class Program:
             "u16": ["field"],
             "u32": ["counted", "option"],
             "u64": ["length", "item", "map", "touch", "mix", "context"],
-            "u128": ["field", "total", "widen", "mul_div", "pair_map"],
+            "u128": ["field", "total", "widen", "mul_div", "dig", "dig", "pair_map"],
         }[kind]
         match self.pick(forms):
             case "operation":
@@ -187,6 +226,8 @@ class Program:
                 return "self.total"
             case "widen":
                 return f"widen({self.integer('u64', depth - 1)})"
+            case "dig":
+                return f"self._dig({self.address()}, {self.integer('u64', depth - 1)})"
             case "mul_div":
                 factors = [self.integer(kind, depth - 1), self.integer(kind, 0), self.integer(kind, 0)]
                 return f"mul_div({', '.join(factors)}, ROUND_UP)"
@@ -213,7 +254,7 @@ class Program:
                 return f"(not {self.boolean(depth - 1)})"
             case "equal":
                 operator = self.pick(["==", "!="])
-                make = self.pick([self.bytes, self.pair, self.numbers, self.boolean, self.entry])
+                make = self.pick([self.bytes, self.pair, self.numbers, self.boolean, self.entry, self.deep])
                 return f"({make(depth - 1)} {operator} {make(depth - 1)})"
             case "member":
                 return self.pick(
@@ -289,6 +330,19 @@ class Program:
         parts = self.pair(depth - 1), self.bytes(depth - 1), option, self.numbers(depth - 1)
         return f"Entry({', '.join(parts)})"
 
+    def address(self) -> str:
+        return self.pick(
+            ["context.caller", "context.address", 'Address(b"aaaaaaaaaabbbbbbbbbb")', "Address(data[0:20])"]
+        )
+
+    def deep(self, depth: int) -> str:
+        if depth <= 0 or self.draw(st.booleans()):
+            return f"self.deep[{self.address()}]"
+        pairs = ", ".join(self.pair(depth - 1) for _ in range(self.draw(st.integers(0, 3))))
+        flags = ", ".join(self.boolean(depth - 1) for _ in range(self.draw(st.integers(0, 3))))
+        entry, who = self.pick(["None", self.entry(depth - 1)]), self.pick(["None", self.address()])
+        return f"Deep({entry}, Pairs([{pairs}]), Flags([{flags}]), {who})"
+
     def make(self, kind: str, depth: int) -> str:
         if kind in BITS:
             return self.integer(kind, depth)
@@ -298,6 +352,7 @@ class Program:
             "Numbers": self.numbers,
             "Pair": self.pair,
             "Entry": self.entry,
+            "Deep": self.deep,
         }
         return makers[kind](depth)
 
@@ -325,7 +380,7 @@ class Program:
         return getattr(self, f"write_{self.pick(forms)}")(indent)
 
     def write_assign(self, indent: int) -> bool:
-        kind = self.pick([*INTEGERS, "bool", "bytes", "Numbers", "Pair", "Entry"])
+        kind = self.pick([*INTEGERS, "bool", "bytes", "Numbers", "Pair", "Entry", "Deep"])
         value = self.make(kind, 2)
         names = [each for each in self.list_variables(kind) if self.loop_depth == 0 or each not in ("ns",)]
         if names and self.draw(st.booleans()):
@@ -364,6 +419,10 @@ class Program:
                     f"self.listed[{self.integer('u16', 0)}] = {self.entry(2)}",
                     f"self.listed[{self.integer('u16', 0)}] = {self.entry(1)}",
                     f"self.counted[{self.bytes(1)}] = {self.integer('u32', 1)}",
+                    f"self.deep[{self.address()}] = {self.deep(2)}",
+                    f"self.deep[{self.address()}] = {self.deep(2)}",
+                    f"self.by_flag[{self.boolean(1)}] = {self.integer('u128', 1)}",
+                    f"del self.deep[{self.address()}]",
                     f"del self.listed[{self.integer('u16', 0)}]",
                     f"del self.counted[{self.bytes(1)}]",
                     f"del self.by_small[{self.integer('u8', 0)}]",
@@ -393,6 +452,7 @@ class Program:
                     f"emit(Number({self.integer('u128', 2)}))",
                     f"emit(Data({self.bytes(2)}, is_right={self.boolean(1)}))",
                     f"emit(Whole({self.entry(1)}))",
+                    f"emit(Deepest({self.deep(1)}))",
                 ]
             ),
         )

@@ -210,6 +210,27 @@ def run(self, stop: u32) -> u64:
     assert contract.run("run", 0).result == 5
 
 
+def test_what_was_checked_for_none_is_used_until_it_changes():
+    contract = build(
+        """
+@view
+def run(self, x: u64 | None, link: Link | None) -> u64:
+    if x is None or link is None or not (link.pair is not None and link.number is not None):
+        return u64(0)
+    total = x + link.number + link.pair.first
+    while x is not None:
+        total += x
+        x = link.number if x == 1 else None
+    x = u64(3)
+    return total + x
+""",
+        extra="@struct\nclass Link:\n    pair: Pair | None\n    number: u64 | None\n",
+    )
+    assert contract.run("run", 1, [[10, b""], 100]).result == 111 + 1 + 100 + 3
+    for arguments in ((None, [[10, b""], 100]), (1, None), (1, [None, 100]), (1, [[10, b""], None])):
+        assert contract.run("run", *arguments).result == 0
+
+
 def test_a_list_is_a_reference_and_bounded():
     contract = build(
         """
@@ -404,14 +425,14 @@ def numbers(self) -> List[u64, Literal[9]]:
 
 @view
 def rest(self) -> Pair:
-    require(context.signer_did is None, 1)
-    return Pair(context.gas_left, context.transaction_id + context.chain_id.encode())
+    require(context.signer_did is None and context.gas_left > 1_000_000, 1)
+    return Pair(u64(1), context.transaction_id + context.chain_id.encode())
 """
     )
     address, sender = bytes(contract.address), bytes(contract.sender)
     assert contract.run("addresses").result == [address, sender, sender]
     assert contract.run("numbers").result == [1, 1_700_000_000_000, 0, 0, 1_000_000]
-    assert contract.run("rest").result == [10_000_000, contract.world.transaction_id + b"test"]
+    assert contract.run("rest").result == [1, contract.world.transaction_id + b"test"]
 
 
 @pytest.mark.parametrize("key_type", [KeyType.ED25519, KeyType.SECP256K1, KeyType.P256])

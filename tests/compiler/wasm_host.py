@@ -12,10 +12,11 @@ from typing import Any
 import wasmtime
 
 from compiler import CompiledContract
-from compiler.compilation import HOST_FUNCTIONS, HOST_MODULE
+from compiler.compilation import IMPORTS
 from identity.keys import KeyType, PublicKey, verify_signature
 from ledger.merkle import ListProof, compute_leaf_hash, is_proof_valid
 from vm.contracts.abi import Parameter, list_types, pack_values, resolve_structs, unpack_values
+from vm.contracts.host_functions import HOST_MODULE
 from vm.contracts.keccak import keccak256
 
 _TYPES = {"i32": wasmtime.ValType.i32(), "i64": wasmtime.ValType.i64()}
@@ -107,11 +108,13 @@ class _Host:
         self.failure: Exception | None = None
         self.store = wasmtime.Store(_engine())
         linker = wasmtime.Linker(_engine())
-        for name, signature in HOST_FUNCTIONS.items():
+        for name, signature in IMPORTS.items():
             kind = wasmtime.FuncType(
                 [_TYPES[each] for each in signature.parameters],
                 [_TYPES[signature.result]] if signature.result else [],
             )
+            if not hasattr(self, _NAMES.get(name, name)):
+                continue  # compiled Python asks for neither storage_scan nor log
             linker.define_func(HOST_MODULE, name, kind, self._guard(getattr(self, _NAMES.get(name, name)), signature))
         self.exports = linker.instantiate(self.store, instance.module).exports(self.store)
         self.memory = self.exports["memory"]

@@ -31,7 +31,8 @@ from iov import (
     u64,
     view,
 )
-from iov.testing import CALL_DEPTH_MAX, Chain, Emitted
+from iov.testing import Chain, Emitted
+from vm.contracts.engine import CALL_DEPTH_MAX
 
 
 @event
@@ -200,9 +201,9 @@ def test_a_call_of_another_contract_that_fails_fails_the_caller():
     [
         (lambda chain, alice, notes, caller: chain.pay(alice, 5, caller.burn, u64(1)), "NOT_PAYABLE"),
         (lambda chain, alice, notes, caller: chain.pay(alice, 1_001, notes.write, u64(1)), "INSUFFICIENT_BALANCE"),
-        (lambda chain, alice, notes, caller: chain.call(alice, notes.read), "METHOD_NOT_FOUND"),
+        (lambda chain, alice, notes, caller: chain.call(alice, notes.read), "NO_SUCH_METHOD"),
         (lambda chain, alice, notes, caller: chain.view(notes.cheat), "VIEW_WRITES"),
-        (lambda chain, alice, notes, caller: chain.view(notes.write, u64(1)), "METHOD_NOT_FOUND"),
+        (lambda chain, alice, notes, caller: chain.view(notes.write, u64(1)), "NO_SUCH_METHOD"),
         (lambda chain, alice, notes, caller: chain.call(alice, caller.pay, alice, u64(1)), "INSUFFICIENT_BALANCE"),
         (
             lambda chain, alice, notes, caller: chain.call(alice, caller.pay, chain.address(notes), u64(0)),
