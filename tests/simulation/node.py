@@ -106,9 +106,10 @@ T = TypeVar("T")
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing."""
+    """The result of a coroutine that waits for nothing but its next turn (`asyncio.sleep(0)`)."""
     try:
-        coroutine.send(None)
+        while coroutine.send(None) is None:
+            pass
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # what the coroutine returns
     raise AssertionError("nothing in a simulation waits")

@@ -267,7 +267,11 @@ def _split_sections(code: bytes) -> tuple[dict[int, Reader], tuple[CustomSection
                 refuse(RefusalKind.LIMIT, start, f"more than {CUSTOM_SECTIONS_MAX} custom sections")
             continue
         if number == SECTION_START:
-            refuse(RefusalKind.NOT_ALLOWED, start, "a start function is not allowed: asc --exportStart NAME")
+            refuse(
+                RefusalKind.NOT_ALLOWED,
+                start,
+                "a start function is not allowed: begin globals with constants (asc: no code outside of functions)",
+            )
         if number == SECTION_DATA_COUNT:
             refuse_feature(Feature.BULK_MEMORY, start, "a section that counts data segments")
         if number == SECTION_TAG:

@@ -34,7 +34,11 @@ REFUSED = [
     (assemble((14, b"")), MALFORMED, "offset 0x8: 14 is no section"),
     (assemble((1, TYPES), (1, TYPES)), MALFORMED, "offset 0xe: section 1 stands twice or out of order"),
     (assemble((3, b"\0"), (1, TYPES)), MALFORMED, "section 1 stands twice or out of order"),
-    (assemble((8, b"\0")), NOT_ALLOWED, "a start function is not allowed: asc --exportStart NAME"),
+    (
+        assemble((8, b"\0")),
+        NOT_ALLOWED,
+        "a start function is not allowed: begin globals with constants (asc: no code outside of functions)",
+    ),
     (assemble((12, b"\0")), NOT_ALLOWED, "clang -mno-bulk-memory"),
     (assemble((13, b"\0")), NOT_ALLOWED, "exceptions are not allowed: rustc -C panic=abort"),
     (assemble(*[(0, b"\x01a")] * (CUSTOM_SECTIONS_MAX + 1)), LIMIT, "more than 32 custom sections"),
