@@ -55,7 +55,8 @@ def compute_contract_address(introducer: Address, code_hash: bytes, salt: bytes)
 _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHARSET_INDEX: Final = {character: index for index, character in enumerate(_CHARSET)}
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-_BECH32M_CONSTANT: Final = 0x2BC830A3
+BECH32_CONSTANT: Final = 1
+BECH32M_CONSTANT: Final = 0x2BC830A3
 _CHECKSUM_CHARACTERS: Final = 6
 _TEXT_CHARACTERS_MAX: Final = 90
 
@@ -77,18 +78,28 @@ def parse_address(text: str, network: NetworkKind) -> Address:
 
 def encode_bech32m(prefix: str, payload: bytes) -> str:
     """BIP-350 text of any payload."""
-    values = _regroup(payload, from_bits=8, to_bits=5)
-    polymod = _polymod(_expand(prefix) + values + [0] * _CHECKSUM_CHARACTERS) ^ _BECH32M_CONSTANT
-    checksum = [(polymod >> 5 * (5 - index)) & 31 for index in range(_CHECKSUM_CHARACTERS)]
-    return prefix + "1" + "".join(_CHARSET[value] for value in values + checksum)
+    return encode_bech32(prefix, regroup_bits(payload, from_bits=8, to_bits=5), BECH32M_CONSTANT)
 
 
 def decode_bech32m(text: str) -> tuple[str, bytes]:
     """The prefix and payload of a BIP-350 text; raises InvalidAddressError on any other form."""
+    prefix, values = decode_bech32(text, BECH32M_CONSTANT)
+    return prefix, bytes(regroup_bits(values, from_bits=5, to_bits=8))
+
+
+def encode_bech32(prefix: str, values: list[int], checksum_constant: int) -> str:
+    """Text of groups of five bits; the constant tells BIP-173 from BIP-350."""
+    polymod = _polymod(_expand(prefix) + values + [0] * _CHECKSUM_CHARACTERS) ^ checksum_constant
+    checksum = [(polymod >> 5 * (5 - index)) & 31 for index in range(_CHECKSUM_CHARACTERS)]
+    return prefix + "1" + "".join(_CHARSET[value] for value in values + checksum)
+
+
+def decode_bech32(text: str, checksum_constant: int) -> tuple[str, list[int]]:
+    """The prefix and the groups of five bits; raises InvalidAddressError on any other form."""
     if len(text) > _TEXT_CHARACTERS_MAX:
         raise InvalidAddressError("the address is too long")
     if not text.isascii():  # before any change of case: the Kelvin sign, for one, turns into a plain k
-        raise InvalidAddressError("the address holds a character that bech32m does not use")
+        raise InvalidAddressError("the address holds a character that bech32 does not use")
     if text.lower() != text and text.upper() != text:
         raise InvalidAddressError("the address mixes upper and lower case")
     text = text.lower()
@@ -96,11 +107,11 @@ def decode_bech32m(text: str) -> tuple[str, bytes]:
     if not separator or not prefix or any(not 33 <= ord(character) <= 126 for character in prefix):
         raise InvalidAddressError("the address has no prefix such as iov1")
     if len(data) < _CHECKSUM_CHARACTERS or any(character not in _CHARSET_INDEX for character in data):
-        raise InvalidAddressError("the address is too short or holds a character that bech32m does not use")
+        raise InvalidAddressError("the address is too short or holds a character that bech32 does not use")
     values = [_CHARSET_INDEX[character] for character in data]
-    if _polymod(_expand(prefix) + values) != _BECH32M_CONSTANT:
+    if _polymod(_expand(prefix) + values) != checksum_constant:
         raise InvalidAddressError("the address has a typing error (its checksum does not match)")
-    return prefix, bytes(_regroup(values[:-_CHECKSUM_CHARACTERS], from_bits=5, to_bits=8))
+    return prefix, values[:-_CHECKSUM_CHARACTERS]
 
 
 def _expand(prefix: str) -> list[int]:
@@ -117,7 +128,7 @@ def _polymod(values: list[int]) -> int:
     return checksum
 
 
-def _regroup(values: bytes | list[int], *, from_bits: int, to_bits: int) -> list[int]:
+def regroup_bits(values: bytes | list[int], *, from_bits: int, to_bits: int) -> list[int]:
     """Cut a bit string into groups of another width; encoding pads with zeros, decoding refuses any other padding."""
     accumulator, bits, regrouped = 0, 0, []
     for value in values:

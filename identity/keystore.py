@@ -18,6 +18,7 @@ sorted names, are the associated data, so none can be exchanged. The checksum te
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import scrypt, sha256
@@ -42,12 +43,14 @@ SCRYPT_BLOCK_SIZE_MAX: Final = 32
 SCRYPT_PARALLEL_MAX: Final = 4  # multiplies the time, and with it how long a foreign file can keep us busy
 _SCRYPT_MEMORY_BYTES_SLACK: Final = 2**20  # what the library holds besides the table
 
-_ENCRYPTED: Final = "scrypt-aes256gcm"
+ENCRYPTED: Final = "scrypt-aes256gcm"
 _PLAIN: Final = "none"
 _KEY_TYPE_NAMES: Final = {KeyType.ED25519: "ed25519", KeyType.SECP256K1: "secp256k1", KeyType.P256: "p256"}
 _KEY_TYPES: Final = {name: key_type for key_type, name in _KEY_TYPE_NAMES.items()}
 _PLAIN_FIELDS: Final = frozenset({"version", "key_type", "public_key", "encryption", "secret", "checksum"})
-_ENCRYPTED_FIELDS: Final = _PLAIN_FIELDS | {"scrypt", "salt", "nonce"}
+SEALED_FIELDS: Final = frozenset({"encryption", "scrypt", "salt", "nonce", "secret", "checksum"})
+"""What `seal_secret` adds to a header, or demands of it."""
+_FIELDS: Final = {_PLAIN: _PLAIN_FIELDS, ENCRYPTED: _PLAIN_FIELDS | SEALED_FIELDS}
 
 
 class KeystoreReason(Enum):
@@ -103,41 +106,52 @@ def encrypt_secret(
     private_key: PrivateKey, password: str, salt: bytes, nonce: bytes, cost: ScryptCost = DEFAULT_COST
 ) -> str:
     """The encrypted JSON text. Salt, 16 bytes, and nonce, 12 bytes, are fresh random bytes. Raises KeystoreError."""
-    assert len(salt) == SALT_BYTES and len(nonce) == NONCE_BYTES
-    check_password(password)
-    _check_cost(cost)
-    header = _build_header(private_key, _ENCRYPTED) | {
-        "scrypt": {"n": cost.n, "r": cost.r, "p": cost.p},
-        "salt": _format_hex(salt),
-        "nonce": _format_hex(nonce),
-    }
-    cipher = AESGCM(_derive_key(password, salt, cost))
-    sealed = cipher.encrypt(nonce, private_key.secret, _to_canonical(header))
-    return _seal_json(header | {"secret": _format_hex(sealed)})
+    return seal_secret(_build_header(private_key, ENCRYPTED), private_key.secret, password, salt, nonce, cost)
 
 
 def decrypt_secret(text: str, password: str) -> PrivateKey:
     """The key behind an encrypted text; raises KeystoreError, before any costly work unless the text is sound."""
     document, public_key = _parse(text)
-    if document["encryption"] != _ENCRYPTED:
+    if document["encryption"] != ENCRYPTED:
         _fail(KeystoreReason.MALFORMED, "this key is not encrypted: read it without a password")
+    return _check_pair(open_secret(document, SECRET_BYTES, password), public_key)
+
+
+def seal_secret(
+    header: dict[str, Any], secret: bytes, password: str, salt: bytes, nonce: bytes, cost: ScryptCost
+) -> str:
+    """The JSON text of a header, which has `encryption`, and a secret encrypted with it. Raises KeystoreError."""
+    assert len(salt) == SALT_BYTES and len(nonce) == NONCE_BYTES and header["encryption"] == ENCRYPTED
+    check_password(password)
+    _check_cost(cost)
+    header = header | {
+        "scrypt": {"n": cost.n, "r": cost.r, "p": cost.p},
+        "salt": format_hex(salt),
+        "nonce": format_hex(nonce),
+    }
+    cipher = AESGCM(_derive_key(password, salt, cost))
+    sealed = cipher.encrypt(nonce, secret, _to_canonical(header))
+    return _seal_json(header | {"secret": format_hex(sealed)})
+
+
+def open_secret(document: dict[str, Any], secret_bytes: int, password: str) -> bytes:
+    """The secret, of this size, in a document from `parse_document`; raises KeystoreError."""
     if len(password) > PASSWORD_CHARACTERS_MAX:
         _fail(KeystoreReason.WRONG_PASSWORD, "wrong password")
     cost = _parse_cost(document["scrypt"])
-    salt = _parse_hex(document, "salt", SALT_BYTES)
-    nonce = _parse_hex(document, "nonce", NONCE_BYTES)
-    sealed = _parse_hex(document, "secret", SECRET_BYTES + TAG_BYTES)
+    salt = parse_hex(document, "salt", SALT_BYTES)
+    nonce = parse_hex(document, "nonce", NONCE_BYTES)
+    sealed = parse_hex(document, "secret", secret_bytes + TAG_BYTES)
     header = {name: value for name, value in document.items() if name not in ("secret", "checksum")}
     try:
-        secret = AESGCM(_derive_key(password, salt, cost)).decrypt(nonce, sealed, _to_canonical(header))
+        return AESGCM(_derive_key(password, salt, cost)).decrypt(nonce, sealed, _to_canonical(header))
     except InvalidTag:
         _fail(KeystoreReason.WRONG_PASSWORD, "wrong password")
-    return _check_pair(secret, public_key)
 
 
 def plain_secret_to_json(private_key: PrivateKey) -> str:
     """The unencrypted JSON text, for a service that starts without anybody typing a password."""
-    return _seal_json(_build_header(private_key, _PLAIN) | {"secret": _format_hex(private_key.secret)})
+    return _seal_json(_build_header(private_key, _PLAIN) | {"secret": format_hex(private_key.secret)})
 
 
 def plain_secret_from_json(text: str) -> PrivateKey:
@@ -145,13 +159,13 @@ def plain_secret_from_json(text: str) -> PrivateKey:
     document, public_key = _parse(text)
     if document["encryption"] != _PLAIN:
         _fail(KeystoreReason.PASSWORD_NEEDED, "this key is encrypted: give its password")
-    return _check_pair(_parse_hex(document, "secret", SECRET_BYTES), public_key)
+    return _check_pair(parse_hex(document, "secret", SECRET_BYTES), public_key)
 
 
 def read_header(text: str) -> KeystoreHeader:
     """The public key of either form; raises KeystoreError."""
     document, public_key = _parse(text)
-    return KeystoreHeader(public_key, is_encrypted=document["encryption"] == _ENCRYPTED)
+    return KeystoreHeader(public_key, is_encrypted=document["encryption"] == ENCRYPTED)
 
 
 def check_password(password: str) -> None:
@@ -167,14 +181,14 @@ def _build_header(private_key: PrivateKey, encryption: str) -> dict[str, Any]:
     return {
         "version": KEYSTORE_VERSION,
         "key_type": _KEY_TYPE_NAMES[private_key.key_type],
-        "public_key": _format_hex(private_key.public_key.key),
+        "public_key": format_hex(private_key.public_key.key),
         "encryption": encryption,
     }
 
 
 def _seal_json(document: dict[str, Any]) -> str:
     checksum = sha256(_to_canonical(document)).digest()
-    return json.dumps(document | {"checksum": _format_hex(checksum)}, indent=2) + "\n"
+    return json.dumps(document | {"checksum": format_hex(checksum)}, indent=2) + "\n"
 
 
 def _to_canonical(document: dict[str, Any]) -> bytes:
@@ -182,8 +196,13 @@ def _to_canonical(document: dict[str, Any]) -> bytes:
 
 
 def _derive_key(password: str, salt: bytes, cost: ScryptCost) -> bytes:
+    return run_scrypt(_encode_password(password, KeystoreReason.WRONG_PASSWORD), salt, cost)
+
+
+def run_scrypt(password: bytes, salt: bytes, cost: ScryptCost) -> bytes:
+    """32 bytes; whoever calls has checked the cost."""
     return scrypt(
-        _encode_password(password, KeystoreReason.WRONG_PASSWORD),
+        password,
         salt=salt,
         n=cost.n,
         r=cost.r,
@@ -219,30 +238,43 @@ def _check_cost(cost: ScryptCost) -> None:
         )
 
 
-def _parse(text: str) -> tuple[dict[str, Any], PublicKey]:
-    """Form, exact fields and checksum."""
-    if len(text) > KEYSTORE_BYTES_MAX:
-        _fail(KeystoreReason.MALFORMED, f"a key file has at most {KEYSTORE_BYTES_MAX} characters")
-    try:
-        document = json.loads(text, object_pairs_hook=_refuse_doubles, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # deep nesting exhausts the parser's stack
-        _fail(KeystoreReason.MALFORMED, "this is not a key file (not JSON, or a field stands twice)")
-    if type(document) is not dict or document.get("encryption") not in (_PLAIN, _ENCRYPTED):
-        _fail(KeystoreReason.MALFORMED, "this is not a CarLive key file")
+def parse_document(text: str, noun: str, fields_by_encryption: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    """Form, exact fields and checksum; every value is text or an integer, but `scrypt`. Raises KeystoreError.
+
+    `noun` is what messages call the file.
+    """
+    document = parse_json(text, noun)
+    if type(document) is not dict or document.get("encryption") not in list(fields_by_encryption):
+        _fail(KeystoreReason.MALFORMED, f"this is not a CarLive {noun}")
     version = document.get("version")
     if type(version) is not int or version != KEYSTORE_VERSION:
-        _fail(KeystoreReason.MALFORMED, f"the key file is of another version; this program reads {KEYSTORE_VERSION}")
-    if document.keys() != (_PLAIN_FIELDS if document["encryption"] == _PLAIN else _ENCRYPTED_FIELDS):
-        _fail(KeystoreReason.MALFORMED, "the key file lacks a field or has one too many")
+        _fail(KeystoreReason.MALFORMED, f"the {noun} is of another version; this program reads {KEYSTORE_VERSION}")
+    if document.keys() != fields_by_encryption[document["encryption"]]:
+        _fail(KeystoreReason.MALFORMED, f"the {noun} lacks a field or has one too many")
     if not _has_plain_fields(document):
-        _fail(KeystoreReason.MALFORMED, "a field of the key file is neither text nor an integer")
+        _fail(KeystoreReason.MALFORMED, f"a field of the {noun} is neither text nor an integer")
     body = {name: value for name, value in document.items() if name != "checksum"}
-    if _parse_hex(document, "checksum", 32) != sha256(_to_canonical(body)).digest():
-        _fail(KeystoreReason.DAMAGED, "the key file is damaged or was edited (its checksum differs): use the backup")
+    if parse_hex(document, "checksum", 32) != sha256(_to_canonical(body)).digest():
+        _fail(KeystoreReason.DAMAGED, f"the {noun} is damaged or was edited (its checksum differs): use the backup")
+    return document
+
+
+def parse_json(text: str, noun: str) -> Any:
+    """JSON of a bounded size in which no field stands twice; raises KeystoreError."""
+    if len(text) > KEYSTORE_BYTES_MAX:
+        _fail(KeystoreReason.MALFORMED, f"a {noun} has at most {KEYSTORE_BYTES_MAX} characters")
+    try:
+        return json.loads(text, object_pairs_hook=_refuse_doubles, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # deep nesting exhausts the parser's stack
+        _fail(KeystoreReason.MALFORMED, f"this is not a {noun} (not JSON, or a field stands twice)")
+
+
+def _parse(text: str) -> tuple[dict[str, Any], PublicKey]:
+    document = parse_document(text, "key file", _FIELDS)
     key_type = _KEY_TYPES.get(document["key_type"])
     if key_type is None:
         _fail(KeystoreReason.MALFORMED, f"key_type is one of {', '.join(_KEY_TYPES)}")
-    return document, PublicKey(key_type, _parse_hex(document, "public_key", PUBLIC_KEY_BYTES[key_type]))
+    return document, PublicKey(key_type, parse_hex(document, "public_key", PUBLIC_KEY_BYTES[key_type]))
 
 
 def _parse_cost(plain: dict[str, Any]) -> ScryptCost:
@@ -260,10 +292,11 @@ def _has_plain_fields(document: dict[str, Any]) -> bool:
     return all(type(value) is int for value in cost.values()) and all(type(value) in (int, str) for value in values)
 
 
-def _parse_hex(document: dict[str, Any], name: str, size: int) -> bytes:
+def parse_hex(document: dict[str, Any], name: str, size: int) -> bytes:
+    """The bytes of a field; raises KeystoreError."""
     text = document[name]
     if type(text) is not str or re.fullmatch(f"0x[0-9a-f]{{{2 * size}}}", text) is None:
-        _fail(KeystoreReason.MALFORMED, f"the key file's {name} is not 0x and {2 * size} lower-case hexadecimal digits")
+        _fail(KeystoreReason.MALFORMED, f"the file's {name} is not 0x and {2 * size} lower-case hexadecimal digits")
     return bytes.fromhex(text[2:])
 
 
@@ -280,7 +313,8 @@ def _check_pair(secret: bytes, public_key: PublicKey) -> PrivateKey:
     return private_key
 
 
-def _format_hex(value: bytes) -> str:
+def format_hex(value: bytes) -> str:
+    """How a field shows bytes."""
     return "0x" + value.hex()
 
 

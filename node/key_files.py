@@ -80,7 +80,7 @@ def create_key_file(
         else:
             text = encrypt_secret(private_key, password, os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES), cost)
         make_private_directory(path.parent)
-        _check_not_writable_by_others(path.parent)
+        check_not_writable_by_others(path.parent)
         create_file(path, text.encode(), PRIVATE_FILE_MODE)
     except KeystoreError as error:
         raise KeyFileError(f"{path} was not written: {error}") from None
@@ -92,7 +92,7 @@ def create_key_file(
 
 def load_key_file(path: Path, password: str | None = None) -> PrivateKey:
     """The key in a file of either form; a plain file needs no password. Raises KeyFileError."""
-    text = _read_private(path)
+    text = read_private(path)
     try:
         if not read_header(text).is_encrypted:
             return plain_secret_from_json(text)
@@ -130,7 +130,7 @@ def list_key_files(directory: Path) -> list[KeyListing]:
 def get_key_listing(path: Path) -> KeyListing:
     """What the file at this path shows without its password, or what is wrong with it."""
     try:
-        header = read_header(_read_private(path))
+        header = read_header(read_private(path))
     except (KeyFileError, KeystoreError) as error:
         return KeyListing(path.stem, path, None, is_encrypted=False, problem=str(error))
     return KeyListing(path.stem, path, header.public_key, header.is_encrypted, problem=None)
@@ -140,20 +140,20 @@ def read_password(password_file: Path | None, environment_value: str | None) -> 
     """The password of a service: the first line of a private file, else the variable's value. Raises KeyFileError."""
     if password_file is None:
         return environment_value or None
-    content = _read_private(password_file, _PASSWORD_FILE_BYTES_MAX)
+    content = read_private(password_file, _PASSWORD_FILE_BYTES_MAX)
     password = content.removesuffix("\n").removesuffix("\r")
     if not password or "\n" in password:
         raise KeyFileError(f"{password_file} must hold the password alone, in one line")
     return password
 
 
-def _check_not_writable_by_others(directory: Path) -> None:
+def check_not_writable_by_others(directory: Path) -> None:
     """Whoever may write to the directory could put another key in the place of ours."""
     if directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise KeyFileError(f"other users can write to {directory}; run: chmod go-w {directory}")
 
 
-def _read_private(path: Path, bytes_max: int = KEYSTORE_BYTES_MAX) -> str:
+def read_private(path: Path, bytes_max: int = KEYSTORE_BYTES_MAX) -> str:
     """The text of a small regular file that nobody else can read; the check is on the very file that is read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not hang us
