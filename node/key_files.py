@@ -79,11 +79,17 @@ def create_key_file(
             text = plain_secret_to_json(private_key)
         else:
             text = encrypt_secret(private_key, password, os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES), cost)
+    except KeystoreError as error:
+        raise KeyFileError(f"{path} was not written: {error}") from None
+    create_private(path, text)
+
+
+def create_private(path: Path, text: str) -> None:
+    """Write a new file, mode 0600, whole or not at all. Never overwrites. Raises KeyFileError."""
+    try:
         make_private_directory(path.parent)
         check_not_writable_by_others(path.parent)
         create_file(path, text.encode(), PRIVATE_FILE_MODE)
-    except KeystoreError as error:
-        raise KeyFileError(f"{path} was not written: {error}") from None
     except FileExistsError:
         raise KeyFileError(f"{path} exists already and is never overwritten: choose another name") from None
     except OSError as error:
@@ -116,15 +122,20 @@ def load_ed25519_key_file(path: Path, password: str | None = None) -> PrivateKey
 
 def list_key_files(directory: Path) -> list[KeyListing]:
     """Every key file in a directory by name, unreadable ones with their problem. Raises KeyFileError."""
+    return [get_key_listing(path) for path in list_files(directory, KEY_FILE_SUFFIX)]
+
+
+def list_files(directory: Path, suffix: str) -> list[Path]:
+    """The named files of a kind, none where there is no directory. Raises KeyFileError."""
     try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix == KEY_FILE_SUFFIX and path.stem)
+        paths = sorted(path for path in directory.iterdir() if path.suffix == suffix and path.stem)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise KeyFileError(f"{directory} cannot be read: {error.strerror}") from None
     if len(paths) > KEYS_LISTED_MAX:
         raise KeyFileError(f"{directory} holds more than {KEYS_LISTED_MAX} keys: divide them among directories")
-    return [get_key_listing(path) for path in paths]
+    return paths
 
 
 def get_key_listing(path: Path) -> KeyListing:

@@ -10,9 +10,9 @@
 | qtum       | secp256k1, BIP-32    | m/44'/2301'/A'/0/I       | Q…, P2PKH                       |
 
 Coin types are those of SLIP-0044. On test networks Bitcoin and Qtum have coin type 1, as SLIP-0044 wants; the others
-keep theirs, as their wallets do. SLIP-0044 gives the symbol IOV the number 234; it was registered for another chain of that
-symbol, whose wallets used paths of three steps (m/44'/234'/I') or another curve, so no key is ever shared with it, and
-wallets that look a path up by symbol find this one. Qtum Core has used 88 instead of the registered 2301.
+keep theirs, as their wallets do. SLIP-0044 gives the symbol IOV the number 234; it was registered for another chain of
+that symbol, whose wallets used paths of three steps (m/44'/234'/I') or another curve, so no key is ever shared with it,
+and wallets that look a path up by symbol find this one. Qtum Core has used 88 instead of the registered 2301.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Messages signed with an account of this chain, for instance to prove to somebody that it is one's own.
 
 Signed is "carlive/message/1" 0x00 ‖ message. What the chain accepts begins with "carlive/1" 0x00
-(`identity/signing.py`), so no message can be a transaction or a vote. The signature as text is 0x and the digits of: key
-type 1 byte ‖ public key ‖ 64 bytes. It holds for the address of that one key; an account whose keys were exchanged must be asked for on the chain.
+(`identity/signing.py`), so no message can be a transaction or a vote. The signature as text is 0x and the digits of:
+key type 1 byte ‖ public key ‖ 64 bytes. It holds for the address of that one key; an account whose keys were exchanged
+must be asked for on the chain.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Qtum's networks: Bitcoin's forms with other numbers and another magic text. Addresses begin with Q, test ones with q."""
+"""Qtum's networks: Bitcoin's forms with other numbers and magic text. Addresses begin with Q, test ones with q."""
 
 from typing import Final
 

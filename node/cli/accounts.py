@@ -42,6 +42,27 @@ _OPERATOR_NAME: Final = re.compile("op(0|[1-9][0-9]?)")
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordSource:
+    """Where a command gets something that must not stand among its arguments."""
+
+    noun: str
+    option: str
+    variable: str
+
+    def ask(self, file: Path | None, prompt: str, *, is_new: bool = False) -> str:
+        """From the option's file, the variable or the terminal; raises CommandFailedError when there is none."""
+        password = read_password(file, os.environ.get(self.variable))
+        if password is not None:
+            return password
+        if not sys.stdin.isatty():
+            raise CommandFailedError(
+                f"a {self.noun} is needed: say {self.option} FILE, or set {self.variable}, or run this in a terminal"
+            )
+        answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """Where keys lie and how to open them."""
 
@@ -89,15 +110,8 @@ class Keyring:
 
     def ask_password(self, prompt: str, *, is_new: bool = False) -> str:
         """From --password-file, CARLIVE_PASSWORD or the terminal; raises CommandFailedError when there is none."""
-        password = read_password(self.password_file, os.environ.get(PASSWORD_VARIABLE))
-        if password is not None:
-            return password
-        if not sys.stdin.isatty():
-            raise CommandFailedError(
-                f"a password is needed: say --password-file FILE, or set {PASSWORD_VARIABLE}, or run this in a terminal"
-            )
-        answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True)
-        return answer
+        source = PasswordSource("password", "--password-file", PASSWORD_VARIABLE)
+        return source.ask(self.password_file, prompt, is_new=is_new)
 
     def find_address(self, text: str, network: NetworkKind) -> Address:
         """An address, or the address of a named key; raises InvalidAddressError, CommandFailedError."""

@@ -46,6 +46,7 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
     from genesis.document import GenesisError
     from identity.address import InvalidAddressError
     from identity.keystore import KeystoreError
+    from identity.wallet.errors import WalletError
     from ledger.chain import UnknownFormatError
     from node.errors import ConfigurationError, StoreDamagedError, StoreWriteError
     from node.key_files import KeyFileError
@@ -54,7 +55,14 @@ def explain_failure(error: Exception) -> CommandFailedError | None:
     from rpc.proof_failure import ProofFailedError
 
     match error:
-        case ConfigurationError() | GenesisError() | InvalidAddressError() | KeystoreError() | KeyFileError():
+        case (
+            ConfigurationError()
+            | GenesisError()
+            | InvalidAddressError()
+            | KeystoreError()
+            | KeyFileError()
+            | WalletError()
+        ):
             return CommandFailedError(str(error))
         case ProofFailedError() | UnprovenAnswerError():
             return CommandFailedError(str(error), ExitCode.FAILED, {"step": str(error.step)})

@@ -32,6 +32,7 @@ MEANT: Final[Mapping[str, str]] = {
     "import": "keys import",
     "info": "node info",
     "mine": "dev mine",
+    "mnemonic": "wallet create",
     "pay": "tx transfer",
     "peers": "node peers",
     "propose": "gov propose",
@@ -51,7 +52,6 @@ MEANT: Final[Mapping[str, str]] = {
     "upgrade": "contract upgrade",
     "validators": "stake candidates",
     "vote": "gov vote",
-    "wallet": "keys",
 }
 """Words that other tools use, and the command here."""
 

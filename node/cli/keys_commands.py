@@ -52,16 +52,9 @@ def new(name: str, key_type: str, keys_dir: Path, password_file: Path | None, ou
 @output_option
 def import_key(name: str, key_type: str, keys_dir: Path, password_file: Path | None, output: Output) -> None:
     """Keep a secret you have as NAME: 64 hexadecimal digits from standard input or a prompt, never an argument."""
-    from identity.keys import InvalidKeyError, PrivateKey
-
     _check_new(name)
     keyring = open_keyring(keys_dir, password_file)
-    secret = _read_secret()
-    try:
-        private_key = PrivateKey(_parse_key_type(key_type), secret)
-    except InvalidKeyError as error:
-        raise CommandFailedError(f"this is no {key_type} secret: {error}") from None
-    _save(keyring, name, private_key, output)
+    _save(keyring, name, parse_hex_secret(_read_secret(), _parse_key_type(key_type)), output)
 
 
 @keys.command("list")
@@ -151,11 +144,17 @@ def _parse_key_type(text: str) -> "KeyType":
     return KeyType[text.upper()]
 
 
-def _read_secret() -> bytes:
+def _read_secret() -> str:
     if sys.stdin.isatty():
-        text = click.prompt("Secret key (64 hexadecimal digits)", hide_input=True, err=True)
-    else:
-        text = sys.stdin.read(SECRET_TEXT_CHARACTERS_MAX)
+        answer: str = click.prompt("Secret key (64 hexadecimal digits)", hide_input=True, err=True)
+        return answer
+    return sys.stdin.read(SECRET_TEXT_CHARACTERS_MAX)
+
+
+def parse_hex_secret(text: str, key_type: "KeyType") -> "PrivateKey":
+    """The key of 64 digits; raises CommandFailedError, which does not repeat them."""
+    from identity.keys import InvalidKeyError, PrivateKey
+
     digits = text.strip().removeprefix("0x")
     try:
         secret = bytes.fromhex(digits)
@@ -163,4 +162,7 @@ def _read_secret() -> bytes:
         secret = b""
     if len(secret) != 32 or len(digits) != 64:
         raise CommandFailedError("a secret key is 64 hexadecimal digits, with or without 0x before them")
-    return secret
+    try:
+        return PrivateKey(key_type, secret)
+    except InvalidKeyError as error:
+        raise CommandFailedError(f"this is no {key_type.name.lower()} secret: {error}") from None
