@@ -196,13 +196,8 @@ def _to_canonical(document: dict[str, Any]) -> bytes:
 
 
 def _derive_key(password: str, salt: bytes, cost: ScryptCost) -> bytes:
-    return run_scrypt(_encode_password(password, KeystoreReason.WRONG_PASSWORD), salt, cost)
-
-
-def run_scrypt(password: bytes, salt: bytes, cost: ScryptCost) -> bytes:
-    """32 bytes; whoever calls has checked the cost."""
     return scrypt(
-        password,
+        _encode_password(password, KeystoreReason.WRONG_PASSWORD),
         salt=salt,
         n=cost.n,
         r=cost.r,

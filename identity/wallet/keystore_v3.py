@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from nacl._sodium import ffi, lib
 
 from identity.keccak import keccak256
 from identity.keys import SECRET_BYTES, InvalidKeyError, KeyType, PrivateKey
@@ -25,7 +26,6 @@ from identity.keystore import (
     ScryptCost,
     check_password,
     parse_json,
-    run_scrypt,
 )
 from identity.wallet.ethereum import compute_ethereum_address
 
@@ -49,7 +49,7 @@ def encrypt_v3(
     assert private_key.key_type is KeyType.SECP256K1
     check_password(password)
     _check_scrypt(cost)
-    derived = run_scrypt(_encode_password(password), salt, cost)
+    derived = _run_scrypt(_encode_password(password), salt, cost)
     ciphertext = _apply_cipher(derived, iv, private_key.secret)
     document = {
         "version": _VERSION,
@@ -103,7 +103,7 @@ def _derive(crypto: dict[str, Any], password: bytes) -> bytes:
     if kdf == "scrypt":
         cost = ScryptCost(_get(parameters, "n", int), _get(parameters, "r", int), _get(parameters, "p", int))
         _check_scrypt(cost)
-        return run_scrypt(password, salt, cost)
+        return _run_scrypt(password, salt, cost)
     if kdf != "pbkdf2" or _get(parameters, "prf", str) != "hmac-sha256":
         _fail(
             KeystoreReason.MALFORMED, f"the {_NOUN} derives its key otherwise than with scrypt or pbkdf2 (hmac-sha256)"
@@ -112,6 +112,16 @@ def _derive(crypto: dict[str, Any], password: bytes) -> bytes:
     if not 1 <= rounds <= PBKDF2_ROUNDS_MAX:
         _fail(KeystoreReason.COST_OUT_OF_RANGE, f"the rounds of PBKDF2 are out of range: 1 to {PBKDF2_ROUNDS_MAX}")
     return pbkdf2_hmac("sha256", password, salt, rounds, _DERIVED_BYTES)
+
+
+def _run_scrypt(password: bytes, salt: bytes, cost: ScryptCost) -> bytes:
+    """By libsodium itself: OpenSSL and PyNaCl's own function refuse n from 2^(16·r), which the format's example has."""
+    derived = ffi.new(f"uint8_t[{_DERIVED_BYTES}]")
+    failure = lib.crypto_pwhash_scryptsalsa208sha256_ll(
+        password, len(password), salt, len(salt), cost.n, cost.r, cost.p, derived, _DERIVED_BYTES
+    )
+    assert failure == 0, "the cost was checked"
+    return bytes(ffi.buffer(derived))
 
 
 def _check_scrypt(cost: ScryptCost) -> None:
