@@ -120,7 +120,8 @@ def _run_scrypt(password: bytes, salt: bytes, cost: ScryptCost) -> bytes:
     failure = lib.crypto_pwhash_scryptsalsa208sha256_ll(
         password, len(password), salt, len(salt), cost.n, cost.r, cost.p, derived, _DERIVED_BYTES
     )
-    assert failure == 0, "the cost was checked"
+    if failure:
+        _fail(KeystoreReason.COST_OUT_OF_RANGE, "this machine has too little free memory to open the file")
     return bytes(ffi.buffer(derived))
 
 
