@@ -70,7 +70,7 @@ def encrypt_v3(
 def decrypt_v3(text: str, password: str) -> PrivateKey:
     """The secp256k1 key in a file; raises KeystoreError, before any costly work unless the form is sound."""
     document = parse_json(text, _NOUN)
-    if type(document) is not dict or document.get("version") != _VERSION:
+    if type(document) is not dict or type(document.get("version")) is not int or document["version"] != _VERSION:
         _fail(KeystoreReason.MALFORMED, f"this is not a {_NOUN} of version {_VERSION}")
     crypto = _get(document, "crypto" if "crypto" in document else "Crypto", dict)  # geth wrote it large once
     if _get(crypto, "cipher", str) != "aes-128-ctr":

@@ -1,6 +1,9 @@
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity.address import NetworkKind
 from identity.keys import KeyType, PrivateKey
@@ -127,6 +130,25 @@ def test_a_key_on_another_curve_has_no_address_and_signs_nothing(chain: Chain) -
 def test_other_chains_are_not_of_bitcoins_kind(chain: Chain) -> None:
     with pytest.raises(WalletError, match="no chain of Bitcoin's kind"):
         get_bitcoin_network(chain, MAINNET)
+
+
+_SIGNATURES = [
+    sign_message(chain, derive_account(SEED, chain, MAINNET, 0, 0).private_key, b"", MAINNET) for chain in Chain
+]
+_ADDRESSES = [derive_account(SEED, chain, MAINNET, 0, 0).address for chain in Chain]
+
+
+@given(
+    st.sampled_from(Chain),
+    st.sampled_from(_ADDRESSES) | st.text(max_size=130),
+    st.sampled_from(_SIGNATURES) | st.text(max_size=200) | st.binary(max_size=70).map(lambda each: "0x" + each.hex()),
+    st.binary(min_size=1, max_size=40),
+)
+def test_whatever_is_verified_the_answer_is_no_or_why_not(
+    chain: Chain, address: str, signature: str, message: bytes
+) -> None:
+    with contextlib.suppress(WalletError):
+        assert verify_message(chain, address, message, signature, MAINNET) is False
 
 
 def test_an_account_does_not_show_its_secret() -> None:

@@ -28,7 +28,7 @@ def test_eip_55(text: str) -> None:
         assert parse_ethereum_address(form) == bytes.fromhex(text[2:])
 
 
-@pytest.mark.parametrize("text", [each for each in VECTORS["eip55"] if each[2:].swapcase() != each[2:]][4:])
+@pytest.mark.parametrize("text", VECTORS["eip55"][4:])
 def test_a_letter_of_the_wrong_size_is_a_typing_error(text: str) -> None:
     for index, character in enumerate(text[2:], start=2):
         if character.isalpha():

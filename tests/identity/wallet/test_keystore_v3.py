@@ -1,7 +1,10 @@
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from identity.keys import KeyType, PrivateKey
 from identity.keystore import LIGHT_COST, PASSWORD_CHARACTERS_MAX, KeystoreError, KeystoreReason, ScryptCost
@@ -146,6 +149,7 @@ def fail(*_arguments: object) -> bytes:
         "[" * 5000,
         change("version", to=1),
         change("version", to="3"),
+        change("version", to=3.0),
         change("crypto", to=...),
         change("crypto", to="scrypt"),
         change("crypto", "cipher", to="aes-256-gcm"),
@@ -169,6 +173,36 @@ def fail(*_arguments: object) -> bytes:
 )
 def test_only_the_form_of_version_3_is_read(text: str) -> None:
     assert why_not(text) is KeystoreReason.MALFORMED
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+_FIELDS = [
+    ("version",),
+    ("address",),
+    ("crypto",),
+    *[("crypto", name) for name in json.loads(TEXT)["crypto"]],
+    ("crypto", "cipherparams", "iv"),
+    *[("crypto", "kdfparams", name) for name in json.loads(TEXT)["crypto"]["kdfparams"]],
+]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(_FIELDS), _VALUES)
+def test_reading_raises_nothing_but_its_error(path: tuple[str, ...], value: Any) -> None:
+    cheap = json.loads(change(*path, to=value))
+    if path[-1] != "n" and path != ("crypto",) and path[-1] != "kdfparams":
+        cheap["crypto"]["kdfparams"]["n"] = 2
+    with contextlib.suppress(KeystoreError):
+        assert decrypt_v3(json.dumps(cheap), PASSWORD) == KEY
+
+
+@given(st.text(max_size=200))
+def test_no_other_text_is_a_key_file(text: str) -> None:
+    assert why_not(text, "no such password") is KeystoreReason.MALFORMED
 
 
 def test_a_password_that_protects_nothing_is_refused() -> None:
