@@ -3,6 +3,7 @@
 from hashlib import sha256 as hash_sha256
 from typing import Final, NoReturn
 
+from identity.keccak import keccak256 as hash_keccak256
 from identity.keys import KeyType, PublicKey, verify_signature
 from iov.failures import CODE_MAX, MESSAGE_BYTES_MAX, Panic, RevertError
 from iov.host import HostError, get_frame
@@ -10,7 +11,6 @@ from iov.integers import u64, u128
 from iov.packing import convert_event
 from iov.values import EVENT_MARK, Address, Did, check_value
 from ledger.merkle import ListProof, compute_leaf_hash, is_proof_valid
-from vm.contracts.keccak import keccak256 as hash_keccak256
 
 ROUND_DOWN: Final = 0
 ROUND_UP: Final = 1

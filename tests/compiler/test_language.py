@@ -4,11 +4,11 @@ from hashlib import sha256
 
 import pytest
 
+from identity.keccak import keccak256
 from identity.keys import KeyType, PrivateKey
 from iov import Panic
 from ledger.merkle import build_proof, compute_leaf_hash, compute_root
 from tests.compiler.both import Both
-from vm.contracts.keccak import keccak256
 
 U64_MAX = 2**64 - 1
 U128_MAX = 2**128 - 1

@@ -13,11 +13,11 @@ import wasmtime
 
 from compiler import CompiledContract
 from compiler.compilation import IMPORTS
+from identity.keccak import keccak256
 from identity.keys import KeyType, PublicKey, verify_signature
 from ledger.merkle import ListProof, compute_leaf_hash, is_proof_valid
 from vm.contracts.abi import Parameter, list_types, pack_values, resolve_structs, unpack_values
 from vm.contracts.host_functions import HOST_MODULE
-from vm.contracts.keccak import keccak256
 
 _TYPES = {"i32": wasmtime.ValType.i32(), "i64": wasmtime.ValType.i64()}
 _NAMES = {"call": "call_other"}

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final
 
 from identity.address import ADDRESS_BYTES, Address
+from identity.keccak import RATE_BYTES, keccak256
 from identity.keys import (
     PUBLIC_KEY_BYTES,
     SIGNATURE_BYTES,
@@ -30,7 +31,6 @@ from vm.contracts.abi import PACKED_BYTES_MAX, MethodKind
 from vm.contracts.calls import REGISTERS, Frame, Request, check_packed, limit_gas, run_call
 from vm.contracts.engine import HostFunction
 from vm.contracts.host_functions import HOST_FUNCTIONS as HOST_TYPES
-from vm.contracts.keccak import RATE_BYTES, keccak256
 from vm.contracts.metered_state import MeteredState
 from vm.contracts.native_bridge import pack_answer, unpack_call, unpack_view
 from vm.contracts.prices import (

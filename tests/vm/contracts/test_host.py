@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from identity.address import Address, compute_module_address
+from identity.keccak import keccak256
 from identity.keys import KeyType
 from ledger.merkle import build_proof, compute_leaf_hash, compute_root
 from ledger.reasons import CONTRACT_REASON_FIRST, Reason
@@ -19,7 +20,6 @@ from tests.vm.contracts.scene import BOB, A, B, Scene
 from vm.contracts.abi import EventType, Interface, Method, MethodKind, Parameter, UpgradeRule
 from vm.contracts.host import HOST_FUNCTIONS, KEY_BYTES_MAX, SCAN_PAIRS_MAX, VALUE_BYTES_MAX
 from vm.contracts.host_functions import HOST_FUNCTIONS as HOST_TYPES
-from vm.contracts.keccak import keccak256
 from vm.contracts.opcodes import I32
 from vm.contracts.records import get_contract
 from vm.native.accounts import get_account
