@@ -2,8 +2,8 @@
 
 A log file (and MANIFEST) is blocks of 32 KiB of records: masked CRC-32C of type and payload, 4 bytes ‖ payload length,
 2 bytes, little-endian ‖ type, 1 byte ‖ payload. In the last block, LevelDB takes a record that is longer than the rest
-of the file for one whose writer died, and everything from there on is gone. If the record's checksum fits a shorter
-payload, the writer did not die: the length was damaged, and acknowledged writes would be lost.
+of the file for one whose writer died, and drops everything from there on. If its checksum fits a shorter payload, or a
+whole record follows, the writer did not die: the header was damaged, and acknowledged writes would be lost.
 """
 
 import struct
@@ -14,6 +14,7 @@ _BLOCK_BYTES: Final = 32_768
 _HEADER: Final = struct.Struct("<IHB")
 _CRC_MASK_DELTA: Final = 0xA282EAD8
 _CASTAGNOLI: Final = 0x82F63B78
+_RECORD_TYPE_MAX: Final = 4  # a whole payload, or the first, a middle or the last part of one
 
 
 def is_log_tail_damaged(path: Path) -> bool:
@@ -27,8 +28,24 @@ def is_log_tail_damaged(path: Path) -> bool:
         masked_checksum, length, record_type = _HEADER.unpack_from(block, position)
         payload = block[position + _HEADER.size : position + _HEADER.size + length]
         if len(payload) < length:
-            return _fits_shorter_payload(_unmask(masked_checksum), record_type, payload)
+            rest = block[position + _HEADER.size :]
+            return _fits_shorter_payload(_unmask(masked_checksum), record_type, payload) or _holds_record(rest)
         position += _HEADER.size + length
+    return False
+
+
+def _holds_record(rest: bytes) -> bool:
+    """Whether a whole record begins anywhere in there. Few places look like a header, so few checksums are computed."""
+    for position in range(len(rest) - _HEADER.size):
+        masked_checksum, length, record_type = _HEADER.unpack_from(rest, position)
+        payload = rest[position + _HEADER.size : position + _HEADER.size + length]
+        if not 1 <= record_type <= _RECORD_TYPE_MAX or len(payload) < max(1, length):
+            continue
+        register = _update_crc(0xFFFFFFFF, record_type)
+        for byte in payload:
+            register = _update_crc(register, byte)
+        if register ^ 0xFFFFFFFF == _unmask(masked_checksum):
+            return True
     return False
 
 

@@ -241,17 +241,36 @@ def flip_bit(file: Path, position: int, bit: int) -> None:
 def test_no_flipped_bit_of_a_record_header_hides_what_follows(pattern: str, filled: Path, tmp_path: Path) -> None:
     """LevelDB alone takes a length that is too large for a torn tail, and forgets acknowledged writes."""
     source = max(filled.glob(pattern))
-    content = source.read_bytes()
-    headers = []
-    position = len(content) // 32_768 * 32_768
-    while position + 7 <= len(content):
-        headers.append(position)
-        position += 7 + struct.unpack_from("<H", content, position + 4)[0]
+    headers = list_last_headers(source.read_bytes())
     for header in [headers[0], headers[-1]]:
         for bit in range(7 * 8):
             path = copy_store(filled, tmp_path)
             flip_bit(path / source.name, header + bit // 8, bit % 8)
             assert check_right_or_refused(path)
+
+
+def test_a_lost_record_header_does_not_hide_the_records_that_follow(filled: Path, tmp_path: Path) -> None:
+    """Its checksum is gone as well as its length: what tells a crash from damage is that somebody wrote on."""
+    source = max(filled.glob("*.log"))
+    content = source.read_bytes()
+    headers = list_last_headers(content)
+    assert len(headers) > 1
+    for header in headers[:-1]:
+        path = copy_store(filled, tmp_path)
+        lost = bytes(byte ^ 0xFF for byte in content[header : header + 7])
+        (path / source.name).write_bytes(content[:header] + lost + content[header + 7 :])
+        with pytest.raises(StoreDamagedError):
+            LevelDbStore(path)
+
+
+def list_last_headers(content: bytes) -> list[int]:
+    """Where records begin in the last block of a log."""
+    headers = []
+    position = len(content) // 32_768 * 32_768
+    while position + 7 <= len(content):
+        headers.append(position)
+        position += 7 + struct.unpack_from("<H", content, position + 4)[0]
+    return headers
 
 
 @pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb"])
