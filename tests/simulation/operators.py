@@ -54,7 +54,10 @@ LOOK_MS_MAX = 100
 PATIENCE_MS = 700
 """Before a call that has had no effect is made again."""
 SEATS_TO_SPARE = 4
-"""Fewer super nodes neither leave nor replace their node keys: the others must be found by keys that genesis knows."""
+"""Among fewer super nodes nobody replaces a node key, and none of genesis leaves.
+
+A member that finalises blocks alone and then changes its key cannot be found by those that know only the old one.
+"""
 
 
 class Start(Enum):
@@ -120,7 +123,7 @@ class Operators:
             self._look()
 
     def _draw_newcomers(self) -> list[Operator]:
-        draw = self._random
+        draw, may_rotate = self._random, self._world.seats >= SEATS_TO_SPARE
         count = draw.choices(range(NEWCOMERS_MAX + 1), (45, 35, 20))[0]
         return [
             Operator(
@@ -132,7 +135,7 @@ class Operators:
                 bond_grains=BOND_GRAINS * draw.choice((1, 4, 6)) // 2,
                 is_hasty=draw.random() < 0.3,
                 leaves_after_heights=draw.choice((None, None, draw.randint(5, 25))),
-                rotates_at_height=draw.choice((None, None, None, draw.randint(20, 40))),
+                rotates_at_height=draw.choice((None, None, None, draw.randint(20, 40))) if may_rotate else None,
             )
             for index in range(count)
         ]
