@@ -71,7 +71,7 @@ def control_of(*names: str, threshold: int = 1, **changes: Any) -> Control:
 
 def commit(*names: str, threshold: int = 1) -> bytes:
     """The commitment to keys of these names."""
-    return compute_commitment(keys_of(*names, threshold=threshold))
+    return compute_commitment(policy_of(*names, threshold=threshold))
 
 
 def sign(
@@ -183,7 +183,7 @@ class DidScene:
         """A new owner for the present version."""
         return TransferPayload(did, self.version_of(did), owner)
 
-    def deactivate(self, did: Did, next_keys: DidKeys | None = None) -> DeactivatePayload:
+    def deactivate(self, did: Did, next_keys: KeyPolicy | None = None) -> DeactivatePayload:
         """The end of the present version."""
         return DeactivatePayload(did, self.version_of(did), next_keys)
 

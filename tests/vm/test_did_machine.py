@@ -13,7 +13,7 @@ from ledger.codec import decode
 from ledger.state_keys import Table
 from ledger.transaction import Call
 from tests.builders import address_of, make_state
-from tests.did_scene import SENDER, DidScene, build_call, build_create, commit, control_of, key_of, keys_of
+from tests.did_scene import SENDER, DidScene, build_call, build_create, commit, control_of, key_of, policy_of
 from vm.native.did_records import (
     Control,
     Controllers,
@@ -203,7 +203,7 @@ class DidMachine(RuleBasedStateMachine):
         named = self.choose(did, signers, honest=honest)
         if honest and self.scene.get(did).current.content.control.next_keys is not None:
             reveals, named = True, list(dict.fromkeys([*named, (did, "c")]))
-        self.attempt(did, build_call(self.scene.deactivate(did, keys_of("c") if reveals else None), *named), named)
+        self.attempt(did, build_call(self.scene.deactivate(did, policy_of("c") if reveals else None), *named), named)
 
     @rule(honest=HONEST, index=st.integers(0, 7), signers=SIGNERS, account=NAME)
     def link(self, honest, index, signers, account):

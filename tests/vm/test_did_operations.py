@@ -11,6 +11,7 @@ from ledger.reasons import Reason
 from ledger.receipt import Event
 from tests.builders import CHAIN_ID, address_of
 from tests.did_scene import (
+    AGREEMENT_KEY,
     SENDER,
     DidScene,
     build_call,
@@ -18,14 +19,12 @@ from tests.did_scene import (
     commit,
     control_of,
     key_of,
-    keys_of,
     policy_of,
 )
 from vm.native.did_records import (
     Controllers,
     CreatePayload,
     DidContent,
-    DidKeys,
     DidKind,
     DidOperation,
     DidRecord,
@@ -253,6 +252,19 @@ def test_a_rotation_brings_the_keys_committed_to(scene):
     assert scene.get(did).current.content.control.next_keys == commit("later")
 
 
+def test_agreement_keys_change_freely_whatever_was_committed_to(scene):
+    did = scene.create("alice", control=control_of("alice", next_keys=commit("next")))
+    control = control_of(keys=keys_of("next", agreement_keys=[AGREEMENT_KEY]))
+    scene.accept(build_call(scene.control(did, control), "alice", "next", name="rotate"))
+    assert scene.get(did).current.content.control.keys.agreement_keys == (AGREEMENT_KEY,)
+
+
+def test_own_keys_are_revealed_even_when_controllers_take_over(scene):
+    did, ruler = scene.create("alice", control=control_of("alice", next_keys=commit("next"))), scene.create("bob")
+    handed_over = scene.control(did, replace(control_of(), controllers=Controllers((ruler,), 1)))
+    refuse(scene, build_call(handed_over, "alice", (ruler, "bob"), name="rotate"), Reason.DID_NOT_REVEALED)
+
+
 def test_new_controllers_agree_to_rule(scene):
     did, ruler = scene.create("alice"), scene.create("bob")
     handed_over = scene.control(did, replace(control_of(), controllers=Controllers((ruler,), 1)))
@@ -343,15 +355,15 @@ def test_an_identity_ends_by_its_keys(scene):
 def test_keys_committed_to_end_it_too(scene):
     did = scene.create("alice", control=control_of("alice", next_keys=commit("next")))
     refuse(scene, build_call(scene.deactivate(did), "alice"), Reason.DID_NOT_REVEALED)
-    refuse(scene, build_call(scene.deactivate(did, keys_of("thief")), "alice", "thief"), Reason.DID_NOT_REVEALED)
-    refuse(scene, build_call(scene.deactivate(did, keys_of("next")), "alice"), Reason.DID_NOT_AUTHORISED)
-    scene.accept(build_call(scene.deactivate(did, keys_of("next")), "alice", "next"))
+    refuse(scene, build_call(scene.deactivate(did, policy_of("thief")), "alice", "thief"), Reason.DID_NOT_REVEALED)
+    refuse(scene, build_call(scene.deactivate(did, policy_of("next")), "alice"), Reason.DID_NOT_AUTHORISED)
+    scene.accept(build_call(scene.deactivate(did, policy_of("next")), "alice", "next"))
     assert scene.get(did).is_deactivated
 
 
 def test_keys_nobody_has_committed_to_end_nothing(scene):
     did = scene.create("alice")
-    call = build_call(scene.deactivate(did, DidKeys(policy_of("next"), ())), "alice", "next")
+    call = build_call(scene.deactivate(did, policy_of("next")), "alice", "next")
     refuse(scene, call, Reason.DID_NOT_REVEALED)
 
 

@@ -12,11 +12,13 @@ from ledger.state_keys import did_key
 from vm.context import Context
 from vm.native.did_control import Party, check_agreed, check_signatures, get_authority, get_party
 from vm.native.did_records import (
+    Commitment,
     Control,
     ControlPayload,
     CreatePayload,
     DeactivatePayload,
     DidContent,
+    DidKeys,
     DidOperation,
     DidRecord,
     DidSignatures,
@@ -114,8 +116,8 @@ def apply_rotate(state: State, context: Context, call: Rotate) -> None:
     record = get_present(state, given.did, given.previous)
     check_signatures(context, SigningPurpose.DID_ROTATE, encode(given), call.signatures)
     content = record.current.content
-    if content.control.next_keys not in (None, compute_commitment(given.control.keys)):
-        raise Rejected(Reason.DID_NOT_REVEALED, "these are not the keys that the identity has committed to")
+    if content.control.next_keys is not None:
+        _check_revealed(content.control.next_keys, given.control.keys.policy)
     check_control(state, context, given.did, content.kind, given.control)
     new = replace(content, control=given.control)
     parties = [(given.did, get_authority(content)), *list_new_parties(given.did, new)]
@@ -131,8 +133,7 @@ def apply_recover(state: State, context: Context, call: Recover) -> None:
     content = record.current.content
     if content.control.recovery_keys is None:
         raise Rejected(Reason.DID_NO_COMMITMENT, "the identity has committed to no recovery keys")
-    if content.control.recovery_keys != compute_commitment(given.control.keys):
-        raise Rejected(Reason.DID_NOT_REVEALED, "these are not the recovery keys that the identity has committed to")
+    _check_revealed(content.control.recovery_keys, given.control.keys.policy)
     policy = check_recovered(state, context, given.did, content, given.control)
     check_agreed(state, context, [(given.did, policy)], call.signatures)
     new = replace(content, control=given.control)
@@ -161,12 +162,10 @@ def apply_deactivate(state: State, context: Context, call: Deactivate) -> None:
     check_signatures(context, SigningPurpose.DID_DEACTIVATE, encode(given), call.signatures)
     content = record.current.content
     parties: list[Party] = [(given.did, get_authority(content))]
-    revealed = None if given.next_keys is None else compute_commitment(given.next_keys)
-    if revealed != content.control.next_keys:
-        raise Rejected(Reason.DID_NOT_REVEALED, "these are not the keys that the identity has committed to")
-    if given.next_keys is not None and given.next_keys.policy is not None:
-        check_keys(context, given.next_keys)
-        parties.append((given.did, given.next_keys.policy))
+    _check_revealed(content.control.next_keys, given.next_keys)
+    if given.next_keys is not None:
+        check_keys(context, DidKeys(given.next_keys, ()))
+        parties.append((given.did, given.next_keys))
     check_agreed(state, context, parties, call.signatures)
     put_next_version(state, context, given.did, record, DidOperation.DEACTIVATE, encode(given), content, account=None)
 
@@ -198,3 +197,9 @@ def check_recovered(state: StateReader, context: Context, did: Did, content: Did
     check_control(state, context, did, content.kind, new)
     assert new.keys.policy is not None, "without controllers it takes keys that sign"
     return new.keys.policy
+
+
+def _check_revealed(commitment: Commitment | None, policy: KeyPolicy | None) -> None:
+    """Rules D9, D10 and D13; raises Rejected."""
+    if commitment != (None if policy is None else compute_commitment(policy)):
+        raise Rejected(Reason.DID_NOT_REVEALED, "these are not the keys that the identity has committed to")

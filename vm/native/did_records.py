@@ -50,7 +50,7 @@ _NUMBER_BYTES: Final = 4
 VersionId = NewType("VersionId", Annotated[bytes, Len(32, 32)])
 """Hash of the operation that made a version of an identity."""
 Commitment = NewType("Commitment", Annotated[bytes, Len(32, 32)])
-"""Hash of keys that nobody has seen yet."""
+"""Hash of a key policy that nobody has seen yet."""
 VersionNumber = Annotated[int, Interval(ge=1, le=VERSIONS_MAX)]
 
 _COMMITMENT_DOMAIN: Final = b"carlive did keys\0"
@@ -241,7 +241,7 @@ class DeactivatePayload:
 
     did: Did
     previous: VersionId
-    next_keys: DidKeys | None
+    next_keys: KeyPolicy | None
     """The keys committed to, when there are some."""
 
 
@@ -284,9 +284,9 @@ class DidChanged:
     version_id: VersionId
 
 
-def compute_commitment(keys: DidKeys) -> Commitment:
-    """What commits to keys without showing them."""
-    return Commitment(sha256(_COMMITMENT_DOMAIN + encode(keys)).digest())
+def compute_commitment(policy: KeyPolicy) -> Commitment:
+    """What commits to keys that sign, with their weights and threshold, without showing them."""
+    return Commitment(sha256(_COMMITMENT_DOMAIN + encode(policy)).digest())
 
 
 def compute_version_id(operation: DidOperation, payload: bytes) -> VersionId:
