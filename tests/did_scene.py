@@ -15,25 +15,19 @@ from ledger.state import State
 from ledger.transaction import Call
 from tests.builders import DOMAIN, Draft, address_of, block_context, make_key, make_state
 from vm.native.accounts import get_account
-from vm.native.did_links import LinkAccount, UnlinkAccount
-from vm.native.did_operations import Create, Deactivate, Recover, Rotate, Transfer, Update
-from vm.native.did_records import (
-    Control,
+from vm.native.did import SIGNED_CALLS
+from vm.native.did_operations import Create
+from vm.native.did_payloads import (
     ControlPayload,
     CreatePayload,
     DeactivatePayload,
-    DidKeys,
-    DidKind,
-    DidRecord,
     DidSignature,
     LinkPayload,
     TransferPayload,
     UpdatePayload,
     VersionPayload,
-    compute_commitment,
-    get_did_record,
 )
-from vm.native.did_recovery import ObjectToRecovery, RequestRecovery
+from vm.native.did_records import Control, DidKeys, DidKind, DidRecord, compute_commitment, get_did_record
 from vm.transition import apply_transaction
 
 SENDER = make_key("sender")
@@ -99,21 +93,7 @@ def build_create(
     return did, as_call(Create(payload, sign(SigningPurpose.DID_CREATE, payload, named, domain)))
 
 
-_CALLS: dict[type, tuple[str, type, SigningPurpose]] = {
-    UpdatePayload: ("update", Update, SigningPurpose.DID_UPDATE),
-    TransferPayload: ("transfer", Transfer, SigningPurpose.DID_TRANSFER),
-    DeactivatePayload: ("deactivate", Deactivate, SigningPurpose.DID_DEACTIVATE),
-    LinkPayload: ("link_account", LinkAccount, SigningPurpose.DID_LINK),
-}
-_NAMED: dict[str, tuple[type, SigningPurpose]] = {
-    "rotate": (Rotate, SigningPurpose.DID_ROTATE),
-    "recover": (Recover, SigningPurpose.DID_RECOVER),
-    "request_recovery": (RequestRecovery, SigningPurpose.DID_RECOVERY_REQUEST),
-    "object_to_recovery": (ObjectToRecovery, SigningPurpose.DID_OBJECTION),
-    "unlink_account": (UnlinkAccount, SigningPurpose.DID_UNLINK),
-}
-_NAMES = {Create: "create"} | {kind: name for name, (kind, _) in _NAMED.items()}
-_NAMES |= {kind: name for name, kind, _ in _CALLS.values()}
+_NAMES = {rule.arguments: name for name, rule in SIGNED_CALLS.items()}
 
 
 def as_call(arguments: Any) -> Call:
@@ -123,12 +103,10 @@ def as_call(arguments: Any) -> Call:
 
 def build_call(payload: Any, *signers: Signer | str, name: str | None = None, domain: SigningDomain = DOMAIN) -> Call:
     """An operation; a signer without an identity signs for the one that changes. Its name, where payloads share one."""
-    if name is None:
-        name, kind, purpose = _CALLS[type(payload)]
-    else:
-        kind, purpose = _NAMED[name]
+    name = name or next(each for each, rule in SIGNED_CALLS.items() if rule.payload is type(payload))
     named = [(payload.did, each) if isinstance(each, str) else each for each in signers]
-    return as_call(kind(payload, sign(purpose, payload, named, domain)))
+    rule = SIGNED_CALLS[name]
+    return as_call(rule.arguments(payload, sign(rule.purpose, payload, named, domain)))
 
 
 @dataclass

@@ -12,7 +12,8 @@ from tests.did_scene import SENDER, DidScene, build_call, build_create, control_
 from vm.context import Context
 from vm.gas import GAS_SIGNATURE, GAS_STATE_READ, GasMeter
 from vm.native.did_control import CONTROL_DEPTH_MAX, check_did_signatures
-from vm.native.did_records import Controllers, DidKind, DidSignature
+from vm.native.did_payloads import DidSignature
+from vm.native.did_records import Controllers, DidKind
 
 PAYLOAD = b"what another module acts on"
 

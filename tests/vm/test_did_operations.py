@@ -19,11 +19,12 @@ from tests.did_scene import (
     commit,
     control_of,
     key_of,
+    keys_of,
     policy_of,
 )
+from vm.native.did_payloads import CreatePayload
 from vm.native.did_records import (
     Controllers,
-    CreatePayload,
     DidContent,
     DidKind,
     DidOperation,

@@ -27,12 +27,13 @@ Rules
 * D15 Every version is kept, with the operation that made it and the time of its block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from identity.address import Address
 from identity.did import Did
+from identity.signing import SigningPurpose
 from ledger.primitives import Height, TimeMs
 from ledger.state import StateReader
 from vm.context import Moment
@@ -51,6 +52,15 @@ from vm.native.did_operations import (
     apply_rotate,
     apply_transfer,
     apply_update,
+)
+from vm.native.did_payloads import (
+    ControlPayload,
+    CreatePayload,
+    DeactivatePayload,
+    LinkPayload,
+    TransferPayload,
+    UpdatePayload,
+    VersionPayload,
 )
 from vm.native.did_records import (
     GAS_FIRST_VERSION,
@@ -136,6 +146,29 @@ def _rule(name: str, arguments: type, apply: Callable[..., None], gas: int = GAS
     words = f"{gas} + signatures, keys and bytes kept, {GAS_STATE_READ} for each identity looked up"
     return CallRule(name, arguments, apply, lambda _: gas, words)
 
+
+@dataclass(frozen=True, slots=True)
+class SignedCall:
+    """A call that keys of identities sign: its dataclass, that of the payload, and what for."""
+
+    arguments: type
+    payload: type
+    purpose: SigningPurpose
+
+
+SIGNED_CALLS: Final[Mapping[str, SignedCall]] = {
+    "create": SignedCall(Create, CreatePayload, SigningPurpose.DID_CREATE),
+    "update": SignedCall(Update, UpdatePayload, SigningPurpose.DID_UPDATE),
+    "rotate": SignedCall(Rotate, ControlPayload, SigningPurpose.DID_ROTATE),
+    "recover": SignedCall(Recover, ControlPayload, SigningPurpose.DID_RECOVER),
+    "transfer": SignedCall(Transfer, TransferPayload, SigningPurpose.DID_TRANSFER),
+    "deactivate": SignedCall(Deactivate, DeactivatePayload, SigningPurpose.DID_DEACTIVATE),
+    "request_recovery": SignedCall(RequestRecovery, ControlPayload, SigningPurpose.DID_RECOVERY_REQUEST),
+    "object_to_recovery": SignedCall(ObjectToRecovery, VersionPayload, SigningPurpose.DID_OBJECTION),
+    "link_account": SignedCall(LinkAccount, LinkPayload, SigningPurpose.DID_LINK),
+    "unlink_account": SignedCall(UnlinkAccount, VersionPayload, SigningPurpose.DID_UNLINK),
+}
+"""For whoever makes signatures: wallets, commands, tests."""
 
 _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("create", Create, apply_create, GAS_FIRST_VERSION),

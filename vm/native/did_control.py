@@ -16,7 +16,8 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Context
 from vm.gas import GAS_SIGNATURE, GAS_STATE_READ
-from vm.native.did_records import Controllers, DidContent, DidSignature, get_active_did, get_did_record
+from vm.native.did_payloads import DidSignature
+from vm.native.did_records import Controllers, DidContent, get_active_did, get_did_record
 
 CONTROL_DEPTH_MAX: Final = 3
 """Steps from an identity to keys, through owner and controllers: a car, its fleet, the fleet's managers."""

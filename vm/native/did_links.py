@@ -14,15 +14,8 @@ from vm.context import Context
 from vm.native.accounts import HAS_POLICY, get_account
 from vm.native.did_control import check_agreed, check_signatures, get_party
 from vm.native.did_operations import get_present
-from vm.native.did_records import (
-    DidOperation,
-    DidSignature,
-    DidSignatures,
-    LinkPayload,
-    VersionPayload,
-    get_account_did,
-    put_next_version,
-)
+from vm.native.did_payloads import DidSignature, DidSignatures, LinkPayload, VersionPayload
+from vm.native.did_records import DidOperation, get_account_did, put_next_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,21 @@ from ledger.state import State, StateReader
 from ledger.state_keys import did_key
 from vm.context import Context
 from vm.native.did_control import Party, check_agreed, check_signatures, get_authority, get_party
-from vm.native.did_records import (
-    Commitment,
-    Control,
+from vm.native.did_payloads import (
     ControlPayload,
     CreatePayload,
     DeactivatePayload,
+    DidSignatures,
+    TransferPayload,
+    UpdatePayload,
+)
+from vm.native.did_records import (
+    Commitment,
+    Control,
     DidContent,
     DidKeys,
     DidOperation,
     DidRecord,
-    DidSignatures,
-    TransferPayload,
-    UpdatePayload,
     VersionId,
     compute_commitment,
     compute_version_id,

@@ -1,4 +1,4 @@
-"""What the state holds for identities, and what their keys sign; the rules stand in vm/native/did.py.
+"""What the state holds for identities; the rules stand in vm/native/did.py.
 
 | key                              | value                                                           |
 |----------------------------------|-----------------------------------------------------------------|
@@ -18,11 +18,10 @@ from annotated_types import Interval, Len
 
 from identity.address import Address
 from identity.did import Did
-from identity.keys import KeyType
 from identity.multikey import AGREEMENT_KEY_BYTES
 from identity.policy import KeyPolicy
 from ledger.codec import decode, encode
-from ledger.primitives import Height, Signature, TimeMs
+from ledger.primitives import Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import (
@@ -42,8 +41,6 @@ SERVICES_MAX: Final = 8
 SERVICE_NAME_CHARACTERS_MAX: Final = 32
 SERVICE_TYPE_CHARACTERS_MAX: Final = 64
 ENDPOINT_CHARACTERS_MAX: Final = 256
-SALT_BYTES_MAX: Final = 32
-SIGNATURES_MAX: Final = 16  # of one operation, as a transaction's
 VERSIONS_MAX: Final = 2**32 - 1  # one a block for centuries
 _NUMBER_BYTES: Final = 4
 
@@ -181,86 +178,6 @@ class DidRecord:
     def is_deactivated(self) -> bool:
         """Whether it has ended for good."""
         return self.current.operation is DidOperation.DEACTIVATE
-
-
-@dataclass(frozen=True, slots=True)
-class DidSignature:
-    """A key's signature in the name of an identity."""
-
-    did: Did
-    key_type: KeyType
-    key: Annotated[bytes, Len(32, 33)]
-    signature: Signature
-
-
-DidSignatures = Annotated[tuple[DidSignature, ...], Len(1, SIGNATURES_MAX)]
-"""In any order, each key once."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreatePayload:
-    """What an identity is the hash of."""
-
-    kind: DidKind
-    owner: Did | None
-    control: Control
-    services: Services
-    salt: Annotated[bytes, Len(0, SALT_BYTES_MAX)]
-    """Tells identities apart that begin alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPayload:
-    """An operation that needs to say no more than on which version it acts."""
-
-    did: Did
-    previous: VersionId
-
-
-@dataclass(frozen=True, slots=True)
-class UpdatePayload:
-    """New services."""
-
-    did: Did
-    previous: VersionId
-    services: Services
-
-
-@dataclass(frozen=True, slots=True)
-class ControlPayload:
-    """New control: of a rotation, or of a recovery."""
-
-    did: Did
-    previous: VersionId
-    control: Control
-
-
-@dataclass(frozen=True, slots=True)
-class DeactivatePayload:
-    """The end."""
-
-    did: Did
-    previous: VersionId
-    next_keys: KeyPolicy | None
-    """The keys committed to, when there are some."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransferPayload:
-    """A new owner."""
-
-    did: Did
-    previous: VersionId
-    owner: Did
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPayload:
-    """The account that is to act for an identity."""
-
-    did: Did
-    previous: VersionId
-    account: Address
 
 
 @dataclass(frozen=True, slots=True)

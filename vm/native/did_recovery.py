@@ -11,14 +11,12 @@ from ledger.state import State
 from vm.context import Context
 from vm.native.did_control import check_agreed, check_signatures, get_party
 from vm.native.did_operations import check_recovered, get_present
+from vm.native.did_payloads import ControlPayload, DidSignatures, VersionPayload
 from vm.native.did_records import (
     Controllers,
-    ControlPayload,
     DidOperation,
-    DidSignatures,
     Recovery,
     VersionId,
-    VersionPayload,
     get_active_did,
     get_recovery,
     put_next_version,
