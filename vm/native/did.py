@@ -1,7 +1,8 @@
 """Identities that their holders rule: the DID method `iov` (docs/did-iov.md).
 
-What the state holds stands in did_records.py, who may act for an identity in did_control.py. Whoever sends a
-transaction and pays for it has no say in it: the keys of identities sign the operations themselves.
+What the state holds stands in did_records.py, what keys sign in did_payloads.py, who may act for an identity in
+did_control.py, what one may hold in did_rules.py. Whoever sends a transaction and pays for it has no say in it: the
+keys of identities sign the operations themselves.
 
 Rules
 * D1 An identity's name is the hash of the payload that creates it. It exists once, and for ever.
