@@ -51,11 +51,11 @@ def test_the_network_is_left_out_on_the_mainnet():
         ("did:iov:mainnet:" + "2" * 27, "there is no network 'mainnet'"),
         ("did:iov::" + "2" * 27, "there is no network ''"),
         ("did:iov:testnet:devnet:2", "there is no network 'testnet:devnet'"),
-        ("did:iov:devnet:0", "has no character '0'"),
+        ("did:iov:devnet:0", "does not use"),
         ("did:iov:devnet:" + "2" * 26, "has 20 bytes, not 19"),
         ("did:iov:devnet:" + "z" * 28, "has 20 bytes, not 21"),
         ("did:iov:devnet:" + "1" * 21, "has 20 bytes, not 21"),
-        (format_did(DID, DEVNET) + "#key", "has no character '#'"),
+        (format_did(DID, DEVNET) + "#key", "does not use"),
         (format_did(DID, DEVNET) + " " * 10, "too long"),
     ],
 )
