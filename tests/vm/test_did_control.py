@@ -10,10 +10,10 @@ from ledger.reasons import Reason, Rejected
 from tests.builders import DOMAIN, address_of, block_context
 from tests.did_scene import SENDER, DidScene, build_call, build_create, control_of, key_of
 from vm.context import Context
-from vm.gas import GAS_SIGNATURE, GAS_STATE_READ, GasMeter
+from vm.gas import GAS_SIGNATURE, GasMeter
 from vm.native.did_control import CONTROL_DEPTH_MAX, check_did_signatures
 from vm.native.did_payloads import DidSignature
-from vm.native.did_records import Controllers, DidKind
+from vm.native.did_records import GAS_DID_READ, Controllers, DidKind
 
 PAYLOAD = b"what another module acts on"
 
@@ -75,9 +75,9 @@ def test_who_is_not_there_or_has_ended_signs_nothing(scene):
 def test_checking_is_paid_for(scene):
     did = scene.create("a", control=control_of("a", "p256 b"), signers=["a"])
     signatures = sum(GAS_SIGNATURE[key_of(name).key_type] for name in ("a", "p256 b"))
-    assert check(scene, did, "a", "p256 b") == signatures + GAS_STATE_READ
+    assert check(scene, did, "a", "p256 b") == signatures + GAS_DID_READ
     ruled = create_ruled(scene, "firm", 1, did, signers=[(did, "a")])
-    assert check(scene, ruled, (did, "p256 b")) == GAS_SIGNATURE[key_of("p256 b").key_type] + 2 * GAS_STATE_READ
+    assert check(scene, ruled, (did, "p256 b")) == GAS_SIGNATURE[key_of("p256 b").key_type] + 2 * GAS_DID_READ
 
 
 def test_as_many_controllers_agree_as_it_takes(scene):

@@ -64,6 +64,7 @@ from vm.native.did_payloads import (
     VersionPayload,
 )
 from vm.native.did_records import (
+    GAS_DID_READ,
     GAS_FIRST_VERSION,
     GAS_NEXT_VERSION,
     DidChanged,
@@ -90,7 +91,7 @@ from vm.native.did_recovery import (
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 HISTORY_PAGE: Final = 50
-GAS_RECOVERY_REQUEST: Final = GAS_STATE_WRITE + 2 * GAS_STATE_READ
+GAS_RECOVERY_REQUEST: Final = GAS_DID_READ + GAS_STATE_WRITE + GAS_STATE_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def answer_account_did(state: StateReader, _: Moment, address: Address) -> Did |
 
 
 def _rule(name: str, arguments: type, apply: Callable[..., None], gas: int = GAS_NEXT_VERSION) -> CallRule:
-    words = f"{gas} + signatures, keys and bytes kept, {GAS_STATE_READ} for each identity looked up"
+    words = f"{gas} + signatures, keys and bytes kept, {GAS_DID_READ} for each identity looked up"
     return CallRule(name, arguments, apply, lambda _: gas, words)
 
 

@@ -15,9 +15,9 @@ from identity.signing import SigningPurpose, signing_bytes
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Context
-from vm.gas import GAS_SIGNATURE, GAS_STATE_READ
+from vm.gas import GAS_SIGNATURE
 from vm.native.did_payloads import DidSignature
-from vm.native.did_records import Controllers, DidContent, get_active_did, get_did_record
+from vm.native.did_records import GAS_DID_READ, Controllers, DidContent, get_active_did, get_did_record
 
 CONTROL_DEPTH_MAX: Final = 3
 """Steps from an identity to keys, through owner and controllers: a car, its fleet, the fleet's managers."""
@@ -56,7 +56,7 @@ def check_did_signatures(
 
 def get_party(state: StateReader, context: Context, did: Did) -> Party:
     """An active identity with its present authority; raises Rejected."""
-    context.gas.charge(GAS_STATE_READ)
+    context.gas.charge(GAS_DID_READ)
     return did, get_authority(get_active_did(state, did).current.content)
 
 
@@ -120,7 +120,7 @@ class _Count:
 
     def _agrees_now(self, path: tuple[Did, ...]) -> bool:
         """By its authority in force; an identity that has ended agrees to nothing."""
-        self._context.gas.charge(GAS_STATE_READ)
+        self._context.gas.charge(GAS_DID_READ)
         record = get_did_record(self._state, path[-1])
         if record is None or record.is_deactivated:
             return False

@@ -44,6 +44,11 @@ ENDPOINT_CHARACTERS_MAX: Final = 256
 VERSIONS_MAX: Final = 2**32 - 1  # one a block for centuries
 _NUMBER_BYTES: Final = 4
 
+GAS_DID_READ: Final = 300  # read and decode a record of the largest size, 28 us
+GAS_FIRST_VERSION: Final = GAS_STATE_WRITE + GAS_STATE_READ
+GAS_NEXT_VERSION: Final = GAS_DID_READ + 5 * GAS_STATE_WRITE + GAS_STATE_READ
+"""Record, former version, its number, a recovery that ends and a link that changes; its bytes are charged by length."""
+
 VersionId = NewType("VersionId", Annotated[bytes, Len(32, 32)])
 """Hash of the operation that made a version of an identity."""
 Commitment = NewType("Commitment", Annotated[bytes, Len(32, 32)])
@@ -314,11 +319,6 @@ def put_next_version(
         if account is not None:
             state.put(did_of_account_key(account), did)
     _emit_changed(context, did, current)
-
-
-GAS_FIRST_VERSION: Final = GAS_STATE_WRITE + GAS_STATE_READ
-GAS_NEXT_VERSION: Final = 5 * GAS_STATE_WRITE + 2 * GAS_STATE_READ
-"""Record, former version, its number, a recovery that ends and a link that changes; its bytes are charged by length."""
 
 
 def _get_former_version(state: StateReader, did: Did, number: int) -> DidVersion:

@@ -12,8 +12,8 @@ from identity.policy import InvalidPolicyError, check_policy
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Context
-from vm.gas import GAS_KEY_CHECK, GAS_STATE_READ
-from vm.native.did_records import OWNED_KINDS, Control, DidKeys, DidKind, Service, get_did_record
+from vm.gas import GAS_KEY_CHECK
+from vm.native.did_records import GAS_DID_READ, OWNED_KINDS, Control, DidKeys, DidKind, Service, get_did_record
 
 T = TypeVar("T", bytes, str)
 
@@ -41,7 +41,7 @@ def check_owner(state: StateReader, context: Context, kind: DidKind, owner: Did 
         raise Rejected(Reason.DID_BAD_OWNER, "exactly vehicles and devices have an owner")
     if owner is None:
         return
-    context.gas.charge(GAS_STATE_READ)
+    context.gas.charge(GAS_DID_READ)
     record = get_did_record(state, owner)
     if record is None or record.is_deactivated or record.current.content.kind not in _OWNERS[kind]:
         raise Rejected(Reason.DID_BAD_OWNER, "the owner is an active person or organisation, or a device's vehicle")
@@ -132,7 +132,7 @@ def _check_others(
     if threshold > len(dids):
         raise Rejected(reason, f"the threshold is {threshold} of {len(dids)}")
     for each in dids:
-        context.gas.charge(GAS_STATE_READ)
+        context.gas.charge(GAS_DID_READ)
         record = get_did_record(state, each)
         if each == did or record is None or record.is_deactivated or record.current.content.kind in OWNED_KINDS:
             raise Rejected(reason, "it takes other persons or organisations that are active")
