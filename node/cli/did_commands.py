@@ -1,5 +1,6 @@
 """`carlive did`: identities that their holders rule."""
 
+import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -94,16 +95,22 @@ def create(
 @output_option
 def show(identity: str, node_url: str, output: Output) -> None:
     """Show all that the chain holds for DID."""
+    from vm.native.did_records import DidKind, DidOperation
+
     with connect(node_url) as client:
         facts = read_chain_facts(client)
         parsed = parse_did_text(identity, facts.network)
         fetch_record(client, facts, parsed)
         value = client.run(calls.module_view(MODULE, "did", {"did": identity})).value
         recovery = client.run(calls.module_view(MODULE, "recovery", {"did": identity})).value
+    current = value["current"]
+    content = current["content"]
     output.show_record(
         {
             "did": identity,
-            **value["current"],
+            **current,
+            "operation": DidOperation(current["operation"]).name.lower(),
+            "content": {**content, "kind": DidKind(content["kind"]).name.lower()},
             "createdMs": value["createdMs"],
             "account": value["account"],
             "recovery": recovery,
@@ -336,8 +343,6 @@ def sign(
     output: Output,
 ) -> None:
     """Sign PAYLOAD, a file of --payload-out that somebody else has made, after looking at what it says."""
-    import json
-
     keyring = open_keyring(keys_dir, password_file)
     with connect(node_url) as client:
         facts = read_chain_facts(client)
@@ -414,7 +419,7 @@ def _send(prepare: Prepare, signing: Signing, sending: Sending) -> None:
         arguments = SIGNED_CALLS[operation.call].arguments(operation.payload, tuple(signatures))
         shown = {"did": text, "call": f"{MODULE}.{operation.call}"}
         shown |= {
-            name: str(value)
+            name: value if isinstance(value, str) else json.dumps(value)
             for name, value in describe_payload(operation.payload, facts.network).items()
             if name != "did"
         }

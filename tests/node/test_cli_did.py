@@ -110,7 +110,8 @@ async def test_an_identity_with_everything(node: DidNode) -> None:
         Service("web", "Web", "https://example.com/"),
     )
     shown = await node.run_json("did", "show", text)
-    assert (shown["did"], shown["number"], shown["operation"], shown["recovery"]) == (text, 1, 1, None)
+    assert (shown["did"], shown["number"], shown["operation"], shown["recovery"]) == (text, 1, "create", None)
+    assert shown["content"]["kind"] == "person"
     table = (await node.run("did", "show", text)).stdout
     assert text in table
 
