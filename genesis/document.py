@@ -61,6 +61,7 @@ class GenesisParameters(_Model):
     voting_heights_emergency: int
     pause_heights_max: int
     contract_publishers: int
+    recovery_delay_heights: int
 
 
 class Allocation(_Model):

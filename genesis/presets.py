@@ -58,6 +58,7 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
             voting_heights_emergency=10,
             pause_heights_max=1_000,
             contract_publishers=0,
+            recovery_delay_heights=50,
         )
     return GenesisParameters(
         block_interval_ms=2_000,
@@ -86,6 +87,7 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
         voting_heights_emergency=1_800,
         pause_heights_max=302_400,
         contract_publishers=1,
+        recovery_delay_heights=302_400,
     )
 
 

@@ -24,6 +24,19 @@ class SigningPurpose(IntEnum):
     """That whoever registers a super node has its consensus key."""
     NODE_KEY_ROTATION = 7
     CONSENSUS_KEY_ROTATION = 8
+    DID_CREATE = 9
+    """What keys of an identity sign, from here to DID_UNLINK: one purpose for each operation."""
+    DID_UPDATE = 10
+    DID_ROTATE = 11
+    DID_RECOVER = 12
+    DID_TRANSFER = 13
+    """Both the present and the new owner sign this."""
+    DID_DEACTIVATE = 14
+    DID_RECOVERY_REQUEST = 15
+    """What guardians sign."""
+    DID_OBJECTION = 16
+    DID_LINK = 17
+    DID_UNLINK = 18
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -145,6 +145,44 @@ class Reason(IntEnum):
     CONTRACT_CODE = 199
     """The contract itself failed the call; receipts hold CONTRACT_REASON_FIRST + its own code instead."""
 
+    # Identities: 200-229.
+    UNKNOWN_DID = 200
+    """The chain knows no identity of this name."""
+    DID_EXISTS = 201
+    DID_DEACTIVATED = 202
+    """A deactivated identity does nothing more, and nothing is done in its name."""
+    DID_VERSION_STALE = 203
+    """The operation was signed for another version of the identity than the present one: a replay, or too late."""
+    DID_BAD_SIGNATURE = 204
+    """A signature is wrong: of another key, operation or chain."""
+    DID_UNKNOWN_KEY = 205
+    """A signing key is none of the keys that its identity has now."""
+    DID_FOREIGN_SIGNER = 206
+    """A signature in the name of an identity that has no say in this."""
+    DID_NOT_AUTHORISED = 207
+    """The signatures do not weigh enough, or those of a party that has to agree are missing."""
+    DID_BAD_KEYS = 208
+    """Keys that cannot rule, sign or agree on secrets, or that this kind of identity does not have."""
+    DID_BAD_CONTROLLERS = 209
+    DID_BAD_GUARDIANS = 210
+    DID_BAD_SERVICE = 211
+    DID_BAD_OWNER = 212
+    """Exactly vehicles and devices have an owner, which is another identity that is active."""
+    DID_NOT_REVEALED = 213
+    """The keys are not those that the identity has committed to."""
+    DID_NO_COMMITMENT = 214
+    """The identity has committed to no keys for this, or has no guardians."""
+    DID_RECOVERY_PENDING = 215
+    DID_NO_RECOVERY = 216
+    """No recovery waits for this identity, or its holder has acted since."""
+    DID_RECOVERY_NOT_DUE = 217
+    """The holder may still object."""
+    DID_LINKED = 218
+    """The identity has an account already, or the account an identity."""
+    DID_NOT_LINKED = 219
+    DID_ACCOUNT_NOT_CONSENTING = 220
+    """The account neither sends the transaction nor is ruled by one of the keys that signed."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

@@ -4,6 +4,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from identity.address import Address
+from identity.did import Did
 from ledger.primitives import Height, NodeKey, TransactionId
 
 
@@ -73,6 +74,16 @@ class Table(IntEnum):
     """address, 20 bytes -> empty: governance has certified this developer"""
     APPROVED_CODE = 70
     """code hash, 32 bytes -> empty: governance lets this code be published"""
+    DID = 80
+    """identity, 20 bytes -> DidRecord: its present version"""
+    DID_VERSION = 81
+    """identity, 20 bytes ‖ number, 4 bytes -> DidVersion that has a successor"""
+    DID_VERSION_NUMBER = 82
+    """identity, 20 bytes ‖ version id, 32 bytes -> number, 4 bytes, of a version that has a successor"""
+    DID_RECOVERY = 83
+    """identity, 20 bytes -> Recovery that guardians have asked for"""
+    DID_OF_ACCOUNT = 84
+    """address, 20 bytes -> identity, 20 bytes, that the account is linked to"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -110,6 +121,12 @@ _CODE_PART: Final = bytes([Table.CODE_PART])
 _CONTRACT_VERSION: Final = bytes([Table.CONTRACT_VERSION])
 DEVELOPER_PREFIX: Final = bytes([Table.DEVELOPER])
 _APPROVED_CODE: Final = bytes([Table.APPROVED_CODE])
+_DID: Final = bytes([Table.DID])
+_DID_VERSION: Final = bytes([Table.DID_VERSION])
+_DID_VERSION_NUMBER: Final = bytes([Table.DID_VERSION_NUMBER])
+_DID_RECOVERY: Final = bytes([Table.DID_RECOVERY])
+_DID_OF_ACCOUNT: Final = bytes([Table.DID_OF_ACCOUNT])
+_VERSION_BYTES: Final = 4
 
 
 def account_key(address: Address) -> bytes:
@@ -265,3 +282,28 @@ def developer_key(developer: Address) -> bytes:
 def approved_code_key(code_hash: bytes) -> bytes:
     """That governance lets this code be published."""
     return _APPROVED_CODE + code_hash
+
+
+def did_key(did: Did) -> bytes:
+    """An identity as it is now."""
+    return _DID + did
+
+
+def did_version_key(did: Did, number: int) -> bytes:
+    """A former version of an identity, counted from 1."""
+    return _DID_VERSION + did + number.to_bytes(_VERSION_BYTES, "big")
+
+
+def did_version_number_key(did: Did, version_id: bytes) -> bytes:
+    """Which number a former version has."""
+    return _DID_VERSION_NUMBER + did + version_id
+
+
+def did_recovery_key(did: Did) -> bytes:
+    """A recovery that guardians have asked for."""
+    return _DID_RECOVERY + did
+
+
+def did_of_account_key(address: Address) -> bytes:
+    """The identity an account is linked to."""
+    return _DID_OF_ACCOUNT + address

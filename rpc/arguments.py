@@ -3,6 +3,7 @@
 | type                  | JSON                          |
 |-----------------------|-------------------------------|
 | address               | bech32m text of the network   |
+| identity              | did:iov:… text of the network |
 | grains                | decimal string                |
 | grain-days            | decimal string                |
 | integer, enum         | integer below 2^53            |
@@ -23,13 +24,27 @@ from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get
 from pydantic.alias_generators import to_camel
 
 from identity.address import ADDRESS_BYTES, Address, InvalidAddressError, NetworkKind
+from identity.did import DID_BYTES, Did, format_did, parse_did
 from ledger.codec import DEPTH_MAX, to_plain
 from ledger.primitives import JSON_INTEGER_MAX, GrainDays, Grains
 from rpc.addresses import format_address, parse_address
 from rpc.json_codec import format_hex, parse_grains, parse_hex
 from vm.native.registry import list_fields
 
-Form = Literal["address", "grains", "whole", "integer", "bytes", "text", "boolean", "list", "struct", "tuple", "any"]
+Form = Literal[
+    "address",
+    "did",
+    "grains",
+    "whole",
+    "integer",
+    "bytes",
+    "text",
+    "boolean",
+    "list",
+    "struct",
+    "tuple",
+    "any",
+]
 
 
 class ArgumentError(ValueError):
@@ -51,6 +66,7 @@ class ArgumentType:
 _ANY: Final = ArgumentType("any")
 _SCALARS: Final[dict[Any, ArgumentType]] = {
     Address: ArgumentType("address"),
+    Did: ArgumentType("did"),
     Grains: ArgumentType("grains"),
     GrainDays: ArgumentType("whole"),
     int: ArgumentType("integer"),
@@ -116,6 +132,8 @@ def to_json(kind: ArgumentType, plain: Any, network: NetworkKind) -> Any:
     match kind.form:
         case "address" if type(plain) is bytes and len(plain) == ADDRESS_BYTES:
             return format_address(Address(plain), network)
+        case "did" if type(plain) is bytes and len(plain) == DID_BYTES:
+            return format_did(Did(plain), network)
         case "grains" | "whole" if _is_integer(plain):
             return str(int(plain))
         case "integer" if _is_integer(plain):
@@ -175,6 +193,8 @@ def from_json(kind: ArgumentType, value: Any, network: NetworkKind) -> Any:
                 return parse_address(value, network)
             except InvalidAddressError as error:
                 raise ArgumentError(str(error)) from None
+        case "did" if type(value) is str:
+            return _or_argument_error(lambda text: parse_did(text, network), value)
         case "grains" | "whole" if type(value) is str:
             return _or_argument_error(parse_grains, value)
         case "integer" if type(value) is int and abs(value) <= JSON_INTEGER_MAX:

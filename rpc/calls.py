@@ -241,6 +241,19 @@ def contract_events(
     return Call("contract_events", _given(params), models.ContractEvents)
 
 
+def did_resolve(
+    did: str, *, version_id: bytes | None = None, version_time: str | None = None
+) -> Call[models.DidResolution]:
+    """The DID document of an identity."""
+    named = {"versionId": None if version_id is None else format_hex(version_id), "versionTime": version_time}
+    return Call("did_resolve", {"did": did} | _given(named), models.DidResolution)
+
+
+def did_history(did: str, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None) -> Call[models.DidHistory]:
+    """Versions of an identity, the newest first, a page at a time."""
+    return Call("did_history", _given({"did": did, "limit": limit, "cursor": cursor}), models.DidHistory)
+
+
 def module_list() -> Call[models.Modules]:
     """All native modules."""
     return Call("module_list", {}, models.Modules)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rpc import models
 from rpc.errors import EXECUTION_KINDS, REJECTION_KINDS
 from rpc.method import Method, Place, build_table
-from rpc.namespaces import account, chain, contract, dev, gov, module, network, node, staking, sub, tx
+from rpc.namespaces import account, chain, contract, dev, did, gov, module, network, node, staking, sub, tx
 from rpc.openrpc import build_openrpc
 from rpc.session import Session
 
@@ -216,6 +216,22 @@ METHODS: Final = build_table(
             contract.list_events,
             Place.THREAD,
             ("BAD_ADDRESS", "BAD_CURSOR", "PRUNED"),
+        ),
+        Method(
+            "did_resolve",
+            models.DidResolveParams,
+            models.DidResolution,
+            did.resolve,
+            Place.THREAD,
+            ("BAD_DID", "DID_NOT_FOUND"),
+        ),
+        Method(
+            "did_history",
+            models.DidHistoryParams,
+            models.DidHistory,
+            did.get_history,
+            Place.THREAD,
+            ("BAD_DID", "BAD_CURSOR", "DID_NOT_FOUND"),
         ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(

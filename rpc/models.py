@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from identity.did import DID_CHARACTERS_MAX
 from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX
 from ledger.state_keys import CONTRACT_KEY_BYTES_MAX
 from ledger.transaction import TRANSACTION_BYTES_MAX
@@ -26,6 +27,7 @@ VIEW_ARGUMENTS_MAX = 32
 DEV_NODES_MAX = 64
 WHOLE_NUMBER_DIGITS_MAX = 60
 DEV_BLOCKS_MAX = 1_000
+DID_TEXT_CHARACTERS_MAX = 256  # of any method, to say that it is another
 
 
 _CONFIG: Final = ConfigDict(
@@ -672,6 +674,7 @@ class AccountResult(ReadResult):
     policy: PolicyView | None = None
     """Null while the single key rules whose hash the address is."""
     did: str | None = None
+    """The identity it acts for; a verifying client does not ask for it."""
 
 
 class HistoryParams(Params):
@@ -940,6 +943,59 @@ class Nodes(ReadResult):
     """A page of the registry."""
 
     nodes: list[NodeEntry]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+# did
+
+DidText = Annotated[str, Field(min_length=1, max_length=DID_CHARACTERS_MAX, description="did:iov:… of this network.")]
+
+
+class DidResolveParams(Params):
+    """An identity, and which version of it: at most one of id and time, else the present one."""
+
+    did: Annotated[str, Field(min_length=1, max_length=DID_TEXT_CHARACTERS_MAX)]
+    version_id: Annotated[str, Field(max_length=66)] | None = None
+    """As an earlier answer gives it."""
+    version_time: Annotated[str, Field(max_length=20)] | None = None
+    """For instance 2026-05-10T17:00:00Z: the version in force at the end of that second."""
+
+
+class DidResolution(ReadResult):
+    """A DID resolution result."""
+
+    did_document: dict[str, Any] | None
+    """Null when the identity is deactivated."""
+    did_resolution_metadata: dict[str, Any]
+    did_document_metadata: dict[str, Any]
+    """created, updated, deactivated, versionId, nextVersionId, canonicalId, and what this method adds."""
+
+
+class DidHistoryParams(Params):
+    """An identity, and which page of its versions."""
+
+    did: DidText
+    limit: Limit = 50
+    cursor: CursorText | None = None
+
+
+class DidVersionView(Result):
+    """A version of an identity."""
+
+    number: Integer
+    version_id: Hash
+    operation: str
+    """create, update, rotate, recover, transfer, deactivate, recover_by_guardians, object, link_account or
+    unlink_account."""
+    height: Integer
+    time_ms: Integer
+
+
+class DidHistory(ReadResult):
+    """A page of versions, the newest first."""
+
+    versions: list[DidVersionView]
     cursor: CursorText | None = None
     """Null on the last page."""
 

@@ -1,4 +1,4 @@
-"""The HTTP side: `POST /rpc`, `GET /ws` and the explorer page, behind checks of Host, Origin and Content-Type."""
+"""The HTTP side: calls, WebSocket, DIDs and the explorer page, behind checks of Host, Origin and Content-Type."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from rpc.backend import Backend
 from rpc.connections import GuardedConnection, GuardedServer, Phase
 from rpc.dispatcher import Dispatcher
 from rpc.errors import RpcError, build_error, limit_exceeded
+from rpc.identifiers import IDENTIFIERS_PATH, serve_identifier
 from rpc.json_codec import encode_error
 from rpc.methods import METHODS
 from rpc.reads import ReadPool
@@ -165,15 +166,21 @@ class RpcServer:
                 return _respond_to_preflight()
             case "/ws", "GET":
                 return await self._serve_websocket(request)
+            case path, "GET" if path.startswith(IDENTIFIERS_PATH):
+                _enter(request, Phase.HANDLING)
+                return await serve_identifier(request, self._build_session())
             case path, "GET" | "HEAD" if path in self._pages:
                 content_type, page = self._pages[path]
                 return web.Response(body=page, content_type=content_type, charset="utf-8", headers=_PAGE_HEADERS)
-            case "/rpc" | "/ws" as path, _:
+            case path, _ if path in (RPC_PATH, WEBSOCKET_PATH) or path.startswith(IDENTIFIERS_PATH):
                 allowed = "POST, OPTIONS" if path == RPC_PATH else "GET"
-                error = build_error("INVALID_REQUEST", f"{path} takes {allowed} only")
+                error = build_error("INVALID_REQUEST", f"{path[:64]} takes {allowed} only")
                 raise _Refused(405, error, {"Allow": allowed})
             case _:
-                raise _Refused(404, build_error("INVALID_REQUEST", "calls go to POST /rpc or GET /ws"))
+                raise _Refused(
+                    404,
+                    build_error("INVALID_REQUEST", "calls go to POST /rpc or GET /ws, DIDs to GET /1.0/identifiers/"),
+                )
 
     async def _serve_rpc(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.content_type not in JSON_TYPES or "Content-Type" not in request.headers:

@@ -56,6 +56,7 @@ PARAMETERS = Parameters(
     voting_heights_emergency=10,
     pause_heights_max=1_000,
     contract_publishers=0,
+    recovery_delay_heights=10,
 )
 
 

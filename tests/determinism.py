@@ -13,6 +13,7 @@ from ledger.codec import encode, to_plain
 from ledger.transaction import Call, Transaction
 from tests.builders import Draft, address_of, make_key, transfer
 from tests.chains import SmallChain
+from tests.did_scene import build_call, build_create, control_of
 from tests.vm.contracts.puppet import (
     DIVE,
     TRAP,
@@ -29,6 +30,8 @@ from tests.vm.contracts.puppet import (
     view_native,
 )
 from vm.native.accounts import get_account
+from vm.native.did_payloads import DeactivatePayload, UpdatePayload
+from vm.native.did_records import Service, get_did_record
 from vm.native.iov import MODULE_ACCOUNTS
 
 ACCOUNTS = 12
@@ -129,11 +132,27 @@ class History:
                 steps.append(call(contract, *self._draw_script(depth + 1), value=value, method=method))
         return steps
 
+    def _draw_identity(self) -> Call:
+        """An identity begins, or one that did changes: by the right keys of the right version, mostly."""
+        draw = self.random
+        name = draw.choice(("ed25519 a", "p256 b", "secp256k1 c"))
+        did, create = build_create(control_of(name), name, salt=draw.choice((b"1", b"2")))
+        record = get_did_record(self.chain.chain.open_state(), did)
+        if record is None:
+            return create
+        version_id = record.current.version_id
+        signer = name if draw.random() < 0.8 else "ed25519 a"
+        services = tuple(Service(f"s{index}", "Web", "https://example.com/") for index in range(draw.randrange(3)))
+        payloads = [UpdatePayload(did, version_id, services)] * 20 + [DeactivatePayload(did, version_id, None)]
+        return build_call(draw.choice(payloads), signer)
+
     def _draw_call(self) -> Call:
         draw = self.random
         if draw.random() < 0.3:
             contract, value = draw.choice(self.contracts), draw.choice((0, 0, 300))
             return Call("contracts", "call", [contract, "run", pack_script(*self._draw_script()), value])
+        if draw.random() < 0.15:
+            return self._draw_identity()
         recipient = draw.choice([*self.addresses, self.policy_address])
         kind = draw.random()
         if kind < 0.6:

@@ -71,6 +71,8 @@ class Parameters:
     contract_publishers: Annotated[int, Interval(ge=0, le=2)]
     """Who may publish contracts: 0 everybody, 1 developers that governance has certified, 2 everybody, but only code
     that governance has approved by its hash."""
+    recovery_delay_heights: Annotated[int, Interval(ge=1, le=10_000_000)]
+    """Blocks between the guardians' request for a recovery and its completion: the holder may object as long."""
 
     @property
     def hash(self) -> RootHash:

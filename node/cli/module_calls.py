@@ -105,6 +105,8 @@ def describe_form(field: "FieldView") -> str:
     match field.type:
         case "address":
             return "ADDRESS"
+        case "did":
+            return "DID"
         case "grains":
             return "AMOUNTIOV"
         case "whole" | "integer":

@@ -1,5 +1,6 @@
 """account_ and iov_: accounts, their history and their money."""
 
+from identity.did import format_did
 from ledger.primitives import SUPPLY_GRAINS
 from rpc.errors import pruned
 from rpc.models import (
@@ -16,13 +17,15 @@ from rpc.session import Session
 from rpc.views import build_policy_view
 from vm.native.accounts import compute_coin_age_grain_days, get_policy
 from vm.native.accounts import get_account as get_native_account
+from vm.native.did_records import get_account_did
 
 
 def get_account(session: Session, params: AddressAtParams) -> AccountResult:
-    """Sequence, key policy, balance, stake and coin age of an account."""
+    """Sequence, key policy, balance, stake, coin age and identity of an account."""
     address = session.parse_address(params.address)
     with session.open_state(params.at) as state:
         account = get_native_account(state, address)
+        did = get_account_did(state, address)
         return AccountResult(
             height=state.height,
             block_hash=state.block_hash,
@@ -33,6 +36,7 @@ def get_account(session: Session, params: AddressAtParams) -> AccountResult:
             staked=account.staked_grains,
             coin_age_grain_days=compute_coin_age_grain_days(account, state.moment.time_ms),
             policy=build_policy_view(get_policy(state, address)),
+            did=None if did is None else format_did(did, session.backend.network),
         )
 
 

@@ -60,6 +60,7 @@ MEANINGS: Final = {
     "voting_heights_emergency": "Blocks for which an emergency may be voted on.",
     "pause_heights_max": "Blocks for which a module may be paused at most.",
     "contract_publishers": "Who may publish contracts: 0 everybody, 1 certified developers, 2 approved code alone.",
+    "recovery_delay_heights": "Blocks in which a holder may object before guardians recover an identity.",
 }
 """What each parameter means, for people who decide on it."""
 

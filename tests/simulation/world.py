@@ -649,6 +649,7 @@ class World:
             voting_heights_emergency=VOTING_HEIGHTS_EMERGENCY,
             pause_heights_max=10,
             contract_publishers=0,
+            recovery_delay_heights=10,
         )
 
     # The trace

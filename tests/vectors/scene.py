@@ -109,6 +109,7 @@ def build_document() -> GenesisDocument:
             voting_heights_emergency=10,
             pause_heights_max=1_000,
             contract_publishers=0,
+            recovery_delay_heights=10,
         ),
         allocations=allocations,
         nodes=[_build_node(index) for index in range(SUPER_NODES)],

@@ -29,6 +29,17 @@ def test_names_are_stable():
         ("contracts", "set_owner"),
         ("contracts", "store_part"),
         ("contracts", "upgrade"),
+        ("did", "complete_recovery"),
+        ("did", "create"),
+        ("did", "deactivate"),
+        ("did", "link_account"),
+        ("did", "object_to_recovery"),
+        ("did", "recover"),
+        ("did", "request_recovery"),
+        ("did", "rotate"),
+        ("did", "transfer"),
+        ("did", "unlink_account"),
+        ("did", "update"),
         ("governance", "donate"),
         ("governance", "propose_body"),
         ("governance", "propose_code"),
@@ -59,7 +70,7 @@ def test_names_are_stable():
         ("staking", "undelegate"),
         ("staking", "unjail"),
     ]
-    assert sorted(MODULES) == ["accounts", "contracts", "governance", "iov", "network", "staking"]
+    assert sorted(MODULES) == ["accounts", "contracts", "did", "governance", "iov", "network", "staking"]
 
 
 def test_every_module_but_governance_can_be_paused():

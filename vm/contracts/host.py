@@ -61,6 +61,7 @@ from vm.contracts.prices import (
     to_units,
 )
 from vm.gas import GasMeter
+from vm.native.did_records import get_account_did
 from vm.native.iov import Transfer, apply_transfer, get_balance
 from vm.native.pauses import check_not_paused
 from vm.native.stake import get_epoch
@@ -248,10 +249,14 @@ def signer(frame: Frame, pointer: int) -> None:
     frame.write(pointer, frame.run.context.sender)
 
 
-def signer_did(frame: Frame, _pointer: int) -> int:
-    """The signer's identity: nobody has one as long as the chain has no identities."""
-    frame.charge(HOST_CALL)
-    return 0
+def signer_did(frame: Frame, pointer: int) -> int:
+    """Whether the transaction's sender acts for an identity, and which."""
+    frame.charge(HOST_CALL + ACCOUNT_READ)
+    did = get_account_did(frame.run.state, frame.run.context.sender)
+    if did is None:
+        return 0
+    frame.write(pointer, did)
+    return 1
 
 
 def value(frame: Frame) -> int:

@@ -3,7 +3,7 @@
 | native type                          | packed as                      |
 |--------------------------------------|--------------------------------|
 | bool, str, bytes and names for them  | bool, str, bytes               |
-| Address                              | Address                        |
+| Address, Did                         | Address, Did                   |
 | int and names for it, enums          | u64; a negative one is refused |
 | GrainDays                            | u128                           |
 | a tuple or list of any length        | List                           |
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, NewType, Union, get_args, get_origin, 
 from annotated_types import Len
 
 from identity.address import Address
+from identity.did import Did
 from ledger.codec import DecodeError, Reader, from_plain, get_reader, to_plain
 from ledger.primitives import GrainDays
 from ledger.reasons import Reason, Rejected
@@ -149,6 +150,8 @@ def _describe(hint: Any) -> AbiType | None:
 def _to_abi(hint: Any, items_max: int | None) -> AbiType:
     if hint is Address:
         return Identifier("Address")
+    if hint is Did:
+        return Identifier("Did")
     if hint is GrainDays:
         return Unsigned(128)
     if isinstance(hint, NewType):

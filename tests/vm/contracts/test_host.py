@@ -13,6 +13,7 @@ from identity.keys import KeyType
 from ledger.merkle import build_proof, compute_leaf_hash, compute_root
 from ledger.reasons import CONTRACT_REASON_FIRST, Reason
 from ledger.receipt import Event, Receipt, Status
+from ledger.state_keys import did_of_account_key
 from ledger.transaction import Call
 from tests.builders import CHAIN_ID, make_key
 from tests.vm.contracts.puppet import attach_interface, compile_text, find_address, hash_code
@@ -259,6 +260,15 @@ def test_a_contract_knows_who_calls_what_and_when():
         assert Probe(f"(call $give_i64 (call ${name}))", scene).ask(value=3) == pack("<Q", expected)
     assert Probe("(call $chain_id (i32.const 1)) (call $give_register (i32.const 1))", scene).ask() == CHAIN_ID.encode()
     assert Probe("(call $give_i32 (call $signer_did (i32.const 0)))", scene).ask() == bytes(4)
+
+
+def test_a_contract_knows_the_identity_its_signer_acts_for():
+    scene = Scene()
+    did = bytes(range(20))
+    scene.state.put(did_of_account_key(B), did)
+    asked = f"(drop (call $signer_did (i32.const {OUT}))) (call $give (i32.const {OUT}) (i32.const 20))"
+    assert Probe(asked, scene).ask() == did
+    assert Probe(f"(call $give_i32 (call $signer_did (i32.const {OUT})))", scene).ask() == pack("<I", 1)
 
 
 def test_a_contract_knows_its_transaction():

@@ -1,0 +1,87 @@
+"""Options that commands of `carlive did` share: who signs, and who is to rule."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.cli.did_signing import ControlOptions, Signing
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add who signs for identities; the command gets `signing`."""
+
+    @wraps(function)
+    def command(
+        *args: Any, signers: tuple[str, ...], signature_files: tuple[Path, ...], payload_file: Path | None, **given: Any
+    ) -> Any:
+        return function(*args, signing=Signing(signers, signature_files, payload_file), **given)
+
+    decorated: Callable[..., Any] = command
+    for option in (
+        click.option(
+            "--payload-out",
+            "payload_file",
+            type=FILE,
+            default=None,
+            help="Send nothing: save the payload, for others to sign with carlive did sign.",
+        ),
+        click.option(
+            "--signature", "signature_files", type=FILE, multiple=True, help="File of carlive did sign, from others."
+        ),
+        click.option(
+            "--by",
+            "signers",
+            multiple=True,
+            metavar="[DID=]KEY",
+            help="Key that signs, and the identity in whose name.  [default: the one that changes]",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def control_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add who is to rule; the command gets `control`."""
+
+    @wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        control = ControlOptions(**{field.name: given.pop(field.name) for field in fields(ControlOptions)})
+        return function(*args, control=control, **given)
+
+    decorated: Callable[..., Any] = command
+    needed = click.IntRange(1)
+    for option in (
+        click.option(
+            "--guardians-needed", type=needed, default=1, show_default=True, help="How many of them it takes."
+        ),
+        click.option(
+            "--guardian", "guardians", multiple=True, metavar="DID", help="Identity that may ask for a recovery."
+        ),
+        click.option("--recovery-threshold", type=needed, default=1, show_default=True, help="How many must sign."),
+        click.option(
+            "--recovery-key", "recovery_keys", multiple=True, metavar="KEY", help="Key that recovers it; kept secret."
+        ),
+        click.option("--next-threshold", type=needed, default=1, show_default=True, help="How many must sign."),
+        click.option(
+            "--next-key", "next_keys", multiple=True, metavar="KEY", help="Key of the next rotation; kept secret."
+        ),
+        click.option("--controllers-needed", type=needed, default=1, show_default=True, help="How many must agree."),
+        click.option(
+            "--controller", "controllers", multiple=True, metavar="DID", help="Identity that rules in place of keys."
+        ),
+        click.option(
+            "--agreement-key", "agreement_keys", multiple=True, metavar="0x…", help="X25519 key others encrypt for."
+        ),
+        click.option("--threshold", type=needed, default=1, show_default=True, help="How many keys must sign."),
+        click.option(
+            "--key", "keys", multiple=True, metavar="KEY", help="Own key: a name, or TYPE:0x… for one kept elsewhere."
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
