@@ -161,6 +161,9 @@ class ConsensusDriver:
         self._events: asyncio.Queue[Event | CertifiedBlockArrived] = asyncio.Queue()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: asyncio.TaskGroup | None = None
+        self._is_signing = (
+            asyncio.Lock()
+        )  # in the order in which the core asks: a later step first would bar the earlier
         self._height_moved = asyncio.Event()
         self._work_timer: asyncio.TimerHandle | None = None
         self._last_start_s = 0.0
@@ -296,29 +299,43 @@ class ConsensusDriver:
                 return outcome
 
     async def _sign_vote(self, vote: Vote, message: bytes) -> None:
-        signature = await self._sign(vote.height, message)
+        signature = await self._sign(vote, message)
         if signature is not None:
             self._events.put_nowait(VoteSigned(replace(vote, signature=signature)))
 
     async def _sign_proposal(self, proposal: Proposal, message: bytes) -> None:
-        signature = await self._sign(proposal.height, message)
+        signature = await self._sign(proposal, message)
         if signature is not None:
             self._events.put_nowait(ProposalSigned(replace(proposal, signature=signature)))
 
-    async def _sign(self, height: Height, message: bytes) -> Signature | None:
-        """The signature, however long the keeper of the key takes: the core accepts late answers of this height."""
+    async def _sign(self, subject: Vote | Proposal, message: bytes) -> Signature | None:
+        """The signature, or None once the keeper of the key has refused or the round is over.
+
+        A keeper that comes back gets the messages of the round in the order of its steps. For a round that is over
+        nothing is asked: the keeper may have signed for a later one.
+        """
         assert self._signer is not None, "only members sign"
-        while height == self._chain.head.header.height + 1:
-            await self._space.wait_until_enough()
-            try:
-                return await self._signer.sign(message)
-            except SignerRefusedError as error:
-                self._logger.error("the signer refused: another message was signed for this step", reason=str(error))
-                return None
-            except SignerUnavailableError as error:
-                self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
-                await asyncio.sleep(SIGNER_RETRY_S)
+        async with self._is_signing:
+            while self._is_of_this_round(subject):
+                await self._space.wait_until_enough()
+                try:
+                    return await self._signer.sign(subject, message)
+                except SignerRefusedError as error:
+                    self._logger.error(
+                        "the signer refused; this message is not sent, and not asked for again",
+                        height=subject.height,
+                        round=subject.round,
+                        reason=str(error),
+                    )
+                    return None
+                except SignerUnavailableError as error:
+                    self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
+                    await asyncio.sleep(SIGNER_RETRY_S)
         return None
+
+    def _is_of_this_round(self, subject: Vote | Proposal) -> bool:
+        is_of_this_height = subject.height == self._chain.head.header.height + 1
+        return is_of_this_height and subject.round >= self._core.round
 
     async def _check_block(self, proposal: Proposal) -> None:
         is_valid = await self._assembly.assemble(

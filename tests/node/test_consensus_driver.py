@@ -93,7 +93,7 @@ class FakeCore:
         self.diary = diary
         self.plans: list[tuple[type, list[Any]]] = []
         self.handled: list[Any] = []
-        self.step, self.height, self.summary = Step.NEW_HEIGHT, Height(1), None
+        self.step, self.height, self.round, self.summary = Step.NEW_HEIGHT, Height(1), Round(0), None
 
     def plan(self, kind: type, *effects: Any) -> None:
         self.plans.append((kind, list(effects)))
@@ -197,7 +197,7 @@ class FakeSigner:
         self.failure: Exception | None = None
         self.asked: list[bytes] = []
 
-    async def sign(self, message: bytes) -> bytes:
+    async def sign(self, _subject: Any, message: bytes) -> bytes:
         self.asked.append(message)
         if self.failure is not None:
             raise self.failure
