@@ -12,12 +12,10 @@ from consensus.light import InvalidCheckpointError, parse_checkpoint
 from ledger.primitives import JSON_INTEGER_MAX
 from ledger.pruning import KEEP_BLOCKS_MIN
 from node.errors import ConfigurationError
+from node.key_files import PIN_VARIABLE
 from p2p.addresses import InvalidPeerAddressError, parse_peer_address
 
 ENVIRONMENT_PREFIX: Final = "CARLIVE_"
-PIN_VARIABLE: Final = (
-    "CARLIVE_PKCS11_PIN"  # where a service finds the PIN; it is no setting, so never in a file or flag
-)
 _LOG_STYLES: Final = ("auto", "pretty", "json")
 DAYS_MAX: Final = 36_500
 NODE_NAME_CHARACTERS_MAX: Final = 64
@@ -29,6 +27,7 @@ PROCESSES_MAX: Final = 16
 SIGNER_KINDS: Final = ("file", "pkcs11", "remote")
 _KEY_HEX_DIGITS: Final = 64
 _CERTIFICATE_HEX_DIGITS: Final = 192
+SIGNER_NODES_MAX: Final = 8  # a node, those that stand by for it, and their keys before and after a rotation
 
 _BOUNDS: Final = {
     "p2p_port": (0, PORT_MAX),
@@ -52,7 +51,7 @@ _BOUNDS: Final = {
 
 
 _PKCS11_MODULE: Final = "Absolute path of the PKCS#11 module of the token's vendor."
-_PKCS11_TOKEN: Final = "Label of the token."
+_PKCS11_TOKEN: Final = "Label of the token."  # noqa: S105  # an explanation
 _PKCS11_KEY: Final = "Label of the consensus key in the token; an ed25519 key pair."
 _PKCS11_PIN_FILE: Final = f"File of mode 0600 with the token's PIN in its one line; else the variable {PIN_VARIABLE}."
 
@@ -145,7 +144,7 @@ class SignerConfig:
     signer_nodes: tuple[str, ...] = _setting(
         "signer",
         (),
-        "Certificates of the nodes that may ask, 192 hexadecimal digits each: node key and self-signature.",
+        "Certificates of the nodes that may ask, 192 hexadecimal digits each.",
     )
     chain_id: str = _setting("chain", "", "The chain it signs for, and no other.")
     chain_genesis_hash: str = _setting("chain", "", "Hash of that chain's genesis, as carlive genesis hash gives it.")
@@ -172,8 +171,11 @@ def load_signer_config(path: Path, environment: Mapping[str, str], flags: Mappin
     config = _load(SignerConfig, path, environment, flags)
     _check_log_style(config)
     _check_choice("signer_kind", config.signer_kind, ("file", "pkcs11"))
-    _check_token(config)
     _check_address("signer_listen", config.signer_listen)
+    if not 1 <= len(config.signer_nodes) <= SIGNER_NODES_MAX:
+        raise ConfigurationError(
+            f"signer_nodes names 1 to {SIGNER_NODES_MAX} certificates, not {len(config.signer_nodes)}"
+        )
     for certificate in config.signer_nodes:
         _check_hex("signer_nodes", certificate, _CERTIFICATE_HEX_DIGITS)
     _check_hex("chain_genesis_hash", config.chain_genesis_hash, _KEY_HEX_DIGITS)
@@ -313,19 +315,12 @@ def _check_log_style(config: NodeConfig | SignerConfig) -> None:
 
 def _check_signer(config: NodeConfig) -> None:
     _check_choice("signer_kind", config.signer_kind, SIGNER_KINDS)
-    _check_token(config)
-    if config.signer_kind == "remote":
+    if config.signer_address:
         _check_address("signer_address", config.signer_address)
+    if config.signer_certificate:
         _check_hex("signer_certificate", config.signer_certificate, _CERTIFICATE_HEX_DIGITS)
+    if config.signer_public_key:
         _check_hex("signer_public_key", config.signer_public_key, _KEY_HEX_DIGITS)
-
-
-def _check_token(config: NodeConfig | SignerConfig) -> None:
-    if config.signer_kind != "pkcs11":
-        return
-    for name in ("pkcs11_module", "pkcs11_token", "pkcs11_key"):
-        if not getattr(config, name):
-            raise ConfigurationError(f"{name} is missing, and signer_kind is pkcs11")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

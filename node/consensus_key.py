@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
 from ledger.primitives import BlockHash, ChainId, ConsensusKey
-from node.config import PIN_VARIABLE, NodeConfig, SignerConfig, parse_hex_setting
+from node.config import NodeConfig, SignerConfig, parse_hex_setting
 from node.errors import ConfigurationError
 from node.home import Home
-from node.key_files import CONSENSUS_KEY_FILE, KeyFileError, load_ed25519_key_file, read_password
+from node.key_files import CONSENSUS_KEY_FILE, PIN_VARIABLE, KeyFileError, load_ed25519_key_file, read_password
 from node.remote_signer import RemoteSigner
 from node.signer import ConsensusSigner, LocalSigner, SignerUnavailableError
 from p2p.addresses import parse_peer_address
@@ -55,6 +55,7 @@ def open_token_signer(config: NodeConfig | SignerConfig, pin: str | None) -> "To
     from node.pkcs11_token import TokenError
     from node.token_signer import TokenSigner
 
+    _require(config, "pkcs11_module", "pkcs11_token", "pkcs11_key")
     place = find_token(config.pkcs11_module, config.pkcs11_token, config.pkcs11_pin_file, pin)
     try:
         return TokenSigner(place, config.pkcs11_key)
@@ -90,6 +91,7 @@ def build_sign_hello(signer: ConsensusSigner) -> SignHello:
 
 
 def _open_remote(config: NodeConfig, node_secret: bytes, chain_id: ChainId, genesis_hash: BlockHash) -> RemoteSigner:
+    _require(config, "signer_address", "signer_certificate", "signer_public_key")
     key = ConsensusKey(parse_hex_setting(config.signer_public_key))
     try:
         check_public_key(PublicKey(KeyType.ED25519, key))
@@ -105,3 +107,9 @@ def _open_remote(config: NodeConfig, node_secret: bytes, chain_id: ChainId, gene
         raise ConfigurationError(f"signer_public_key: {error}") from None
     except InvalidCertificateError as error:
         raise ConfigurationError(f"signer_certificate: {error}") from None
+
+
+def _require(config: NodeConfig | SignerConfig, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name):
+            raise ConfigurationError(f'{name} is missing: signer_kind = "{config.signer_kind}" needs it')

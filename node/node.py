@@ -38,7 +38,7 @@ from node.block_assembly import BlockAssembly
 from node.block_sync import BlockSync
 from node.clock import Clock
 from node.collector import calm_collector
-from node.config import PIN_VARIABLE, NodeConfig
+from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver, build_height_started
 from node.consensus_key import build_sign_hello, open_consensus_signer
 from node.contract_stack import ContractStack
@@ -52,7 +52,7 @@ from node.execution import CommittedBlock, Execution, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.home import Home
 from node.intake import Intake
-from node.key_files import NODE_KEY_FILE, KeyFileError, load_ed25519_key_file
+from node.key_files import NODE_KEY_FILE, PIN_VARIABLE, KeyFileError, load_ed25519_key_file
 from node.leveldb_store import LevelDbStore
 from node.logs import get_logger
 from node.mempool_journal import MempoolJournal

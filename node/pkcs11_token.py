@@ -82,7 +82,8 @@ class TokenPlace:
     """The vendor's shared library, an absolute path: its code runs in this process."""
     label: str
     """The label of the token."""
-    pin: str = field(repr=False)
+    pin: str | None = field(repr=False)
+    """None opens it without a login, for the public keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +151,19 @@ class Token:
             for label, read in sorted(found, key=lambda each: each[0])
         ]
 
+    def get_public_key(self, label: str) -> PublicKey:
+        """The public key of this label; raises TokenError when there is none, more than one, or a foreign one."""
+        return self._read_public(label)[0]
+
     def get_key(self, label: str) -> TokenKey:
         """The key of this label, ready to sign; raises TokenError when there is none, or more than one."""
-        public = self._find_one(label, ObjectClass.PUBLIC_KEY, "public")
+        public_key, key_id = self._read_public(label)
         private = self._find_one(label, ObjectClass.PRIVATE_KEY, "private")
         with _translating(f"the key {label} cannot be read"):
-            read = _read_public_key(public)
-            is_pair = public.id == private.id
-        if not isinstance(read, PublicKey):
-            raise TokenError(f"the key {label} cannot be used here: {read}")
+            is_pair = private.id == key_id
         if not is_pair:
             raise TokenError(f"the public and the private key {label} have different ids: give each pair its own label")
-        return TokenKey(label, read, private)
+        return TokenKey(label, public_key, private)
 
     def generate(self, label: str, key_type: KeyType) -> TokenKey:
         """Make a key in the token that cannot leave it; raises TokenError, also when the label is taken."""
@@ -204,6 +206,14 @@ class Token:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _read_public(self, label: str) -> tuple[PublicKey, bytes]:
+        found = self._find_one(label, ObjectClass.PUBLIC_KEY, "public")
+        with _translating(f"the key {label} cannot be read"):
+            read, key_id = _read_public_key(found), bytes(found.id)
+        if not isinstance(read, PublicKey):
+            raise TokenError(f"the key {label} cannot be used here: {read}")
+        return read, key_id
 
     def _find(self, label: str, kind: ObjectClass) -> list[Any]:
         with _translating(f"{self._place.label} cannot be searched"):

@@ -45,7 +45,7 @@ class RemoteSigner:
         chain_id: ChainId,
         genesis_hash: BlockHash,
     ) -> None:
-        """`certificate`: the signer's; raises InvalidCertificateError. Nothing is connected before the first request."""
+        """`certificate`: the signer's; raises InvalidCertificateError. It connects with the first request."""
         self._address = address
         self._tls = build_contexts(node_secret, [expand_certificate(*split_compact(certificate))]).client
         self._public_key = public_key

@@ -1,7 +1,7 @@
 """A signer's own guard: it never signs two messages for one height, round and step, whoever asks and however often.
 
-Its state has the form of a node's (`consensus/safety.py`, `node/safety_file.py`), so a key moves with what it has signed.
-It is on disk before a signature leaves. It knows nothing of locks: to keep those stays the node's duty.
+Its state has the form of a node's (`consensus/safety.py`, `node/safety_file.py`), so a key moves with what it has
+signed. It is on disk before a signature leaves. It knows nothing of locks: to keep those stays the node's duty.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What a node and a remote signer say to each other, over TLS 1.3 with both certificates pinned.
 
-A message is its length, 4 bytes big-endian ‖ its number, 1 byte ‖ the encoded value; the length counts number and value.
+A message is its length, 4 bytes big-endian ‖ its number, 1 byte ‖ the encoded value. The length counts what follows it.
 
 | message         | number | from   | encoded as                                     |
 |-----------------|--------|--------|------------------------------------------------|

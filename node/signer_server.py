@@ -43,7 +43,6 @@ from p2p.hello import compute_seat_message
 from p2p.rates import TokenBucket
 from p2p.tls import build_contexts
 
-NODES_MAX: Final = 8  # a node, those that stand by for it, and their keys before and after a rotation
 STRANGERS_MAX: Final = 16
 STRANGERS_PER_ADDRESS_MAX: Final = 4
 HANDSHAKE_SECONDS_MAX: Final = 5.0

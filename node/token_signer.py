@@ -1,4 +1,4 @@
-"""The consensus key in a PKCS#11 token. Its calls block, so they have a thread of their own; a lost token is reopened."""
+"""The consensus key in a PKCS#11 token. Its calls block, so they have a thread; a lost token is reopened."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

@@ -57,6 +57,10 @@ def test_every_setting_can_come_from_each_source(tmp_path):
         "mempool_bytes_max": str(2**20),
         "sync_checkpoint": "7:0x" + "0a" * 32,
         "storage_keep_blocks": "128",
+        "signer_kind": "remote",
+        "signer_address": "signer.example:8648",
+        "signer_certificate": "ab" * 96,
+        "signer_public_key": "ab" * 32,
     }
     for each in fields(NodeConfig):
         text = unusual.get(each.name, texts[type(each.default)])
