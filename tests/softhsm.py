@@ -1,0 +1,58 @@
+"""SoftHSM2, the software token: one set of tokens for each process that runs tests."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from node.pkcs11_token import TokenPlace, restart_library
+
+PIN = "482915"
+SECURITY_OFFICER_PIN = "77777777"
+CONFIGURATION_VARIABLE = "SOFTHSM2_CONF"
+MODULES = (
+    Path("/usr/lib/softhsm/libsofthsm2.so"),
+    Path("/usr/lib64/softhsm/libsofthsm2.so"),
+    Path("/usr/local/lib/softhsm/libsofthsm2.so"),
+    Path("/opt/homebrew/lib/softhsm/libsofthsm2.so"),
+)
+"""Debian, Fedora, built from source, Homebrew."""
+
+
+@dataclass
+class SoftHsm:
+    """Where its tokens lie; new ones are made by its own tool, as an operator does."""
+
+    module: Path
+    made: int = 0
+
+    def make_token(self) -> TokenPlace:
+        """A fresh token with a label of its own."""
+        self.made += 1
+        label = f"token {self.made}"
+        words = ["--init-token", "--free", "--label", label, "--so-pin", SECURITY_OFFICER_PIN, "--pin", PIN]
+        subprocess.run(["softhsm2-util", *words], check=True, capture_output=True)
+        self.restart()
+        return TokenPlace(self.module, label, PIN)
+
+    def restart(self) -> None:
+        """The module reads its directory only when it starts."""
+        restart_library(self.module)
+
+
+def open_softhsm(directory: Path) -> SoftHsm:
+    """Set it up for this process and its children; skips where it is not installed, but never in the CI."""
+    module = next((path for path in MODULES if path.exists()), None)
+    if module is None or shutil.which("softhsm2-util") is None:
+        reason = "SoftHSM2 is not installed (on Debian: apt-get install softhsm2)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    (directory / "tokens").mkdir()
+    configuration = directory / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {directory / 'tokens'}\nobjectstore.backend = file\n")
+    os.environ[CONFIGURATION_VARIABLE] = str(configuration)
+    return SoftHsm(module)
