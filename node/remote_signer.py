@@ -94,7 +94,7 @@ class RemoteSigner:
                 is_answered = True
                 return answer
             except (SignerProtocolError, TimeoutError, OSError) as error:
-                raise SignerUnavailableError(f"{self._name}: {error or type(error).__name__}") from None
+                raise SignerUnavailableError(f"{self._name}: {str(error) or type(error).__name__}") from None
             finally:
                 if not is_answered:  # given up also by who waits: a late answer must not be taken for the next one's
                     self.close()
