@@ -7,18 +7,22 @@
 | P-256     | CKK_EC         | CKM_ECDSA over its SHA-256  | 64 bytes r ‖ s           | s mirrored to the low half |
 
 A key is a public and a private object of one label and one CKA_ID. Every signature is verified before it is handed
-on. Calls block, and a module may be called by one thread at a time. Only whoever is configured to use a token imports
-this file, because it loads the binding.
+on. Calls block. All of them run on one thread of their own: a module may be called by one thread at a time, and it
+leaves errors in OpenSSL's queue of its thread, where `ssl` would take them for its own. Only whoever is configured to
+use a token imports this file, because it loads the binding.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
+from threading import local
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 import pkcs11
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
@@ -60,6 +64,25 @@ _CURVES: Final = {
 _PARAMETERS: Final = {key_type: parameters for parameters, key_type in reversed(_CURVES.items())}
 """The form that new keys are asked for."""
 _PIN_FAULTS: Final = (PinIncorrect, PinInvalid, PinLenRange, PinLocked, PinExpired)
+
+
+_HERE: Final = local()  # where `is_apart` is set, on the thread that calls modules
+_THREAD: Final = ThreadPoolExecutor(1, "pkcs11", lambda: setattr(_HERE, "is_apart", True))
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _apart(function: Callable[P, R]) -> Callable[P, R]:
+    """Run it on the thread that calls modules, and wait."""
+
+    @wraps(function)
+    def call(*args: P.args, **named: P.kwargs) -> R:
+        if getattr(_HERE, "is_apart", False):
+            return function(*args, **named)
+        return _THREAD.submit(function, *args, **named).result()
+
+    return call
 
 
 class TokenError(Exception):
@@ -113,6 +136,7 @@ class TokenKey:
         """Checked when the key was found."""
         return self._public_key
 
+    @_apart
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature in the form that the chain accepts; raises TokenError, TokenUnavailableError."""
         with _translating(f"the token cannot sign with {self.label}"):
@@ -128,8 +152,9 @@ class TokenKey:
 
 
 class Token:
-    """A session with a token, logged in. Use it from one thread at a time, and close it."""
+    """A session with a token, logged in. Close it."""
 
+    @_apart
     def __init__(self, place: TokenPlace, *, is_writable: bool = False) -> None:
         """Open it and log in; raises TokenError, PinRefusedError, TokenUnavailableError."""
         self._place = place
@@ -137,6 +162,7 @@ class Token:
         with _translating(f"the token {place.label} cannot be opened"):
             self._session = library.get_token(token_label=place.label).open(rw=is_writable, user_pin=place.pin)
 
+    @_apart
     def list_keys(self) -> list[TokenKeyListing]:
         """All public keys by label, those of a foreign kind with their problem; raises TokenError."""
         with _translating(f"the keys of {self._place.label} cannot be listed"):
@@ -151,10 +177,12 @@ class Token:
             for label, read in sorted(found, key=lambda each: each[0])
         ]
 
+    @_apart
     def get_public_key(self, label: str) -> PublicKey:
         """The public key of this label; raises TokenError when there is none, more than one, or a foreign one."""
         return self._read_public(label)[0]
 
+    @_apart
     def get_key(self, label: str) -> TokenKey:
         """The key of this label, ready to sign; raises TokenError when there is none, or more than one."""
         public_key, key_id = self._read_public(label)
@@ -165,6 +193,7 @@ class Token:
             raise TokenError(f"the public and the private key {label} have different ids: give each pair its own label")
         return TokenKey(label, public_key, private)
 
+    @_apart
     def generate(self, label: str, key_type: KeyType) -> TokenKey:
         """Make a key in the token that cannot leave it; raises TokenError, also when the label is taken."""
         if not 1 <= len(label) <= LABEL_CHARACTERS_MAX or not label.isprintable():
@@ -192,6 +221,7 @@ class Token:
                 raise TokenError(f"{self._place.label} made a key that could be read out: it was destroyed")
         return self.get_key(label)
 
+    @_apart
     def close(self) -> None:
         """Log out. A token that is gone has done so by itself."""
         try:
@@ -227,6 +257,7 @@ class Token:
         return found[0]
 
 
+@_apart
 def restart_library(module: Path) -> None:
     """Have the module look for tokens anew, after one was taken out; every open Token of this process ends."""
     library = _load_library(module)

@@ -1,7 +1,7 @@
 """The consensus key in a PKCS#11 token. Its calls block, so they have a thread; a lost token is reopened."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 from identity.keys import KeyType
@@ -49,9 +49,10 @@ class TokenSigner:
             raise SignerUnavailableError(f"the token {self._place.label} does not answer") from None
 
     def close(self) -> None:
-        """Log out, once the call that is going on has ended."""
-        self._thread.submit(self._drop)
+        """Log out, once the call that is going on has ended; one that does not end is left behind."""
+        done = self._thread.submit(self._drop)
         self._thread.shutdown(wait=False)
+        wait((done,), SIGN_SECONDS_MAX)
 
     def _sign_now(self, message: bytes) -> Signature:
         if self._fault is not None:

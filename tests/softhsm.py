@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.mechanisms import KeyType as TokenKeyType
 
-from node.pkcs11_token import TokenPlace, restart_library
+from identity.keys import PrivateKey
+from node.pkcs11_token import Token, TokenPlace, restart_library
 
 PIN = "482915"
 SECURITY_OFFICER_PIN = "77777777"
@@ -56,3 +59,20 @@ def open_softhsm(directory: Path) -> SoftHsm:
     configuration.write_text(f"directories.tokendir = {directory / 'tokens'}\nobjectstore.backend = file\n")
     os.environ[CONFIGURATION_VARIABLE] = str(configuration)
     return SoftHsm(module)
+
+
+def import_ed25519_key(place: TokenPlace, label: str, key: PrivateKey) -> None:
+    """Put a key that is in a genesis file already into a token; operators make theirs in the token."""
+    facts = {
+        Attribute.KEY_TYPE: TokenKeyType.EC_EDWARDS,
+        Attribute.EC_PARAMS: bytes.fromhex("06032b6570"),
+        Attribute.LABEL: label,
+        Attribute.ID: b"imported",
+        Attribute.TOKEN: True,
+    }
+    point = {Attribute.EC_POINT: b"\x04\x20" + key.public_key.key}
+    with Token(place, is_writable=True) as token:
+        session = token._session
+        session.create_object({**facts, **point, Attribute.CLASS: ObjectClass.PUBLIC_KEY})
+        secret = {Attribute.VALUE: key.secret, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+        session.create_object({**facts, **secret, Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.SIGN: True})

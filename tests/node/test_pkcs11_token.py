@@ -23,6 +23,9 @@ from node.pkcs11_token import (
     TokenPlace,
     TokenUnavailableError,
 )
+from p2p.certificate import build_certificate
+from p2p.tls import build_contexts
+from tests.builders import make_key
 from tests.softhsm import SoftHsm
 
 MESSAGE = b"a message"
@@ -150,6 +153,12 @@ def test_a_module_that_is_none_is_the_operators_mistake(place: TokenPlace, tmp_p
             Token(replace(place, module=module))
         assert not isinstance(refusal.value, TokenUnavailableError)
         assert str(module) in str(refusal.value)
+
+
+def test_what_a_module_leaves_in_openssls_queue_never_meets_tls(softhsm: SoftHsm) -> None:
+    softhsm.restart()
+    trusted = build_certificate(make_key("trusted").secret)
+    assert build_contexts(make_key("own").secret, [trusted]).client.get_ca_certs(binary_form=True) == []
 
 
 def test_only_who_uses_a_token_loads_its_binding() -> None:

@@ -57,9 +57,7 @@ def certify(key: PrivateKey) -> CompactCertificate:
 class Signer:
     """The signer's process without the process."""
 
-    def __init__(
-        self, directory: Path, key: PrivateKey = KEY, identity: SignerIdentity = IDENTITY, port: int = 0
-    ) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         initialise_safety_directory(directory / "safety")
         self.safety_file = SafetyFile(directory / "safety")
         self.holder = LocalSigner(KEY)

@@ -32,7 +32,6 @@ def signer(place: TokenPlace) -> Iterator[TokenSigner]:
     signer = TokenSigner(place, LABEL)
     yield signer
     signer.close()
-    signer._thread.shutdown(wait=True)
 
 
 async def test_it_signs_with_the_key_of_the_token(signer: TokenSigner) -> None:
