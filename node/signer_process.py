@@ -33,7 +33,7 @@ async def run_signer(home: Home, config: SignerConfig, stop: asyncio.Event) -> N
         safety_file = _open_safety(home, stack)
         if safety_file.warning is not None:
             logger.warning("the safety state was repaired", detail=safety_file.warning)
-        holder = _open_holder(home, config, stack)
+        holder = open_holder(home, config, os.environ.get(PIN_VARIABLE), stack)
         identity = SignerIdentity(ChainId(config.chain_id), BlockHash(parse_hex_setting(config.chain_genesis_hash)))
         domain = compute_signing_domain(identity.chain_id, identity.genesis_hash)
         guard = SigningGuard(holder, safety_file, load_safety_state(safety_file), domain)
@@ -84,10 +84,11 @@ def _open_safety(home: Home, stack: ExitStack) -> SafetyFile:
         raise ConfigurationError(f"{error}; 'The remote signer' there says what a signer can do") from None
 
 
-def _open_holder(home: Home, config: SignerConfig, stack: ExitStack) -> ConsensusKeyHolder:
+def open_holder(home: Home, config: SignerConfig, pin: str | None, stack: ExitStack) -> ConsensusKeyHolder:
+    """The key, wherever the settings say that it is; `pin` is the environment's. Raises ConfigurationError."""
     if config.signer_kind == "file":
         return load_local_signer(home)
-    token_signer = open_token_signer(config, os.environ.get(PIN_VARIABLE))
+    token_signer = open_token_signer(config, pin)
     stack.callback(token_signer.close)
     return token_signer
 

@@ -11,7 +11,9 @@ from node.cli.output import Output, output_option
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
+    from identity.signing import SigningPurpose
     from ledger.primitives import ConsensusKey
     from node.config import SignerConfig
     from node.home import Home
@@ -202,6 +204,62 @@ def replace_safety(home: Path, signed_up_to: int, yes: bool, output: Output) -> 
     )
     initialise_safety_directory(place.safety, encode_safety(signed))
     _show(place, output)
+
+
+@signer.command("sign-possession")
+@_home_option
+@click.option("--operator", required=True, metavar="ADDRESS", help="The account that registers the node.")
+@click.option("--node-key", required=True, metavar="HEX", help="The public node key, as carlive init gave it.")
+@output_option
+def sign_possession(home: Path, operator: str, node_key: str, output: Output) -> None:
+    """Prove that the operator has the consensus key, for carlive operator register."""
+    from identity.signing import SigningPurpose
+
+    _show_proof(home, SigningPurpose.CONSENSUS_KEY_POSSESSION, operator, [node_key], output)
+
+
+@signer.command("sign-rotation")
+@_home_option
+@click.option("--operator", required=True, metavar="ADDRESS", help="The account that exchanges the key.")
+@click.option("--old", required=True, metavar="HEX", help="The public consensus key that the chain knows.")
+@click.option("--new", required=True, metavar="HEX", help="The public consensus key that comes into its place.")
+@output_option
+def sign_rotation(home: Path, operator: str, old: str, new: str, output: Output) -> None:
+    """Sign an exchange of consensus keys, for carlive operator rotate-consensus; the old and the new key both sign."""
+    from identity.signing import SigningPurpose
+
+    _show_proof(home, SigningPurpose.CONSENSUS_KEY_ROTATION, operator, [old, new], output)
+
+
+def _show_proof(home: Path, purpose: "SigningPurpose", operator: str, keys: "Sequence[str]", output: Output) -> None:
+    """Purpose, chain and fields keep it from ever being a vote."""
+    import asyncio
+    import os
+    from contextlib import ExitStack
+
+    from identity.address import NetworkKind, parse_address
+    from identity.signing import compute_signing_domain, signing_bytes
+    from ledger.codec import pack
+    from node.config import parse_hex_setting
+    from node.key_files import PIN_VARIABLE
+    from node.signer_process import open_holder
+
+    place = _open_home(home)
+    config = _load_config(place, {})
+    network = next((each for each in NetworkKind if operator.startswith(f"{each.value}1")), NetworkKind.MAINNET)
+    fields = [parse_address(operator, network), *map(_read_key, keys)]
+    domain = compute_signing_domain(config.chain_id, parse_hex_setting(config.chain_genesis_hash))
+    with ExitStack() as stack:
+        holder = open_holder(place, config, os.environ.get(PIN_VARIABLE), stack)
+        signature = asyncio.run(holder.sign_message(signing_bytes(purpose, domain, pack(fields))))
+        output.show_record({"consensusKey": "0x" + holder.public_key.hex(), "signature": "0x" + signature.hex()})
+
+
+def _read_key(text: str) -> bytes:
+    digits = text.removeprefix("0x")
+    if not _is_hex(digits) or len(digits) != 64:
+        raise CommandFailedError(f"a public key is 64 hexadecimal digits, not {text!r}")
+    return bytes.fromhex(digits)
 
 
 def _take_key(source: "Home", target: "Home") -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from consensus.messages import Vote, VoteKind, get_vote_message
 from consensus.safety import SafetyState, SignStep, decode_safety, encode_safety
 from genesis.build import compute_genesis_hash
-from genesis.document import format_genesis
+from genesis.document import GenesisDocument, GenesisNode, format_genesis
 from genesis.presets import build_preset
 from identity.address import NetworkKind
 from identity.keys import KeyType
@@ -52,9 +52,13 @@ def node(tmp_path: Path) -> Path:
     home = tmp_path / "node"
     result = CliRunner().invoke(cli, ["init", "--home", str(home), "--address", "127.0.0.1:9"])
     assert result.exit_code == 0, result.output
-    document = build_preset(NetworkKind.DEVNET, CHAIN_ID, GENESIS_MS, [], {})
-    (home / "genesis.json").write_bytes(format_genesis(document))
+    (home / "genesis.json").write_bytes(format_genesis(build_genesis(home)))
     return home
+
+
+def build_genesis(home: Path) -> GenesisDocument:
+    entry = GenesisNode.model_validate_json((home / "genesis-node.json").read_bytes())
+    return build_preset(NetworkKind.DEVNET, CHAIN_ID, GENESIS_MS, [entry], {})
 
 
 def init_words(node: Path, home: Path) -> list[str]:
@@ -76,7 +80,7 @@ def load_safety(home: Path) -> bytes | None:
 def test_a_new_signer_has_a_key_a_certificate_and_the_node_that_may_ask(node: Path, tmp_path: Path) -> None:
     home = tmp_path / "signer"
     shown = run_json(*init_words(node, home))
-    genesis_hash = compute_genesis_hash(build_preset(NetworkKind.DEVNET, CHAIN_ID, GENESIS_MS, [], {})).hex()
+    genesis_hash = compute_genesis_hash(build_genesis(node)).hex()
     assert load_signer_config(home / "config.toml", {}, {}) == SignerConfig(
         signer_listen="127.0.0.1:18648",
         signer_nodes=(certify(node / "keys" / NODE_KEY_FILE),),
@@ -125,7 +129,7 @@ def test_a_directory_that_holds_something_is_left_alone(node: Path, tmp_path: Pa
     assert "is not empty" in result.stderr
 
 
-@pytest.mark.parametrize(("text", "word"), [("ab" * 96, "did not sign"), ("abcd", "96 bytes"), ("nowhere", "neither")])
+@pytest.mark.parametrize(("text", "word"), [("ab" * 96, "not a point"), ("abcd", "96 bytes"), ("nowhere", "neither")])
 def test_a_node_that_is_none_is_refused(node: Path, tmp_path: Path, text: str, word: str) -> None:
     result = run(*init_words(node, tmp_path / "signer"), "--node", text)
     assert result.exit_code == ExitCode.WRONG_USE
