@@ -121,7 +121,11 @@ def init(
 
 
 def _read_public_key(text: str) -> bytes:
+    from identity.keys import KeyType, PublicKey, check_public_key
+
     try:
-        return bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        raise CommandFailedError(f"--consensus-key is 64 hexadecimal digits, not {text!r}") from None
+        key = bytes.fromhex(text.removeprefix("0x"))
+        check_public_key(PublicKey(KeyType.ED25519, key))
+    except ValueError as error:  # InvalidKeyError is one
+        raise CommandFailedError(f"--consensus-key {text!r} is no ed25519 public key: {error}") from None
+    return key

@@ -23,7 +23,10 @@ LOST_SAFETY_SUFFIX: Final = ".lost"
 
 @click.group(cls=SuggestingGroup)
 def signer() -> None:
-    """Keep a consensus key apart from its node, and never let it sign twice."""
+    """Keep a consensus key in a process apart from its node.
+
+    It has a guard of its own: whoever asks, and however often, it never signs twice.
+    """
 
 
 _home_option = click.option(
