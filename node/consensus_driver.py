@@ -309,14 +309,13 @@ class ConsensusDriver:
             self._events.put_nowait(ProposalSigned(replace(proposal, signature=signature)))
 
     async def _sign(self, subject: Vote | Proposal, message: bytes) -> Signature | None:
-        """The signature, or None once the keeper of the key has refused or the round is over.
+        """The signature, or None when the keeper of the key refuses, or is away until the round is over.
 
-        A keeper that comes back gets the messages of the round in the order of its steps. For a round that is over
-        nothing is asked: the keeper may have signed for a later one.
+        Asked one after the other, in the order of the core: a later message, once signed, bars the earlier.
         """
         assert self._signer is not None, "only members sign"
         async with self._is_signing:
-            while self._is_of_this_round(subject):
+            while subject.height == self._chain.head.header.height + 1:
                 await self._space.wait_until_enough()
                 try:
                     return await self._signer.sign(subject, message)
@@ -331,11 +330,9 @@ class ConsensusDriver:
                 except SignerUnavailableError as error:
                     self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
                     await asyncio.sleep(SIGNER_RETRY_S)
+                if subject.round < self._core.round:
+                    return None  # a late answer would help little, and holds up the messages of the round
         return None
-
-    def _is_of_this_round(self, subject: Vote | Proposal) -> bool:
-        is_of_this_height = subject.height == self._chain.head.header.height + 1
-        return is_of_this_height and subject.round >= self._core.round
 
     async def _check_block(self, proposal: Proposal) -> None:
         is_valid = await self._assembly.assemble(

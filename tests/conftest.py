@@ -17,7 +17,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def softhsm(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SoftHsm]":
-    """Software tokens; a test that asks for them is skipped where SoftHSM2 is not installed, but never in the CI."""
+    """Software tokens; a test that asks for them is skipped without SoftHSM2, but not in the continuous integration."""
     from tests.softhsm import CONFIGURATION_VARIABLE, open_softhsm
 
     yield open_softhsm(tmp_path_factory.mktemp("softhsm"))

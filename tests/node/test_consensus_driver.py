@@ -398,7 +398,7 @@ async def test_an_absent_signer_is_asked_again_until_the_height_is_over(scene, m
 
 
 async def test_an_absent_signer_is_asked_no_more_once_the_round_is_over(scene, monkeypatch):
-    """It may have signed for a later round meanwhile, and would have to refuse."""
+    """The messages of the round that goes on wait behind."""
     monkeypatch.setattr(driver_module, "SIGNER_RETRY_S", 0.001)
     scene.core.plan(WorkArrived, SignVote(VOTE, b"first round"))
     scene.signer.failure = SignerUnavailableError("gone")
