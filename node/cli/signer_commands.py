@@ -177,7 +177,13 @@ def replace_safety(home: Path, signed_up_to: int, yes: bool, output: Output) -> 
     from consensus.messages import NO_VALID_ROUND
     from consensus.safety import SafetyState, SignStep, encode_safety
     from ledger.primitives import JSON_INTEGER_MAX, Height, Round
-    from node.safety_file import MARKER_FILE, SafetyFile, SafetyFileError, initialise_safety_directory
+    from node.safety_file import (
+        MARKER_FILE,
+        SafetyFile,
+        SafetyFileError,
+        SafetyFileInUseError,
+        initialise_safety_directory,
+    )
 
     place = _open_home(home)
     if signed_up_to > JSON_INTEGER_MAX:
@@ -187,10 +193,10 @@ def replace_safety(home: Path, signed_up_to: int, yes: bool, output: Output) -> 
             raise CommandFailedError(f"{place.safety} is no safety directory: move it away first")
         try:
             SafetyFile(place.safety).close()
+        except SafetyFileInUseError as error:
+            raise CommandFailedError(str(error)) from None
         except SafetyFileError as error:
-            click.echo(f"{error}", err=True)
-            if "in use" in str(error):
-                raise CommandFailedError("the signer runs: stop it first") from None
+            click.echo(str(error), err=True)
         else:
             raise CommandFailedError(f"{place.safety} is sound: there is nothing to replace")
     if not yes:
