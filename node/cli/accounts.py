@@ -34,6 +34,7 @@ from node.key_files import (
 
 if TYPE_CHECKING:
     from genesis.presets import DevelopmentAccount
+    from identity.keys import PrivateKey
     from node.cli.signing import AccountKey
 
 KEYS_DIRECTORY_DEFAULT: Final = "~/.carlive/keys"
@@ -71,8 +72,14 @@ class Keyring:
     directory: Path
     password_file: Path | None
 
-    def load(self, name: str, network: NetworkKind) -> "AccountKey":
-        """The key of that name. Raises CommandFailedError, KeyFileError."""
+    def load_signing_key(self, name: str, network: NetworkKind) -> "AccountKey":
+        """The key of that name, or one that signs in its token. Raises CommandFailedError, KeyFileError."""
+        if name.startswith(TOKEN_PREFIX):
+            return load_token_key(read_token_choice(os.environ), name)
+        return self.load(name, network)
+
+    def load(self, name: str, network: NetworkKind) -> "PrivateKey":
+        """The key of that name, with its secret. Raises CommandFailedError, KeyFileError."""
         account = find_development_account(name)
         if account is not None:
             if network is not NetworkKind.DEVNET:
@@ -82,7 +89,7 @@ class Keyring:
                 )
             return account.key
         if name.startswith(TOKEN_PREFIX):
-            return load_token_key(read_token_choice(os.environ), name)
+            raise CommandFailedError(f"{name} cannot leave its token: use it to sign transactions, with --from")
         path = self._find_path(name, network)
         if not path.exists():
             raise CommandFailedError(

@@ -125,7 +125,6 @@ def show(
 ) -> None:
     """Show the key called NAME; dev0 to dev9 are the devnet's accounts, pkcs11:LABEL is a key of the token."""
     from identity.address import NetworkKind
-    from identity.keys import PrivateKey
     from node.cli.accounts import find_development_account
     from node.key_files import list_key_files
 
@@ -137,7 +136,6 @@ def show(
     keyring = open_keyring(keys_dir, password_file)
     if reveal or find_development_account(name) is not None:
         private_key = keyring.load(name, NetworkKind.DEVNET)
-        assert isinstance(private_key, PrivateKey), "keys of a token were told apart above"
         record = _describe(name, private_key.public_key)
         if reveal:
             record["secretKey"] = "0x" + private_key.secret.hex()

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from identity.address import NetworkKind
 from identity.keys import KeyType, verify_signature
 from identity.signing import SigningPurpose, signing_bytes
 from ledger.transaction import Transaction, encode_body
-from node.cli.failures import ExitCode
+from node.cli.accounts import Keyring
+from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.main import cli
 from node.pkcs11_token import Token, TokenPlace
 from tests.node.cli_scene import open_cli_scene
@@ -125,3 +127,8 @@ async def test_a_transaction_is_signed_in_the_token(
         assert authorisation.public_key == public_key
         message = signing_bytes(SigningPurpose.TRANSACTION, DOMAIN, encode_body(transaction.body))
         assert verify_signature(public_key, message, authorisation.signature)
+
+
+def test_who_wants_the_secret_of_a_key_in_a_token_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailedError, match="cannot leave its token"):
+        Keyring(tmp_path, None).load("pkcs11:alice", NetworkKind.DEVNET)
