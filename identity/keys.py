@@ -92,8 +92,7 @@ class PrivateKey:
             return sodium.crypto_sign(message, self._ed25519[1])[:SIGNATURE_BYTES]
         der = self._ecdsa.sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))
         r, s = decode_dss_signature(der)
-        order = _GROUP_ORDERS[self.key_type]
-        return r.to_bytes(32, "big") + min(s, order - s).to_bytes(32, "big")
+        return normalise_signature(self.key_type, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
     @cached_property
     def _ed25519(self) -> tuple[bytes, bytes]:
@@ -103,6 +102,15 @@ class PrivateKey:
     @cached_property
     def _ecdsa(self) -> ec.EllipticCurvePrivateKey:
         return ec.derive_private_key(int.from_bytes(self.secret, "big"), _CURVES[self.key_type])
+
+
+def normalise_signature(key_type: KeyType, signature: bytes) -> bytes:
+    """The accepted form of a good 64-byte signature from elsewhere: an ECDSA s in the upper half is mirrored."""
+    order = _GROUP_ORDERS.get(key_type)
+    if order is None:
+        return signature
+    s = int.from_bytes(signature[32:], "big")
+    return signature[:32] + min(s, order - s).to_bytes(32, "big")
 
 
 def check_public_key(public_key: PublicKey) -> None:

@@ -6,12 +6,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from consensus.light import InvalidCheckpointError, parse_checkpoint
 from ledger.primitives import JSON_INTEGER_MAX
 from ledger.pruning import KEEP_BLOCKS_MIN
 from node.errors import ConfigurationError
+from node.key_files import PIN_VARIABLE
+from p2p.addresses import InvalidPeerAddressError, parse_peer_address
 
 ENVIRONMENT_PREFIX: Final = "CARLIVE_"
 _LOG_STYLES: Final = ("auto", "pretty", "json")
@@ -22,6 +24,10 @@ COUNT_MAX: Final = 1_000_000  # of calls, connections or transactions: more is a
 BYTES_MAX: Final = 2**40
 MEMPOOL_BYTES_MIN: Final = 2**20  # the largest transaction fits many times
 PROCESSES_MAX: Final = 16
+SIGNER_KINDS: Final = ("file", "pkcs11", "remote")
+_KEY_HEX_DIGITS: Final = 64
+_CERTIFICATE_HEX_DIGITS: Final = 192
+SIGNER_NODES_MAX: Final = 8  # a node, those that stand by for it, and their keys before and after a rotation
 
 _BOUNDS: Final = {
     "p2p_port": (0, PORT_MAX),
@@ -42,6 +48,12 @@ _BOUNDS: Final = {
     "storage_keep_bytes": (0, BYTES_MAX),
 }
 """Lowest and highest value of every number among the settings."""
+
+
+_PKCS11_MODULE: Final = "Absolute path of the PKCS#11 module of the token's vendor."
+_PKCS11_TOKEN: Final = "Label of the token."  # noqa: S105  # an explanation
+_PKCS11_KEY: Final = "Label of the consensus key in the token; an ed25519 key pair."
+_PKCS11_PIN_FILE: Final = f"File of mode 0600 with the token's PIN in its one line; else the variable {PIN_VARIABLE}."
 
 
 def _setting(section: str, default: Any, explanation: str) -> Any:
@@ -103,23 +115,89 @@ class NodeConfig:
     sync_checkpoint: str = _setting(
         "sync", "", "HEIGHT:0xBLOCKHASH to follow the chain from instead of genesis; from somebody you trust."
     )
+    signer_kind: str = _setting(
+        "signer",
+        "file",
+        "Where the consensus key is: file (keys/consensus.key), pkcs11 (a token) or remote (a signer).",
+    )
+    signer_address: str = _setting("signer", "", "host:port of the remote signer (carlive signer start).")
+    signer_certificate: str = _setting(
+        "signer", "", "The remote signer's certificate, 192 hexadecimal digits, as carlive signer show gives it."
+    )
+    signer_public_key: str = _setting(
+        "signer", "", "The consensus key that the remote signer holds, 64 hexadecimal digits."
+    )
+    pkcs11_module: str = _setting("pkcs11", "", _PKCS11_MODULE)
+    pkcs11_token: str = _setting("pkcs11", "", _PKCS11_TOKEN)
+    pkcs11_key: str = _setting("pkcs11", "consensus", _PKCS11_KEY)
+    pkcs11_pin_file: str = _setting("pkcs11", "", _PKCS11_PIN_FILE)
     dev_enabled: bool = _setting("dev", False, "Serve the dev_ methods; refused unless the chain is a devnet.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerConfig:
+    """Every setting of a signer process; read like a node's, from the config.toml of its own home."""
+
+    node_log_style: str = _setting("node", "auto", "auto (readable on a terminal, else JSON), pretty or json.")
+    signer_kind: str = _setting("signer", "file", "Where the consensus key is: file (keys/consensus.key) or pkcs11.")
+    signer_listen: str = _setting("signer", "127.0.0.1:8648", "host:port to listen on for the nodes that may ask.")
+    signer_nodes: tuple[str, ...] = _setting(
+        "signer",
+        (),
+        "Certificates of the nodes that may ask, 192 hexadecimal digits each.",
+    )
+    chain_id: str = _setting("chain", "", "The chain it signs for, and no other.")
+    chain_genesis_hash: str = _setting("chain", "", "Hash of that chain's genesis, as carlive genesis hash gives it.")
+    pkcs11_module: str = _setting("pkcs11", "", _PKCS11_MODULE)
+    pkcs11_token: str = _setting("pkcs11", "", _PKCS11_TOKEN)
+    pkcs11_key: str = _setting("pkcs11", "consensus", _PKCS11_KEY)
+    pkcs11_pin_file: str = _setting("pkcs11", "", _PKCS11_PIN_FILE)
+
+
+C = TypeVar("C", NodeConfig, SignerConfig)
 
 
 def load_config(path: Path, environment: Mapping[str, str], flags: Mapping[str, Any]) -> NodeConfig:
     """Defaults, then config.toml, then environment, then flags; raises ConfigurationError naming the setting."""
+    config = _load(NodeConfig, path, environment, flags)
+    _check_bounds(config)
+    _check_log_style(config)
+    _check_signer(config)
+    return config
+
+
+def load_signer_config(path: Path, environment: Mapping[str, str], flags: Mapping[str, Any]) -> SignerConfig:
+    """The same for a signer process."""
+    config = _load(SignerConfig, path, environment, flags)
+    _check_log_style(config)
+    _check_choice("signer_kind", config.signer_kind, ("file", "pkcs11"))
+    _check_address("signer_listen", config.signer_listen)
+    if not 1 <= len(config.signer_nodes) <= SIGNER_NODES_MAX:
+        raise ConfigurationError(
+            f"signer_nodes names 1 to {SIGNER_NODES_MAX} certificates, not {len(config.signer_nodes)}"
+        )
+    for certificate in config.signer_nodes:
+        _check_hex("signer_nodes", certificate, _CERTIFICATE_HEX_DIGITS)
+    _check_hex("chain_genesis_hash", config.chain_genesis_hash, _KEY_HEX_DIGITS)
+    return config
+
+
+def parse_hex_setting(text: str) -> bytes:
+    """The bytes of a hexadecimal setting that was checked when it was loaded; 0x before them may be left out."""
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _load(kind: type[C], path: Path, environment: Mapping[str, str], flags: Mapping[str, Any]) -> C:
     values: dict[str, Any] = {}
     if path.exists():
-        values.update(_read_file(path))
-    for each in fields(NodeConfig):
+        values.update(_read_file(kind, path))
+    for each in fields(kind):
         variable = ENVIRONMENT_PREFIX + each.name.upper()
         if variable in environment:
             values[each.name] = _parse_text(each, environment[variable], variable)
         if flags.get(each.name) is not None:
             values[each.name] = _parse_text(each, flags[each.name], "--" + each.name.replace("_", "-"))
-    config = NodeConfig(**values)
-    _check_bounds(config)
-    return config
+    return kind(**values)
 
 
 def read_process_environment() -> Mapping[str, str]:
@@ -127,13 +205,15 @@ def read_process_environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)}
 
 
-def format_config(config: NodeConfig) -> str:
+def format_config(config: NodeConfig | SignerConfig) -> str:
     """A config.toml with every key, its explanation and its value."""
-    lines = [
-        "# CarLive Chain node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)"
-    ]
+    if isinstance(config, NodeConfig):
+        title = "node. Each key is also an environment variable (CARLIVE_RPC_PORT) and a flag (--rpc-port)"
+    else:
+        title = "signer. Each key is also an environment variable (CARLIVE_SIGNER_LISTEN)"
+    lines = [f"# CarLive Chain {title}"]
     section = ""
-    for each in fields(NodeConfig):
+    for each in fields(config):
         if each.metadata["section"] != section:
             section = each.metadata["section"]
             lines += ["", f"[{section}]"]
@@ -146,14 +226,14 @@ def list_settings() -> list[tuple[str, str, Any]]:
     return [(each.name, each.metadata["help"], each.default) for each in fields(NodeConfig)]
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(kind: type[C], path: Path) -> dict[str, Any]:
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror}): check what it is and its owner") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
-    known = {(each.metadata["section"], _key_of(each)): each for each in fields(NodeConfig)}
+    known = {(each.metadata["section"], _key_of(each)): each for each in fields(kind)}
     values = {}
     for section, table in plain.items():
         if not isinstance(table, dict):
@@ -227,5 +307,35 @@ def _check_bounds(config: NodeConfig) -> None:
             parse_checkpoint(config.sync_checkpoint)
         except InvalidCheckpointError as error:
             raise ConfigurationError(f"sync_checkpoint: {error}") from None
-    if config.node_log_style not in _LOG_STYLES:
-        raise ConfigurationError(f"node_log_style is one of {', '.join(_LOG_STYLES)}, not {config.node_log_style!r}")
+
+
+def _check_log_style(config: NodeConfig | SignerConfig) -> None:
+    _check_choice("node_log_style", config.node_log_style, _LOG_STYLES)
+
+
+def _check_signer(config: NodeConfig) -> None:
+    _check_choice("signer_kind", config.signer_kind, SIGNER_KINDS)
+    if config.signer_address:
+        _check_address("signer_address", config.signer_address)
+    if config.signer_certificate:
+        _check_hex("signer_certificate", config.signer_certificate, _CERTIFICATE_HEX_DIGITS)
+    if config.signer_public_key:
+        _check_hex("signer_public_key", config.signer_public_key, _KEY_HEX_DIGITS)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+
+
+def _check_address(name: str, text: str) -> None:
+    try:
+        parse_peer_address(text)
+    except InvalidPeerAddressError as error:
+        raise ConfigurationError(f"{name}: {text!r} is not host:port ({error})") from None
+
+
+def _check_hex(name: str, text: str, digits: int) -> None:
+    bare = text.removeprefix("0x")
+    if len(bare) != digits or not all(character in "0123456789abcdefABCDEF" for character in bare):
+        raise ConfigurationError(f"{name} is {digits} hexadecimal digits, not {text!r}")

@@ -161,6 +161,9 @@ class ConsensusDriver:
         self._events: asyncio.Queue[Event | CertifiedBlockArrived] = asyncio.Queue()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: asyncio.TaskGroup | None = None
+        self._is_signing = (
+            asyncio.Lock()
+        )  # in the order in which the core asks: a later step first would bar the earlier
         self._height_moved = asyncio.Event()
         self._work_timer: asyncio.TimerHandle | None = None
         self._last_start_s = 0.0
@@ -296,28 +299,39 @@ class ConsensusDriver:
                 return outcome
 
     async def _sign_vote(self, vote: Vote, message: bytes) -> None:
-        signature = await self._sign(vote.height, message)
+        signature = await self._sign(vote, message)
         if signature is not None:
             self._events.put_nowait(VoteSigned(replace(vote, signature=signature)))
 
     async def _sign_proposal(self, proposal: Proposal, message: bytes) -> None:
-        signature = await self._sign(proposal.height, message)
+        signature = await self._sign(proposal, message)
         if signature is not None:
             self._events.put_nowait(ProposalSigned(replace(proposal, signature=signature)))
 
-    async def _sign(self, height: Height, message: bytes) -> Signature | None:
-        """The signature, however long the keeper of the key takes: the core accepts late answers of this height."""
+    async def _sign(self, subject: Vote | Proposal, message: bytes) -> Signature | None:
+        """The signature, or None when the keeper of the key refuses, or is away until the round is over.
+
+        Asked one after the other, in the order of the core: a later message, once signed, bars the earlier.
+        """
         assert self._signer is not None, "only members sign"
-        while height == self._chain.head.header.height + 1:
-            await self._space.wait_until_enough()
-            try:
-                return await self._signer.sign(message)
-            except SignerRefusedError as error:
-                self._logger.error("the signer refused: another message was signed for this step", reason=str(error))
-                return None
-            except SignerUnavailableError as error:
-                self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
-                await asyncio.sleep(SIGNER_RETRY_S)
+        async with self._is_signing:
+            while subject.height == self._chain.head.header.height + 1:
+                await self._space.wait_until_enough()
+                try:
+                    return await self._signer.sign(subject, message)
+                except SignerRefusedError as error:
+                    self._logger.error(
+                        "the signer refused; this message is not sent, and not asked for again",
+                        height=subject.height,
+                        round=subject.round,
+                        reason=str(error),
+                    )
+                    return None
+                except SignerUnavailableError as error:
+                    self._logger.warning("the signer cannot be reached, trying again", reason=str(error))
+                    await asyncio.sleep(SIGNER_RETRY_S)
+                if subject.round < self._core.round:
+                    return None  # a late answer would help little, and holds up the messages of the round
         return None
 
     async def _check_block(self, proposal: Proposal) -> None:

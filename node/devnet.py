@@ -226,7 +226,7 @@ def check_ports_free(nodes: tuple[DevnetNode, ...]) -> None:
 
 
 def build_super_node(
-    name: str, operator: str, consensus: PrivateKey, node: PrivateKey, addresses: list[str], bond_grains: int = 0
+    name: str, operator: str, consensus_key: bytes, node: PrivateKey, addresses: list[str], bond_grains: int = 0
 ) -> GenesisNode:
     """A super node's entry in a genesis document; raises ConfigurationError."""
     key, signature = compact_certificate(build_certificate(node.secret))
@@ -235,7 +235,7 @@ def build_super_node(
             name=name,
             role="super_node",
             operator=operator,
-            consensus_key="0x" + consensus.public_key.key.hex(),
+            consensus_key="0x" + consensus_key.hex(),
             node_key="0x" + key.hex(),
             node_certificate_signature="0x" + signature.hex(),
             addresses=addresses,
@@ -323,7 +323,9 @@ def _create(directory: Path, nodes: tuple[DevnetNode, ...], epoch_heights: int |
         create_key_file(node.home.keys / NODE_KEY_FILE, transport)
         initialise_safety_directory(node.home.safety)
         address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
-        entries.append(build_super_node(node.name, address, consensus, transport, [], DEVELOPMENT_BOND_GRAINS))
+        entries.append(
+            build_super_node(node.name, address, consensus.public_key.key, transport, [], DEVELOPMENT_BOND_GRAINS)
+        )
     document = build_devnet(time.time_ns() // 1_000_000, entries)
     if epoch_heights is not None:
         document = _shorten_epochs(document, epoch_heights)

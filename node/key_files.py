@@ -31,6 +31,7 @@ KEY_FILE_SUFFIX: Final = ".key"
 KEY_NAME_CHARACTERS_MAX: Final = 64
 KEYS_LISTED_MAX: Final = 10_000
 PASSWORD_VARIABLE: Final = "CARLIVE_PASSWORD"  # noqa: S105  # where a service finds the password, not a password
+PIN_VARIABLE: Final = "CARLIVE_PKCS11_PIN"  # the same for a token's PIN, which never stands in config.toml or a flag
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{KEY_NAME_CHARACTERS_MAX - 1}}}")
 _PASSWORD_FILE_BYTES_MAX: Final = 4 * PASSWORD_CHARACTERS_MAX + 2  # UTF-8, and the line's end

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -28,7 +28,7 @@ from ledger.chain import Chain, UnknownFormatError, clear_unfinished, is_initial
 from ledger.codec import DecodeError
 from ledger.memory_store import MemoryStore
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import HASH_BYTES, BlockHash, NodeKey, Signature
+from ledger.primitives import HASH_BYTES, BlockHash, ChainId, NodeKey, Signature
 from ledger.reasons import Reason
 from ledger.receipt import Status as ReceiptStatus
 from ledger.state_keys import Table
@@ -40,6 +40,7 @@ from node.clock import Clock
 from node.collector import calm_collector
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver, build_height_started
+from node.consensus_key import build_sign_hello, open_consensus_signer
 from node.contract_stack import ContractStack
 from node.dev_control import ControlAddress, find_control_address, run_control_client
 from node.dev_methods import DevMethods
@@ -51,7 +52,7 @@ from node.execution import CommittedBlock, Execution, FinalityWaiters
 from node.history_indexer import HistoryIndexer
 from node.home import Home
 from node.intake import Intake
-from node.key_files import CONSENSUS_KEY_FILE, NODE_KEY_FILE, KeyFileError, load_ed25519_key_file
+from node.key_files import NODE_KEY_FILE, PIN_VARIABLE, KeyFileError, load_ed25519_key_file
 from node.leveldb_store import LevelDbStore
 from node.logs import get_logger
 from node.mempool_journal import MempoolJournal
@@ -62,7 +63,7 @@ from node.peer_exchange import PeerExchange
 from node.proposed_blocks import ProposedBlocks
 from node.pruning import Pruner, build_rules
 from node.safety_file import SafetyFile, SafetyFileError
-from node.signer import ConsensusSigner, LocalSigner
+from node.signer import ConsensusSigner
 from node.snapshot_phase import SnapshotExchange, SnapshotOps
 from node.snapshot_server import SnapshotServer
 from node.snapshot_sync import SnapshotSync
@@ -437,7 +438,8 @@ async def _open_node(home: Home, config: NodeConfig, stack: AsyncExitStack, stop
     document = _load_genesis(home)
     if config.dev_enabled and document.network_kind is not NetworkKind.DEVNET:
         raise ConfigurationError(f"dev_enabled is for devnets; this chain is a {document.network}: switch it off")
-    keys = _load_keys(home)
+    closing = stack.enter_context(ExitStack())
+    keys = _load_keys(home, config, document, closing)
     safety_file = None
     if keys.signer is not None:
         safety_file = _open_safety(home)
@@ -485,14 +487,14 @@ def _load_genesis(home: Home) -> GenesisDocument:
         raise ConfigurationError(f"{home.genesis_file}: {error}") from None
 
 
-def _load_keys(home: Home) -> _Keys:
+def _load_keys(home: Home, config: NodeConfig, document: GenesisDocument, closing: ExitStack) -> _Keys:
     try:
-        node_key = load_ed25519_key_file(home.keys / NODE_KEY_FILE)
-        consensus_path = home.keys / CONSENSUS_KEY_FILE
-        signer = LocalSigner(load_ed25519_key_file(consensus_path)) if consensus_path.exists() else None
+        secret = load_ed25519_key_file(home.keys / NODE_KEY_FILE).secret
     except KeyFileError as error:
         raise ConfigurationError(str(error)) from None
-    return _Keys(node_key.secret, signer)
+    chain_id, genesis_hash = ChainId(document.chain_id), compute_genesis_hash(document)
+    pin = os.environ.get(PIN_VARIABLE)
+    return _Keys(secret, open_consensus_signer(home, config, secret, chain_id, genesis_hash, pin, closing))
 
 
 def _open_safety(home: Home) -> SafetyFile:
@@ -561,7 +563,7 @@ def _build_network(
         clock.get_monotonic_s,
         random.Random(),  # noqa: S311  # spreads retries, keeps no secret
         get_logger("p2p"),
-        sign_hello=None if keys.signer is None else keys.signer.sign,
+        sign_hello=None if keys.signer is None else build_sign_hello(keys.signer),
     )
 
 

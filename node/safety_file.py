@@ -40,6 +40,10 @@ class SafetyFileError(Exception):
     """The safety state cannot be trusted or used; the node must not sign. One sentence that says what to do."""
 
 
+class SafetyFileInUseError(SafetyFileError):
+    """Another process signs from this directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Slot:
     sequence: int
@@ -131,7 +135,7 @@ def _lock(path: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
-            raise SafetyFileError(f"{path.parent} is in use by another process: stop that node first") from None
+            raise SafetyFileInUseError(f"{path.parent} is in use by another process: stop that node first") from None
         raise SafetyFileError(f"{path} cannot be locked ({error.strerror}): use a local file system") from None
     return descriptor
 

@@ -25,9 +25,6 @@ _VERSION_BYTES: Final = 2
 PING_BYTES: Final = 8
 APPLICATION_KIND_MIN: Final = 256  # kinds of CONTROL below it are the transport's own
 
-SignHello = Callable[[bytes], Awaitable[bytes]]
-"""Signs a message with the consensus key, wherever that is kept; raises SigningUnavailableError."""
-
 
 @unique
 class ControlKind(IntEnum):
@@ -135,6 +132,13 @@ class SessionCertificates:
     peer_hash: bytes
 
 
+SignHello = Callable[[SessionCertificates, bytes], Awaitable[bytes]]
+"""(session, seat message) -> its signature by the consensus key, wherever that is kept.
+
+A key in another process builds the message itself, from the session. Raises SigningUnavailableError.
+"""
+
+
 def compute_seat_message(
     chain_id: ChainId, genesis_hash: BlockHash, signer_certificate_hash: bytes, other_certificate_hash: bytes
 ) -> bytes:
@@ -151,7 +155,7 @@ async def build_hello(facts: HelloFacts, certificates: SessionCertificates, sign
         message = compute_seat_message(
             facts.chain_id, facts.genesis_hash, certificates.own_hash, certificates.peer_hash
         )
-        seat = Seat(facts.consensus_key, Signature(await sign(message)))
+        seat = Seat(facts.consensus_key, Signature(await sign(certificates, message)))
     return Hello(facts.chain_id, facts.genesis_hash, facts.role, facts.head_height, facts.listen_address, seat)
 
 

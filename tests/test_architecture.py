@@ -19,7 +19,12 @@ PACKAGES = (*PURE, "p2p", "genesis", "rpc", "node", "iov", "compiler")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc", "stuff"}
 ORDER_KEEPERS = {"list", "tuple", "iter", "enumerate", "map", "filter", "zip", "next", "reversed", "dict"}
 """Built-ins whose result shows the order of what they are given."""
-IMPORT_NAMES = {"nacl": "pynacl", "prometheus_client": "prometheus-client", "annotated_types": "annotated-types"}
+IMPORT_NAMES = {
+    "nacl": "pynacl",
+    "prometheus_client": "prometheus-client",
+    "annotated_types": "annotated-types",
+    "pkcs11": "python-pkcs11",
+}
 """Modules that are not called like the package that brings them."""
 
 

@@ -5,6 +5,7 @@
 | dev0 … dev9    | the public development accounts, on a devnet                    |
 | op0, op1, …    | the account of that operator of the devnet on this machine      |
 | ./a/b.key      | a path: anything with a slash                                   |
+| pkcs11:LABEL   | the key of that label in a token                                |
 | any other word | NAME.key in the directory of keys                               |
 """
 
@@ -20,6 +21,7 @@ import click
 
 from identity.address import Address, NetworkKind, compute_key_address, parse_address
 from node.cli.failures import CommandFailedError
+from node.cli.token_keys import TOKEN_PREFIX, load_token_key, read_token_choice
 from node.key_files import (
     PASSWORD_VARIABLE,
     KeyListing,
@@ -33,6 +35,7 @@ from node.key_files import (
 if TYPE_CHECKING:
     from genesis.presets import DevelopmentAccount
     from identity.keys import PrivateKey
+    from node.cli.signing import AccountKey
 
 KEYS_DIRECTORY_DEFAULT: Final = "~/.carlive/keys"
 DEVNET_HOME_DEFAULT: Final = ".devnet"
@@ -69,8 +72,14 @@ class Keyring:
     directory: Path
     password_file: Path | None
 
+    def load_signing_key(self, name: str, network: NetworkKind) -> "AccountKey":
+        """The key of that name, or one that signs in its token. Raises CommandFailedError, KeyFileError."""
+        if name.startswith(TOKEN_PREFIX):
+            return load_token_key(read_token_choice(os.environ), name)
+        return self.load(name, network)
+
     def load(self, name: str, network: NetworkKind) -> "PrivateKey":
-        """The key of that name. Raises CommandFailedError, KeyFileError."""
+        """The key of that name, with its secret. Raises CommandFailedError, KeyFileError."""
         account = find_development_account(name)
         if account is not None:
             if network is not NetworkKind.DEVNET:
@@ -79,6 +88,8 @@ class Keyring:
                     "use a key of your own (carlive keys new NAME)"
                 )
             return account.key
+        if name.startswith(TOKEN_PREFIX):
+            raise CommandFailedError(f"{name} cannot leave its token: use it to sign transactions, with --from")
         path = self._find_path(name, network)
         if not path.exists():
             raise CommandFailedError(
@@ -118,6 +129,8 @@ class Keyring:
         account = find_development_account(text)
         if account is not None and network is NetworkKind.DEVNET:
             return compute_key_address(account.key.public_key)
+        if text.startswith(TOKEN_PREFIX):
+            return compute_key_address(load_token_key(read_token_choice(os.environ), text).public_key)
         listing: KeyListing | None
         if "/" in text or (_OPERATOR_NAME.fullmatch(text) is not None and network is NetworkKind.DEVNET):
             listing = get_key_listing(self._find_path(text, network))

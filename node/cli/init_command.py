@@ -34,6 +34,12 @@ SNIPPET_FILE: Final = "genesis-node.json"
     "--operator", default=None, metavar="ADDRESS", help="The operator's account, if its key is kept elsewhere (safer)."
 )
 @click.option(
+    "--consensus-key",
+    default=None,
+    metavar="HEX",
+    help="The public consensus key, if the key is kept in a token or by a signer; then none is made.",
+)
+@click.option(
     "--password-file",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
@@ -46,6 +52,7 @@ def init(
     network: str,
     addresses: tuple[str, ...],
     operator: str | None,
+    consensus_key: str | None,
     password_file: Path | None,
     output: Output,
 ) -> None:
@@ -77,13 +84,16 @@ def init(
     else:
         assert account is not None, "one of the two"
         operator = format_address(compute_key_address(account.public_key), kind)
-    consensus, transport = generate_key(), generate_key()
-    entry = build_super_node(name, operator, consensus, transport, list(addresses))
+    consensus = generate_key() if consensus_key is None else None
+    public_key = consensus.public_key.key if consensus is not None else _read_public_key(str(consensus_key))
+    transport = generate_key()
+    entry = build_super_node(name, operator, public_key, transport, list(addresses))
 
     make_private_directory(place.directory)
     if account is not None:
         create_key_file(place.keys / ACCOUNT_KEY_FILE, account, password)
-    create_key_file(place.keys / CONSENSUS_KEY_FILE, consensus)
+    if consensus is not None:
+        create_key_file(place.keys / CONSENSUS_KEY_FILE, consensus)
     create_key_file(place.keys / NODE_KEY_FILE, transport)
     initialise_safety_directory(place.safety)
     config = NodeConfig(node_name=name)
@@ -108,3 +118,14 @@ def init(
         f"Put the finished genesis file at {place.genesis_file}, check its hash with the others, and start:\n"
         f"  carlive start --home {home}"
     )
+
+
+def _read_public_key(text: str) -> bytes:
+    from identity.keys import KeyType, PublicKey, check_public_key
+
+    try:
+        key = bytes.fromhex(text.removeprefix("0x"))
+        check_public_key(PublicKey(KeyType.ED25519, key))
+    except ValueError as error:  # InvalidKeyError is one
+        raise CommandFailedError(f"--consensus-key {text!r} is no ed25519 public key: {error}") from None
+    return key

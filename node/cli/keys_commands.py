@@ -1,4 +1,4 @@
-"""`carlive keys`: account keys, encrypted on disk."""
+"""`carlive keys`: account keys, encrypted on disk or in a PKCS#11 token."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,14 @@ from node.cli.accounts import KEYS_DIRECTORY_DEFAULT, Keyring, is_reserved, keyr
 from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
+from node.cli.token_keys import (
+    TOKEN_PREFIX,
+    TokenChoice,
+    find_token_key,
+    generate_token_key,
+    list_token_keys,
+    token_options,
+)
 
 if TYPE_CHECKING:
     from identity.keys import KeyType, PrivateKey, PublicKey
@@ -23,6 +31,7 @@ def keys() -> None:
     """Make, import and list account keys.
 
     A key is encrypted under a password, in one file. Lose either and the account is lost: keep a copy of the file.
+    Or it is in a PKCS#11 token, which it cannot leave; it is then named pkcs11:LABEL.
     """
 
 
@@ -34,12 +43,26 @@ _type_option = click.option(
 @keys.command()
 @click.argument("name")
 @_type_option
+@click.option("--pkcs11", "is_in_token", is_flag=True, help="Make it in a token, with NAME as its label.")
 @keyring_options
+@token_options
 @output_option
-def new(name: str, key_type: str, keys_dir: Path, password_file: Path | None, output: Output) -> None:
+def new(
+    name: str,
+    key_type: str,
+    is_in_token: bool,
+    keys_dir: Path,
+    password_file: Path | None,
+    token: TokenChoice,
+    output: Output,
+) -> None:
     """Make a key called NAME."""
     from node.key_files import generate_key
 
+    if is_in_token:
+        public_key = generate_token_key(token, name, _parse_key_type(key_type))
+        output.show_record(_describe(TOKEN_PREFIX + name, public_key) | {"token": token.label})
+        return
     _check_new(name)
     keyring = open_keyring(keys_dir, password_file)
     _save(keyring, name, generate_key(_parse_key_type(key_type)), output)
@@ -66,9 +89,10 @@ def import_key(name: str, key_type: str, keys_dir: Path, password_file: Path | N
     envvar="CARLIVE_KEYS_DIR",
     help="Where account keys are kept.",
 )
+@token_options
 @output_option
-def list_keys(keys_dir: Path, output: Output) -> None:
-    """List all keys; no password is needed."""
+def list_keys(keys_dir: Path, token: TokenChoice, output: Output) -> None:
+    """List all keys, those of the token too if one is named; no password is needed."""
     from node.key_files import list_key_files
 
     directory = keys_dir.expanduser()
@@ -77,6 +101,12 @@ def list_keys(keys_dir: Path, output: Output) -> None:
         if each.public_key is None
         else _describe(each.name, each.public_key) | {"encrypted": each.is_encrypted}
         for each in list_key_files(directory)
+    ]
+    records += [
+        {"name": TOKEN_PREFIX + each.label, "problem": each.problem}
+        if each.public_key is None
+        else _describe(TOKEN_PREFIX + each.label, each.public_key) | {"token": token.label}
+        for each in list_token_keys(token)
     ]
     columns = ["name", "type", "devnetAddress", "testnetAddress", "mainnetAddress"]
     if any("problem" in record for record in records):
@@ -88,13 +118,21 @@ def list_keys(keys_dir: Path, output: Output) -> None:
 @click.argument("name")
 @click.option("--reveal", is_flag=True, help="Also show the secret key; make sure that nobody looks on.")
 @keyring_options
+@token_options
 @output_option
-def show(name: str, reveal: bool, keys_dir: Path, password_file: Path | None, output: Output) -> None:
-    """Show the key called NAME; dev0 to dev9 are the devnet's accounts."""
+def show(
+    name: str, reveal: bool, keys_dir: Path, password_file: Path | None, token: TokenChoice, output: Output
+) -> None:
+    """Show the key called NAME; dev0 to dev9 are the devnet's accounts, pkcs11:LABEL is a key of the token."""
     from identity.address import NetworkKind
     from node.cli.accounts import find_development_account
     from node.key_files import list_key_files
 
+    if name.startswith(TOKEN_PREFIX):
+        if reveal:
+            raise CommandFailedError(f"{name} cannot leave its token: leave --reveal out")
+        output.show_record(_describe(name, find_token_key(token, name)) | {"token": token.label})
+        return
     keyring = open_keyring(keys_dir, password_file)
     if reveal or find_development_account(name) is not None:
         private_key = keyring.load(name, NetworkKind.DEVNET)

@@ -13,6 +13,7 @@ ENTRIES = {
     "node": ("node.cli.node_commands:node", "Ask a running node about itself, maintain a stopped one."),
     "keys": ("node.cli.keys_commands:keys", "Make, import and list account keys."),
     "wallet": ("node.cli.wallet_commands:wallet", "One mnemonic for IOV, Bitcoin, Ethereum, EOS and Qtum."),
+    "signer": ("node.cli.signer_commands:signer", "Keep a consensus key in a process apart from its node."),
     "tx": ("node.cli.tx_commands:tx", "Sign and send transactions."),
     "audit": ("node.cli.audit_command:audit", "Execute the whole chain again and account for every grain."),
     "verify": ("node.cli.verify_commands:verify", "Check accounts, receipts and headers without trusting a node."),

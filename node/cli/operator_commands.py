@@ -1,6 +1,7 @@
 """`carlive operator`: an operator's nodes in the registry, and their keys."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from rpc import calls
 
 if TYPE_CHECKING:
     from identity.keys import PrivateKey
-    from node.cli.signing import ChainFacts
+    from node.cli.signing import AccountKey, ChainFacts
     from node.home import Home
     from rpc.client import Client
     from rpc.models import NodeEntry
@@ -55,12 +56,20 @@ def operator() -> None:
 @click.option("--role", type=click.Choice(ROLES), default="super_node", show_default=True, help="What it is for.")
 @_name_option
 @_addresses_option
+@click.option(
+    "--possession",
+    default=None,
+    metavar="HEX",
+    help="With a remote signer: what carlive signer sign-possession gave.",
+)
 @sending_options
-def register(home: Path, role: str, name: str | None, addresses: tuple[str, ...], sending: Sending) -> None:
+def register(
+    home: Path, role: str, name: str | None, addresses: tuple[str, ...], possession: str | None, sending: Sending
+) -> None:
     """Let a node of yours connect; a super node may then be elected."""
     place = _open_home(home)
     node_key = _load_node_key(place)
-    consensus_key = _load_consensus_key(place) if role == "super_node" else None
+    consensus_key = _find_consensus_key(place, possession, "--possession") if role == "super_node" else None
     told_name, told_addresses = _read_snippet(place)
 
     def build(client: "Client", facts: "ChainFacts") -> Intent:
@@ -71,12 +80,12 @@ def register(home: Path, role: str, name: str | None, addresses: tuple[str, ...]
         proof = None
         if consensus_key is not None:
             sender = find_sender(sending, facts)
-            proof = _sign(consensus_key, SigningPurpose.CONSENSUS_KEY_POSSESSION, facts, [sender, key])
+            proof = consensus_key.sign(facts, SigningPurpose.CONSENSUS_KEY_POSSESSION, [sender, key])
         arguments = [
             _hex(key),
             _hex(certificate_signature),
             int(NodeRole[role.upper()]),
-            None if consensus_key is None else _hex(consensus_key.public_key.key),
+            None if consensus_key is None else _hex(consensus_key.public_key),
             None if proof is None else _hex(proof),
             _require_name(name or told_name),
             list(addresses or told_addresses),
@@ -134,28 +143,39 @@ def rotate_node(home: Path, sending: Sending) -> None:
 
 @operator.command("rotate-consensus")
 @_home_option
+@click.option("--new-key", default=None, metavar="HEX", help="The new public key, if it is in a token or at a signer.")
+@click.option("--new-signature", default=None, metavar="HEX", help="Of the new key: carlive signer sign-rotation.")
+@click.option(
+    "--old-signature", default=None, metavar="HEX", help="Of the old key, if a signer has it; from the same command."
+)
 @sending_options
-def rotate_consensus(home: Path, sending: Sending) -> None:
+def rotate_consensus(
+    home: Path, new_key: str | None, new_signature: str | None, old_signature: str | None, sending: Sending
+) -> None:
     """Give a super node a new consensus key, signed by both; restart the node afterwards.
 
     The safety directory stays as it is: it keeps the new key from signing heights of the past. The old key stays as
-    consensus.key.previous.
+    consensus.key.previous. With --new-key the node's settings are changed by hand, before the restart.
     """
     place = _open_home(home)
     node_key = _load_node_key(place).public_key.key
-    old = _load_consensus_key(place)
+    old = _find_consensus_key(place, old_signature, "--old-signature")
     path = _get_consensus_key_path(place)
-    new = _load_or_make_next(path)
+    new = _load_next_consensus_key(path, new_key, new_signature)
 
     def build(client: "Client", facts: "ChainFacts") -> Intent:
         from identity.signing import SigningPurpose
 
-        named = [find_sender(sending, facts), old.public_key.key, new.public_key.key]
-        signatures = [_sign(key, SigningPurpose.CONSENSUS_KEY_ROTATION, facts, named) for key in (old, new)]
-        arguments = [_hex(node_key), _hex(new.public_key.key), *map(_hex, signatures)]
+        named = [find_sender(sending, facts), old.public_key, new.public_key]
+        signatures = [key.sign(facts, SigningPurpose.CONSENSUS_KEY_ROTATION, named) for key in (old, new)]
+        arguments = [_hex(node_key), _hex(new.public_key), *map(_hex, signatures)]
         return build_known_intent(client, facts, MODULE, "rotate_consensus", arguments)
 
-    _rotate(sending, path, build, lambda node: node.consensus_key == new.public_key.key)
+    if new_key is not None:
+        send_intent(build, sending)
+        click.echo("Change the node's settings to the new key once this is final, and restart it.", err=True)
+        return
+    _rotate(sending, path, build, lambda node: node.consensus_key == new.public_key)
 
 
 @operator.command()
@@ -243,10 +263,66 @@ def _load_node_key(place: "Home") -> "PrivateKey":
     return load_ed25519_key_file(_get_node_key_path(place))
 
 
-def _load_consensus_key(place: "Home") -> "PrivateKey":
+@dataclass(frozen=True, slots=True)
+class _ConsensusKey:
+    """A consensus key where it can be asked, or what its keeper has signed already."""
+
+    public_key: bytes
+    key: "AccountKey | None"
+    signature: bytes | None
+
+    def sign(self, facts: "ChainFacts", purpose: Any, value: Sequence[bytes]) -> bytes:
+        """The proof of one purpose; raises CommandFailedError when the keeper has signed something else."""
+        from identity.keys import KeyType, PublicKey, verify_signature
+        from identity.signing import signing_bytes
+        from ledger.codec import pack
+
+        if self.key is not None:
+            return _sign(self.key, purpose, facts, value)
+        assert self.signature is not None, "one of the two"
+        message = signing_bytes(purpose, facts.domain, pack(list(value)))
+        if not verify_signature(PublicKey(KeyType.ED25519, self.public_key), message, self.signature):
+            raise CommandFailedError(
+                f"{_hex(self.public_key)} has signed something else: check operator, node key and consensus keys"
+            )
+        return self.signature
+
+
+def _find_consensus_key(place: "Home", signature: str | None, option: str) -> _ConsensusKey:
+    """The key of the node, wherever its settings say that it is; raises CommandFailedError, ConfigurationError."""
+    from node.cli.token_keys import TOKEN_PREFIX, TokenChoice, load_token_key
+    from node.config import load_config, parse_hex_setting, read_process_environment
     from node.key_files import load_ed25519_key_file
 
-    return load_ed25519_key_file(_get_consensus_key_path(place))
+    config = load_config(place.config_file, read_process_environment(), {})
+    key: AccountKey
+    if config.signer_kind == "remote":
+        if signature is None or not config.signer_public_key:
+            raise CommandFailedError(f"a remote signer has the key: say {option} HEX, which carlive signer gives there")
+        return _ConsensusKey(parse_hex_setting(config.signer_public_key), None, _read_hex(signature, option))
+    if config.signer_kind == "pkcs11":
+        pin_file = Path(config.pkcs11_pin_file) if config.pkcs11_pin_file else None
+        choice = TokenChoice(Path(config.pkcs11_module), config.pkcs11_token, pin_file)
+        key = load_token_key(choice, TOKEN_PREFIX + config.pkcs11_key)
+    else:
+        key = load_ed25519_key_file(_get_consensus_key_path(place))
+    return _ConsensusKey(key.public_key.key, key, None)
+
+
+def _load_next_consensus_key(path: Path, new_key: str | None, new_signature: str | None) -> _ConsensusKey:
+    if (new_key is None) != (new_signature is None):
+        raise CommandFailedError("--new-key and --new-signature are given together")
+    if new_key is not None and new_signature is not None:
+        return _ConsensusKey(_read_hex(new_key, "--new-key"), None, _read_hex(new_signature, "--new-signature"))
+    key = _load_or_make_next(path)
+    return _ConsensusKey(key.public_key.key, key, None)
+
+
+def _read_hex(text: str, option: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise CommandFailedError(f"{option} is in hexadecimal digits, not {text!r}") from None
 
 
 def _read_snippet(place: "Home") -> tuple[str | None, list[str]]:
@@ -277,7 +353,7 @@ def _make_certificate(key: "PrivateKey") -> tuple[bytes, bytes]:
     return compact_certificate(build_certificate(key.secret))
 
 
-def _sign(key: "PrivateKey", purpose: Any, facts: "ChainFacts", value: Sequence[bytes]) -> bytes:
+def _sign(key: "AccountKey", purpose: Any, facts: "ChainFacts", value: Sequence[bytes]) -> bytes:
     from identity.signing import signing_bytes
     from ledger.codec import pack
 

@@ -177,7 +177,7 @@ def find_sender(sending: Sending, facts: "ChainFacts") -> "Address":
 
     if sending.options.sender is not None:
         return sending.keyring.find_address(sending.options.sender, facts.network)
-    return compute_key_address(sending.keyring.load(sending.options.signer, facts.network).public_key)
+    return compute_key_address(sending.keyring.load_signing_key(sending.options.signer, facts.network).public_key)
 
 
 def load_signers(
@@ -192,11 +192,11 @@ def load_signers(
     from identity.address import compute_key_address
     from node.cli.signing import Signers
 
-    keys = [keyring.load(name, facts.network) for name in dict.fromkeys([signer, *co_signers])]
+    keys = [keyring.load_signing_key(name, facts.network) for name in dict.fromkeys([signer, *co_signers])]
     address = compute_key_address(keys[0].public_key)
     if sender is not None:
         address = keyring.find_address(sender, facts.network)
-    payer_key = None if fee_payer is None else keyring.load(fee_payer, facts.network)
+    payer_key = None if fee_payer is None else keyring.load_signing_key(fee_payer, facts.network)
     payer: Address | None = None if payer_key is None else compute_key_address(payer_key.public_key)
     if payer == address:
         raise CommandFailedError("the fee payer is the sender: leave --fee-payer out")

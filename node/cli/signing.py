@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from identity.address import Address, NetworkKind
-from identity.keys import PrivateKey
+from identity.keys import KeyType, PublicKey
 from identity.signing import SigningDomain, SigningPurpose, signing_bytes
 from ledger.primitives import ChainId, Gas, Grains, Height, Signature
 from ledger.primitives import Sequence as SequenceNumber
@@ -26,6 +26,24 @@ from vm.native.iov import BatchTransfer, Payment, Transfer
 DRAFT_GAS: Final = 1_000_000  # as many bytes as any real limit has; the estimate does not depend on it
 
 
+class AccountKey(Protocol):
+    """A key of whatever kind: identity.keys.PrivateKey, or one in a token."""
+
+    @property
+    def key_type(self) -> KeyType:
+        """Its curve."""
+        ...
+
+    @property
+    def public_key(self) -> PublicKey:
+        """What others verify with."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte signature in the form that the chain accepts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
     """What a signature is bound to."""
@@ -40,9 +58,9 @@ class Signers:
     """Who signs."""
 
     sender: Address
-    sender_keys: Sequence[PrivateKey]
+    sender_keys: Sequence[AccountKey]
     fee_payer: Address | None = None
-    fee_payer_key: PrivateKey | None = None
+    fee_payer_key: AccountKey | None = None
 
 
 def build_transfer(recipient: Address, amount_grains: int) -> Call:
@@ -90,5 +108,5 @@ def sign(body: TransactionBody, facts: ChainFacts, signers: Signers) -> Transact
     return build_transaction(body_bytes, tuple(authorisations))
 
 
-def _authorise(key: PrivateKey, role: int, message: bytes) -> Authorisation:
+def _authorise(key: AccountKey, role: int, message: bytes) -> Authorisation:
     return Authorisation(role, key.key_type, key.public_key.key, Signature(key.sign(message)))

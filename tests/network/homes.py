@@ -167,7 +167,7 @@ def _make_keys(name: str, home: Home, transport: PrivateKey, *, is_super: bool) 
     create_key_file(home.keys / CONSENSUS_KEY_FILE, consensus)
     initialise_safety_directory(home.safety)
     address = format_address(compute_key_address(operator.public_key), NetworkKind.DEVNET)
-    return build_super_node(name, address, consensus, transport, [])
+    return build_super_node(name, address, consensus.public_key.key, transport, [])
 
 
 def _list_peers(

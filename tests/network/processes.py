@@ -57,6 +57,8 @@ class NodeProcess:
     """One node: its home, and the process while there is one."""
 
     place: NodeHome
+    command: tuple[str, ...] = ("start",)
+    """What it runs: a node, or something else that has a home."""
     process: "subprocess.Popen[bytes] | None" = None
     log: list[str] = field(default_factory=list)
     """Every line that any of its processes wrote."""
@@ -81,7 +83,7 @@ class NodeProcess:
     def start(self, environment: Mapping[str, str] | None = None, *flags: str) -> None:
         """Start the process; what it says goes through a pipe, which no full disk stops."""
         assert self.process is None, f"{self.name} runs already"
-        arguments = [sys.executable, "-m", "node.cli.main", "start", "--home", str(self.home.directory), *flags]
+        arguments = [sys.executable, "-m", "node.cli.main", *self.command, "--home", str(self.home.directory), *flags]
         self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
@@ -167,6 +169,8 @@ class ProcessNetwork:
             peer_port=peer_port,
         )
         self.nodes = [NodeProcess(place) for place in prepared.nodes]
+        self.signers: list[NodeProcess] = []
+        """Processes that keep a consensus key; killed at the end like the nodes."""
         self.genesis_hash = prepared.genesis_hash
         self.domain = prepared.domain
         self._session: aiohttp.ClientSession | None = None
@@ -180,12 +184,12 @@ class ProcessNetwork:
     ) -> None:
         assert self._session is not None
         await self._session.close()
-        for node in self.nodes:
+        for node in [*self.nodes, *self.signers]:
             if node.process is not None:
                 node.process.send_signal(signal.SIGCONT)
                 node.kill()
         if error is not None:
-            for node in self.nodes:
+            for node in [*self.nodes, *self.signers]:
                 print(f"--- {node.name}", *node.log[-LOG_LINES_SHOWN:], sep="\n")
 
     # Life and death

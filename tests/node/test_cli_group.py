@@ -36,7 +36,7 @@ def test_the_table_of_the_root_says_what_the_commands_say() -> None:
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_every_command_prints_json_too(path: tuple[str, ...]) -> None:
-    if path == ("start",):
+    if path[-1] == "start":
         return  # prints nothing but its log
     options = {option for parameter in LEAVES[path].params for option in parameter.opts}
     assert "--output" in options

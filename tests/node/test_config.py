@@ -14,10 +14,13 @@ from node import config as config_module
 from node.config import (
     MEMPOOL_BYTES_MIN,
     PROCESSES_MAX,
+    SIGNER_NODES_MAX,
     NodeConfig,
+    SignerConfig,
     format_config,
     list_settings,
     load_config,
+    load_signer_config,
     read_process_environment,
 )
 from node.errors import ConfigurationError
@@ -57,6 +60,10 @@ def test_every_setting_can_come_from_each_source(tmp_path):
         "mempool_bytes_max": str(2**20),
         "sync_checkpoint": "7:0x" + "0a" * 32,
         "storage_keep_blocks": "128",
+        "signer_kind": "remote",
+        "signer_address": "signer.example:8648",
+        "signer_certificate": "ab" * 96,
+        "signer_public_key": "ab" * 32,
     }
     for each in fields(NodeConfig):
         text = unusual.get(each.name, texts[type(each.default)])
@@ -193,3 +200,50 @@ def test_only_our_own_variables_are_taken(monkeypatch):
 def test_a_checkpoint_that_names_no_block_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="sync_checkpoint: a checkpoint is HEIGHT:0xBLOCKHASH, not '7'"):
         load_config(tmp_path / "none", {}, {"sync_checkpoint": "7"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("signer_kind", "hsm", "file, pkcs11, remote"),
+        ("signer_address", "nowhere", "host:port"),
+        ("signer_certificate", "ab" * 95, "192"),
+        ("signer_public_key", "zz" * 32, "64"),
+    ],
+)
+def test_a_bad_setting_of_the_signer_is_named(tmp_path, name, text, word):
+    refuse(tmp_path / "none", name, word, flags={name: text})
+
+
+SIGNER = SignerConfig(signer_nodes=("ab" * 96,), chain_id="carlive", chain_genesis_hash="0x" + "cd" * 32)
+
+
+def test_a_signers_file_reads_back_as_it_was(tmp_path):
+    path = write(tmp_path, format_config(SIGNER))
+    assert load_signer_config(path, {}, {}) == SIGNER
+    environment = {"CARLIVE_SIGNER_LISTEN": "127.0.0.1:1"}
+    assert load_signer_config(path, environment, {}) == replace(SIGNER, signer_listen="127.0.0.1:1")
+    assert load_signer_config(path, environment, {"signer_listen": "[::1]:2"}).signer_listen == "[::1]:2"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("signer_kind", "remote"),
+        ("signer_listen", "8648"),
+        ("signer_nodes", ()),
+        ("signer_nodes", ("ab" * 96,) * (SIGNER_NODES_MAX + 1)),
+        ("signer_nodes", ("ab",)),
+        ("chain_genesis_hash", ""),
+        ("node_log_style", "loud"),
+    ],
+)
+def test_a_bad_setting_of_a_signer_is_refused(tmp_path, name, value):
+    path = write(tmp_path, format_config(replace(SIGNER, **{name: value})))
+    with pytest.raises(ConfigurationError, match=name):
+        load_signer_config(path, {}, {})
+
+
+def test_no_setting_holds_a_pin():
+    names = [each.name for kind in (NodeConfig, SignerConfig) for each in fields(kind)]
+    assert [name for name in names if "pin" in name.split("_")] == ["pkcs11_pin_file", "pkcs11_pin_file"]

@@ -93,7 +93,7 @@ class FakeCore:
         self.diary = diary
         self.plans: list[tuple[type, list[Any]]] = []
         self.handled: list[Any] = []
-        self.step, self.height, self.summary = Step.NEW_HEIGHT, Height(1), None
+        self.step, self.height, self.round, self.summary = Step.NEW_HEIGHT, Height(1), Round(0), None
 
     def plan(self, kind: type, *effects: Any) -> None:
         self.plans.append((kind, list(effects)))
@@ -197,7 +197,7 @@ class FakeSigner:
         self.failure: Exception | None = None
         self.asked: list[bytes] = []
 
-    async def sign(self, message: bytes) -> bytes:
+    async def sign(self, _subject: Any, message: bytes) -> bytes:
         self.asked.append(message)
         if self.failure is not None:
             raise self.failure
@@ -395,6 +395,40 @@ async def test_an_absent_signer_is_asked_again_until_the_height_is_over(scene, m
         await asyncio.sleep(0.01)
         assert len(scene.signer.asked) == asked
     assert "warning" in {level for level, _, _ in scene.logger.entries}
+
+
+async def test_an_absent_signer_is_asked_no_more_once_the_round_is_over(scene, monkeypatch):
+    """The messages of the round that goes on wait behind."""
+    monkeypatch.setattr(driver_module, "SIGNER_RETRY_S", 0.001)
+    scene.core.plan(WorkArrived, SignVote(VOTE, b"first round"))
+    scene.signer.failure = SignerUnavailableError("gone")
+    async with running(scene):
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: len(scene.signer.asked) == 3)
+        scene.core.round = Round(1)
+        await asyncio.sleep(0.01)
+        asked = len(scene.signer.asked)
+        scene.signer.failure = None
+        scene.core.plan(WorkArrived, SignVote(replace(VOTE, round=Round(1)), b"second round"))
+        scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: len(scene.core.handled) == 3)
+    assert scene.signer.asked[asked:] == [b"second round"]
+    assert scene.core.handled[-1] == VoteSigned(replace(VOTE, round=Round(1), signature=b"\x05" * 64))
+
+
+async def test_a_signer_that_comes_back_is_asked_in_the_order_of_the_steps(scene, monkeypatch):
+    monkeypatch.setattr(driver_module, "SIGNER_RETRY_S", 0.001)
+    scene.core.plan(WorkArrived, SignVote(VOTE, b"earlier"))
+    scene.core.plan(WorkArrived, SignVote(VOTE, b"later"))
+    scene.signer.failure = SignerUnavailableError("gone")
+    async with running(scene):
+        for _ in range(2):
+            scene.driver.post_from_peer(WorkArrived(Height(1)))
+        await scene.wait_until(lambda: len(scene.signer.asked) == 3)
+        scene.signer.failure = None
+        await scene.wait_until(lambda: len(scene.core.handled) == 4)
+    assert list(dict.fromkeys(scene.signer.asked)) == [b"earlier", b"later"]
+    assert scene.signer.asked.count(b"later") == 1
 
 
 async def test_a_timeout_comes_as_an_event_and_dies_with_the_driver(scene):

@@ -56,7 +56,7 @@ SEAT = PrivateKey(KeyType.ED25519, b"\x05" * 32)
 SEAT_KEY = ConsensusKey(SEAT.public_key.key)
 
 
-async def sign_with_seat(message: bytes) -> bytes:
+async def sign_with_seat(_session: SessionCertificates, message: bytes) -> bytes:
     return SEAT.sign(message)
 
 

@@ -13,7 +13,7 @@ from ledger.primitives import BlockHash, ChainId, NodeKey
 from p2p.addresses import PeerAddress
 from p2p.certificate import InvalidCertificateError, build_certificate
 from p2p.frames import Channel, PeerProtocolError, encode_message
-from p2p.hello import ControlKind, GoodbyeReason, SigningUnavailableError
+from p2p.hello import ControlKind, GoodbyeReason, SessionCertificates, SigningUnavailableError
 from p2p.settings import CHANNEL_LIMITS
 from p2p.tls import NODES_ALLOWED_MAX, build_contexts
 from tests.p2p.nodes import (
@@ -441,7 +441,7 @@ async def test_inbound_peers_are_bounded() -> None:
 async def test_a_consensus_key_out_of_reach_delays_and_breaks_nothing(is_slow: bool) -> None:
     attempts = 0
 
-    async def sign(message: bytes) -> bytes:
+    async def sign(_session: SessionCertificates, message: bytes) -> bytes:
         nonlocal attempts
         attempts += 1
         if attempts > 2:
