@@ -31,7 +31,7 @@ from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, format_record, output_option
 from node.cli.query_commands import to_plain
-from node.cli.sending import Intent, Sending, check_sent, deliver, sending_options
+from node.cli.sending import Intent, Sending, deliver, sending_options, show_sent
 from rpc import calls
 
 if TYPE_CHECKING:
@@ -426,6 +426,4 @@ def _send(prepare: Prepare, signing: Signing, sending: Sending) -> None:
         signers = {format_did(each.did, facts.network): None for each in signatures}
         intent = Intent([Call(MODULE, operation.call, to_packed(arguments))], {**shown, "signedBy": ", ".join(signers)})
         result = deliver(client, facts, intent, sending)
-        check_sent(result, sending.options.wait)
-    record = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-    output.show_record({"did": text, **record})
+    show_sent(result, sending.options.wait, output, {"did": text})

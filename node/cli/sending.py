@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -289,17 +290,19 @@ def _send_signed(client: "Client", raw: bytes, wait: Wait) -> "SendResult":
         ) from None
 
 
-def show_sent(result: "SendResult", wait: Wait, output: Output) -> None:
-    """Print what became of a transaction; raises CommandFailedError unless it is what was waited for."""
+def show_sent(
+    result: "SendResult", wait: Wait, output: Output, about: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Print what it is about and what became of it; raises CommandFailedError unless it is what was waited for."""
     from node.cli.amounts import format_iov
 
     check_sent(result, wait)
     if result.status == "final":
         record = result.model_dump(mode="json", by_alias=True)
         del record["code"]  # of a failure
-        output.show_record(record, {"fee": lambda grains: f"{format_iov(int(grains))} IOV"})
+        output.show_record({**about, **record}, {"fee": lambda grains: f"{format_iov(int(grains))} IOV"})
     else:
-        output.show_record({"id": "0x" + result.id.hex(), "known": result.known, "status": result.status})
+        output.show_record({**about, "id": "0x" + result.id.hex(), "known": result.known, "status": result.status})
 
 
 def check_sent(result: "SendResult", wait: Wait) -> None:
