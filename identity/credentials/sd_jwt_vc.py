@@ -108,7 +108,7 @@ def verify_credential(
     )
 
 
-def _parse_did(value: Claim, network: NetworkKind) -> Did:
+def _parse_did(value: object, network: NetworkKind) -> Did:
     if type(value) is not str:
         raise CredentialError(CredentialReason.MALFORMED, "an identifier is text")
     try:
@@ -117,7 +117,7 @@ def _parse_did(value: Claim, network: NetworkKind) -> Did:
         raise CredentialError(CredentialReason.MALFORMED, str(error)) from None
 
 
-def _check_kind(value: Claim) -> str:
+def _check_kind(value: object) -> str:
     if type(value) is not str or not 0 < len(value) <= KIND_CHARACTERS_MAX:
         raise CredentialError(CredentialReason.BAD_CLAIM, f"vct is text of 1 to {KIND_CHARACTERS_MAX} characters")
     return value
