@@ -69,7 +69,9 @@ def check_credential(credential: Credential) -> None:
         raise CredentialError(CredentialReason.BAD_CLAIM, f"a credential has a type beside {BASE_TYPE}")
     if len(credential.contexts) >= CONTEXTS_MAX:
         raise CredentialError(CredentialReason.LIMIT_EXCEEDED, f"a credential has at most {CONTEXTS_MAX} contexts")
-    texts = [credential.credential_type, *credential.contexts, credential.credential_id or CONTEXT]
+    texts = [credential.credential_type, *credential.contexts]
+    if credential.credential_id is not None:
+        texts.append(credential.credential_id)
     if any(not 0 < len(text) <= TEXT_CHARACTERS_MAX for text in texts):
         raise CredentialError(
             CredentialReason.LIMIT_EXCEEDED, f"types, contexts and id have 1 to {TEXT_CHARACTERS_MAX} characters"
