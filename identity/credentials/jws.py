@@ -115,6 +115,6 @@ def _lower_s(signature: bytes) -> bytes:
     if len(signature) != SIGNATURE_BYTES:
         return signature
     s = int.from_bytes(signature[32:], "big")
-    if not 0 < s < _P256_ORDER:
+    if s >= _P256_ORDER:
         return signature
     return signature[:32] + min(s, _P256_ORDER - s).to_bytes(32, "big")

@@ -150,7 +150,7 @@ def test_the_text_is_multibase_base64url():
         None,
         {"bits": 1},
         {"bits": 2, "lst": ""},
-        {"bits": True, "lst": ""},
+        {"bits": True, "lst": encode_token_status_list(EMPTY)["lst"]},
         {"bits": 1, "lst": 1},
         {**encode_token_status_list(EMPTY), "aggregation_uri": "https://a.example"},
     ],
