@@ -37,6 +37,14 @@ class SigningPurpose(IntEnum):
     DID_OBJECTION = 16
     DID_LINK = 17
     DID_UNLINK = 18
+    ATTRIBUTE_TAG = 19
+    """What keys of an identity sign about its attributes, from here to ATTRIBUTE_WITHDRAWAL."""
+    ATTRIBUTE_TAG_REMOVAL = 20
+    ATTRIBUTE_REQUEST = 21
+    """The only one that the asking side signs."""
+    ATTRIBUTE_APPROVAL = 22
+    ATTRIBUTE_REFUSAL = 23
+    ATTRIBUTE_WITHDRAWAL = 24
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

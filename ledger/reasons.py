@@ -183,6 +183,32 @@ class Reason(IntEnum):
     DID_ACCOUNT_NOT_CONSENTING = 220
     """The account neither sends the transaction nor is ruled by one of the keys that signed."""
 
+    # Attributes of identities: 230-249.
+    ATTRIBUTE_SEQUENCE = 230
+    """The operation was signed for another turn of the identity than the present one: a replay, or out of order."""
+    ATTRIBUTE_BAD_NAME = 231
+    ATTRIBUTE_BAD_TAG = 232
+    """A plain tag is text; an encrypted one is at least as long as encryption makes it."""
+    ATTRIBUTE_TAGS_LIMIT = 233
+    ATTRIBUTE_UNKNOWN_TAG = 234
+    ATTRIBUTE_BAD_REQUEST = 235
+    """Names out of order, a purpose nobody can read, a key nobody can encrypt for, or a request to oneself."""
+    ATTRIBUTE_BAD_EXPIRY = 236
+    """A request ends after its own block, and not too late."""
+    ATTRIBUTE_REQUESTS_LIMIT = 237
+    """Too many requests are open: of the holder, of the verifier, or between the two."""
+    ATTRIBUTE_UNKNOWN_REQUEST = 238
+    ATTRIBUTE_ANSWERED = 239
+    """A request is answered once: a replay, or a change of mind."""
+    ATTRIBUTE_EXPIRED = 240
+    """The answer comes after the request's last height."""
+    ATTRIBUTE_BAD_ANSWER = 241
+    """The answer does not give exactly the attributes asked for, each sealed."""
+    ATTRIBUTE_NOT_APPROVED = 242
+    """Only consent that was given, and is not yet withdrawn, can be withdrawn."""
+    ATTRIBUTE_VERIFIER_DEACTIVATED = 243
+    """Whoever asked has ended meanwhile: nobody is there to have the answer."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

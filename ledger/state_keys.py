@@ -84,6 +84,18 @@ class Table(IntEnum):
     """identity, 20 bytes -> Recovery that guardians have asked for"""
     DID_OF_ACCOUNT = 84
     """address, 20 bytes -> identity, 20 bytes, that the account is linked to"""
+    ATTRIBUTES = 90
+    """identity, 20 bytes -> AttributeRecord: its turn, its counts and its open requests"""
+    ATTRIBUTE_TAG = 91
+    """identity, 20 bytes ‖ name -> Tag"""
+    ATTRIBUTE_REQUEST = 92
+    """request id, 32 bytes -> AttributeRequest"""
+    ATTRIBUTE_RECEIVED = 93
+    """holder, 20 bytes ‖ number, 4 bytes -> id of a request the holder was sent"""
+    ATTRIBUTE_SENT = 94
+    """verifier, 20 bytes ‖ number, 4 bytes -> id of a request the verifier sent"""
+    ATTRIBUTE_LOG = 95
+    """holder, 20 bytes ‖ number, 4 bytes -> LogEntry"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -127,6 +139,13 @@ _DID_VERSION_NUMBER: Final = bytes([Table.DID_VERSION_NUMBER])
 _DID_RECOVERY: Final = bytes([Table.DID_RECOVERY])
 _DID_OF_ACCOUNT: Final = bytes([Table.DID_OF_ACCOUNT])
 _VERSION_BYTES: Final = 4
+_ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
+_ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
+_ATTRIBUTE_REQUEST: Final = bytes([Table.ATTRIBUTE_REQUEST])
+_ATTRIBUTE_RECEIVED: Final = bytes([Table.ATTRIBUTE_RECEIVED])
+_ATTRIBUTE_SENT: Final = bytes([Table.ATTRIBUTE_SENT])
+_ATTRIBUTE_LOG: Final = bytes([Table.ATTRIBUTE_LOG])
+_ATTRIBUTE_NUMBER_BYTES: Final = 4
 
 
 def account_key(address: Address) -> bytes:
@@ -307,3 +326,38 @@ def did_recovery_key(did: Did) -> bytes:
 def did_of_account_key(address: Address) -> bytes:
     """The identity an account is linked to."""
     return _DID_OF_ACCOUNT + address
+
+
+def attributes_key(did: Did) -> bytes:
+    """What an identity has in tags and requests, counted."""
+    return _ATTRIBUTES + did
+
+
+def attribute_tag_prefix(did: Did) -> bytes:
+    """All tags of an identity."""
+    return _ATTRIBUTE_TAG + did
+
+
+def attribute_tag_key(did: Did, name: str) -> bytes:
+    """A tag of an identity."""
+    return attribute_tag_prefix(did) + name.encode()
+
+
+def attribute_request_key(request_id: bytes) -> bytes:
+    """A request for attributes."""
+    return _ATTRIBUTE_REQUEST + request_id
+
+
+def attribute_received_key(holder: Did, number: int) -> bytes:
+    """A request that a holder was sent, counted from 1."""
+    return _ATTRIBUTE_RECEIVED + holder + number.to_bytes(_ATTRIBUTE_NUMBER_BYTES, "big")
+
+
+def attribute_sent_key(verifier: Did, number: int) -> bytes:
+    """A request that a verifier sent, counted from 1."""
+    return _ATTRIBUTE_SENT + verifier + number.to_bytes(_ATTRIBUTE_NUMBER_BYTES, "big")
+
+
+def attribute_log_key(holder: Did, number: int) -> bytes:
+    """What happened to a holder's attributes, counted from 1."""
+    return _ATTRIBUTE_LOG + holder + number.to_bytes(_ATTRIBUTE_NUMBER_BYTES, "big")

@@ -8,7 +8,7 @@ from ledger.codec import DecodeError, Reader, from_plain, get_reader
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.native import accounts, contracts, did, governance, iov, network_calls, staking
+from vm.native import accounts, attributes, contracts, did, governance, iov, network_calls, staking
 from vm.native.rules import CallRule, ModuleRule
 
 MODULES: Final = MappingProxyType(
@@ -22,6 +22,7 @@ MODULES: Final = MappingProxyType(
             governance.MODULE,
             contracts.MODULE,
             did.MODULE,
+            attributes.MODULE,
         )
     }
 )
