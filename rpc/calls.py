@@ -254,6 +254,19 @@ def did_history(did: str, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = N
     return Call("did_history", _given({"did": did, "limit": limit, "cursor": cursor}), models.DidHistory)
 
 
+def did_requests(
+    did: str,
+    *,
+    role: models.RequestRole = "holder",
+    state: models.RequestStateName | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Call[models.DidRequests]:
+    """Requests for attributes to an identity, or by it, the newest first, a page at a time."""
+    params = {"did": did, "role": role, "state": state, "limit": limit, "cursor": cursor}
+    return Call("did_requests", _given(params), models.DidRequests)
+
+
 def module_list() -> Call[models.Modules]:
     """All native modules."""
     return Call("module_list", {}, models.Modules)

@@ -233,6 +233,14 @@ METHODS: Final = build_table(
             Place.THREAD,
             ("BAD_DID", "BAD_CURSOR", "DID_NOT_FOUND"),
         ),
+        Method(
+            "did_requests",
+            models.DidRequestsParams,
+            models.DidRequests,
+            did.list_attribute_requests,
+            Place.THREAD,
+            ("BAD_DID", "BAD_CURSOR", "DID_NOT_FOUND"),
+        ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(
             "module_describe",
@@ -256,7 +264,7 @@ METHODS: Final = build_table(
             models.SubscribeResult,
             sub.subscribe,
             Place.AWAITED,
-            ("BAD_ADDRESS", "BAD_CURSOR", "PRUNED", "SLOW_CONSUMER", *_OFF),
+            ("BAD_ADDRESS", "BAD_DID", "BAD_CURSOR", "PRUNED", "SLOW_CONSUMER", *_OFF),
         ),
         Method(
             "sub_unsubscribe",

@@ -1000,6 +1000,59 @@ class DidHistory(ReadResult):
     """Null on the last page."""
 
 
+RequestRole = Literal["holder", "verifier"]
+RequestStateName = Literal["open", "approved", "refused", "withdrawn", "expired"]
+
+
+class DidRequestsParams(Params):
+    """An identity, and which requests for attributes: to it, or by it."""
+
+    did: DidText
+    role: RequestRole = "holder"
+    """holder: requests the identity was sent; verifier: those it sent."""
+    state: RequestStateName | None = None
+    """Only those in this state. A page may then be short, and yet not the last."""
+    limit: Limit = 50
+    cursor: CursorText | None = None
+
+
+class AttributeAnswerView(Result):
+    """An attribute that the holder has given, for the verifier's eyes only."""
+
+    name: str
+    sealed: Bytes
+    """A libsodium sealed box for the request's key."""
+    commitment: Hash
+
+
+class AttributeRequestView(Result):
+    """A request for attributes."""
+
+    request_id: Hash
+    holder: str
+    verifier: str
+    names: list[str]
+    purpose: str
+    state: RequestStateName
+    height: Integer
+    """Of the block with the request."""
+    time_ms: Integer
+    expiry_height: Integer
+    """The last height at which it may be answered."""
+    answer_key: Bytes
+    """X25519, for which the answer is sealed."""
+    answers: list[AttributeAnswerView]
+    """Of an approval that is in force."""
+
+
+class DidRequests(ReadResult):
+    """A page of requests for attributes, the newest first."""
+
+    requests: list[AttributeRequestView]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
 # contracts
 
 
@@ -1277,6 +1330,8 @@ class SubscriptionFilter(Params):
     """For transactions and pending: any call's module; for events: the event's module."""
     name: Name | None = None
     """For transactions and pending: any call's name; for events: the event's name."""
+    did: DidText | None = None
+    """For events: an identity that the event of a native module names."""
 
 
 class FromCursor(Params):

@@ -18,6 +18,7 @@ import structlog
 from pydantic import BaseModel
 
 from identity.address import NetworkKind
+from identity.did import format_did
 from ledger.block import CertifiedBlock
 from ledger.receipt import Event, Receipt
 from ledger.transaction import Transaction, decode_transaction
@@ -37,6 +38,7 @@ from rpc.models import (
     Topic,
     TransactionMessage,
 )
+from rpc.namespaces.did import parse as parse_did
 from rpc.session import Session
 from rpc.settings import RpcSettings
 from rpc.views import (
@@ -46,6 +48,7 @@ from rpc.views import (
     build_pending_view,
     build_receipt_view,
     build_transaction_view,
+    list_event_dids,
 )
 
 CACHE_BYTES_MAX: Final = 16 * 2**20  # rendered messages of recent blocks, shared by all subscribers
@@ -67,6 +70,7 @@ class Message:
     sender: str | None = None
     modules: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    dids: frozenset[str] = frozenset()
     is_repeat: bool = False
     """Says the same as the block before: sent only as the first message of a subscription."""
 
@@ -223,6 +227,8 @@ class ConnectionSubscriptions:
     def _build(self, params: SubscribeParams) -> _Subscription:
         if params.filter.sender is not None:
             self._session.parse_address(params.filter.sender)
+        if params.filter.did is not None:
+            parse_did(self._session, params.filter.did)
         self._opened += 1
         height, index, is_first = self._find_start(params)
         return _Subscription(
@@ -430,7 +436,14 @@ def _render_events(backend: Backend, certified: CertifiedBlock) -> Iterator[Mess
             transaction_id=transaction_id,
             event=build_event_view(event, network, find),
         )
-        yield Message(index, _dump(message), event_sender, frozenset({event.module}), frozenset({event.name}))
+        yield Message(
+            index,
+            _dump(message),
+            event_sender,
+            frozenset({event.module}),
+            frozenset({event.name}),
+            frozenset(format_did(did, network) for did in list_event_dids(event)),
+        )
 
 
 def _load_results(backend: Backend, certified: CertifiedBlock) -> list[tuple[Transaction, Receipt]]:
@@ -454,6 +467,7 @@ def _matches(wanted: SubscriptionFilter, message: Message) -> bool:
         (wanted.sender is None or wanted.sender.lower() == message.sender)
         and (wanted.module is None or wanted.module in message.modules)
         and (wanted.name is None or wanted.name in message.names)
+        and (wanted.did is None or wanted.did in message.dids)
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from identity.address import NetworkKind
+from identity.did import Did
 from identity.policy import KeyPolicy
 from ledger.block import CertifiedBlock, CommitCertificate, Header
 from ledger.codec import encode
@@ -196,6 +197,15 @@ def build_event_view(event: Event, network: NetworkKind, find: FindInterface = f
     fields = arguments_to_json(described, event.fields, network)
     decoded = decode_event(event, find, network)
     return EventView(module=event.module, name=event.name, fields=_add_decoded(fields, decoded))
+
+
+def list_event_dids(event: Event) -> list[Did]:
+    """Identities that an event of a native module names."""
+    kind = _EVENT_FIELDS.get((event.module, event.name))
+    if kind is None:
+        return []
+    described = zip(describe_fields(kind), event.fields, strict=True)
+    return [Did(plain) for (_, each), plain in described if each.form == "did" and isinstance(plain, bytes)]
 
 
 def build_policy_view(policy: KeyPolicy | None) -> PolicyView | None:

@@ -1,11 +1,22 @@
 """did_: identities, their documents and their versions."""
 
-from identity.did import Did, InvalidDidError, parse_did
+from identity.did import Did, InvalidDidError, format_did, parse_did
 from rpc.errors import build_error
-from rpc.models import DidHistory, DidHistoryParams, DidResolution, DidResolveParams, DidVersionView
+from rpc.models import (
+    AttributeAnswerView,
+    AttributeRequestView,
+    DidHistory,
+    DidHistoryParams,
+    DidRequests,
+    DidRequestsParams,
+    DidResolution,
+    DidResolveParams,
+    DidVersionView,
+)
 from rpc.resolution import Problem, ResolutionError
 from rpc.resolution import resolve as resolve_did
 from rpc.session import Session
+from vm.native.attribute_records import ListedRequest, RequestState, iterate_received, iterate_sent, list_requests
 from vm.native.did import list_versions
 from vm.native.did_records import get_did_record
 
@@ -62,6 +73,51 @@ def get_history(session: Session, params: DidHistoryParams) -> DidHistory:
             for each in found
         ]
         return DidHistory(height=state.height, block_hash=state.block_hash, versions=versions, cursor=cursor)
+
+
+def list_attribute_requests(session: Session, params: DidRequestsParams) -> DidRequests:
+    """Requests for attributes to an identity, or by it, the newest first, a page at a time."""
+    did = parse(session, params.did)
+    scope = f"did_requests:{did.hex()}:{params.role}"
+    before = 0
+    if params.cursor is not None:
+        (position,) = session.decode_cursor(scope, params.cursor, (int,))
+        assert isinstance(position, int)
+        before = position
+    wanted = None if params.state is None else RequestState[params.state.upper()]
+    iterate = iterate_received if params.role == "holder" else iterate_sent
+    with session.open_state("final") as state:
+        if get_did_record(state, did) is None:
+            raise build_error("DID_NOT_FOUND", "the chain knows no such identity")
+        listed, following = list_requests(iterate(state, did, before, state.height), wanted, params.limit)
+        return DidRequests(
+            height=state.height,
+            block_hash=state.block_hash,
+            requests=[_build_request_view(session, each) for each in listed],
+            cursor=None if following is None else session.encode_cursor(scope, [following]),
+        )
+
+
+def _build_request_view(session: Session, listed: ListedRequest) -> AttributeRequestView:
+    request, given = listed.request, listed.request.payload
+    return AttributeRequestView.model_validate(
+        {
+            "request_id": listed.request_id,
+            "holder": format_did(given.holder, session.backend.network),
+            "verifier": format_did(given.did, session.backend.network),
+            "names": list(given.names),
+            "purpose": given.purpose,
+            "state": request.state.name.lower(),
+            "height": request.height,
+            "time_ms": request.time_ms,
+            "expiry_height": given.expiry_height,
+            "answer_key": given.answer_key,
+            "answers": [
+                AttributeAnswerView(name=each.name, sealed=each.sealed, commitment=each.commitment)
+                for each in request.answers
+            ],
+        }
+    )
 
 
 def parse(session: Session, text: str) -> Did:

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from identity.did import Did, format_did
 from ledger.receipt import Event
 from rpc.server import RpcServer
 from tests.rpc.conftest import serve
 from tests.rpc.fake_backend import (
+    NETWORK,
     RECIPIENT,
     RECIPIENT_TEXT,
     SENDER_ADDRESS,
@@ -175,6 +177,20 @@ async def test_events_carry_named_fields(subscriber: Subscriber, backend: FakeBa
     }
 
 
+async def test_a_filter_for_an_identity_passes_events_that_name_it(
+    subscriber: Subscriber, backend: FakeBackend
+) -> None:
+    holder, verifier, other = bytes([1]) * 20, bytes([2]) * 20, bytes([3]) * 20
+    asked = Event("attributes", "AttributesRequested", [holder, verifier, bytes(32), 9])
+    backend.make_block(events=[asked, Event("attributes", "TagSet", [other, "city"]), Event("unknown", "X", [holder])])
+    for did, count in [(holder, 1), (verifier, 1), (other, 1), (bytes(20), 0)]:
+        text = format_did(Did(did), NETWORK)
+        await subscriber.subscribe("events", filter={"did": text}, **{"from": 1})
+        for message in await subscriber.take(count):
+            assert text in message["result"]["event"]["fields"].values()
+        assert await subscriber.is_silent()
+
+
 async def test_committee_is_sent_once_and_then_when_it_changes(subscriber: Subscriber, backend: FakeBackend) -> None:
     backend.make_block()
     await subscriber.subscribe("committee", **{"from": 1})
@@ -277,6 +293,7 @@ async def test_hanging_up_frees_everything(
         ({"topic": "blocks", "from": 1}, "PRUNED"),
         ({"topic": "pending", "from": 4}, "INVALID_PARAMS"),
         ({"topic": "blocks", "filter": {"sender": "iov1xyz"}}, "BAD_ADDRESS"),
+        ({"topic": "events", "filter": {"did": "did:iov:testnet:Ci9TDNmoZN2SfQDyS8NgCcB8egf"}}, "BAD_DID"),
         ({"topic": "blocks", "filter": {"colour": "red"}}, "INVALID_PARAMS"),
     ],
 )

@@ -23,6 +23,12 @@ def test_names_are_stable():
     assert sorted(CALLS) == [
         ("accounts", "register_policy"),
         ("accounts", "set_policy"),
+        ("attributes", "approve"),
+        ("attributes", "refuse"),
+        ("attributes", "remove_tag"),
+        ("attributes", "request"),
+        ("attributes", "set_tag"),
+        ("attributes", "withdraw_consent"),
         ("contracts", "call"),
         ("contracts", "introduce"),
         ("contracts", "seal"),
@@ -70,7 +76,7 @@ def test_names_are_stable():
         ("staking", "undelegate"),
         ("staking", "unjail"),
     ]
-    assert sorted(MODULES) == ["accounts", "contracts", "did", "governance", "iov", "network", "staking"]
+    assert sorted(MODULES) == ["accounts", "attributes", "contracts", "did", "governance", "iov", "network", "staking"]
 
 
 def test_every_module_but_governance_can_be_paused():
