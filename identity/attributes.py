@@ -42,6 +42,12 @@ class InvalidAttributeError(ValueError):
     """This cannot be sealed, opened or committed to; the message says why."""
 
 
+def compute_answer_key(verifier_secret: bytes) -> bytes:
+    """The X25519 key for which answers are sealed that this secret opens; raises InvalidKeyError."""
+    _check_secret(verifier_secret)
+    return sodium.crypto_scalarmult_base(verifier_secret)
+
+
 def compute_attribute_commitment(name: str, value: bytes, salt: bytes) -> AttributeCommitment:
     """What commits to an attribute's value without showing it; raises InvalidAttributeError."""
     encoded = name.encode()
@@ -58,8 +64,7 @@ def seal_attribute(value: bytes, salt: bytes, verifier_key: bytes, ephemeral_sec
     """
     _check_sizes(value, salt)
     check_agreement_key(verifier_key)
-    if len(ephemeral_secret) != AGREEMENT_KEY_BYTES:
-        raise InvalidKeyError(f"an X25519 secret has {AGREEMENT_KEY_BYTES} bytes, not {len(ephemeral_secret)}")
+    _check_secret(ephemeral_secret)
     text = salt + len(value).to_bytes(_LENGTH_BYTES, "big") + value
     text += bytes(-len(text) % _PAD_BYTES)
     ephemeral_key = sodium.crypto_scalarmult_base(ephemeral_secret)
@@ -69,8 +74,7 @@ def seal_attribute(value: bytes, salt: bytes, verifier_key: bytes, ephemeral_sec
 
 def open_attribute(sealed: bytes, verifier_secret: bytes) -> tuple[bytes, bytes]:
     """Value and salt of what was sealed for this X25519 secret; raises InvalidAttributeError, InvalidKeyError."""
-    if len(verifier_secret) != AGREEMENT_KEY_BYTES:
-        raise InvalidKeyError(f"an X25519 secret has {AGREEMENT_KEY_BYTES} bytes, not {len(verifier_secret)}")
+    _check_secret(verifier_secret)
     if not SEALED_BYTES_MIN <= len(sealed) <= SEALED_BYTES_MAX:
         raise InvalidAttributeError("no sealed value has this length")
     try:
@@ -89,3 +93,8 @@ def _check_sizes(value: bytes, salt: bytes) -> None:
         raise InvalidAttributeError(f"a value has at most {ATTRIBUTE_VALUE_BYTES_MAX} bytes, not {len(value)}")
     if len(salt) != ATTRIBUTE_SALT_BYTES:
         raise InvalidAttributeError(f"a salt has {ATTRIBUTE_SALT_BYTES} bytes, not {len(salt)}")
+
+
+def _check_secret(secret: bytes) -> None:
+    if len(secret) != AGREEMENT_KEY_BYTES:
+        raise InvalidKeyError(f"an X25519 secret has {AGREEMENT_KEY_BYTES} bytes, not {len(secret)}")

@@ -10,6 +10,7 @@ from identity.attributes import (
     SEALED_BYTES_MAX,
     SEALED_BYTES_MIN,
     InvalidAttributeError,
+    compute_answer_key,
     compute_attribute_commitment,
     open_attribute,
     seal_attribute,
@@ -31,6 +32,7 @@ def test_it_is_a_sealed_box_of_libsodium():
     text = SealedBox(SECRET).decrypt(seal_attribute(b"yes", SALT, KEY, EPHEMERAL))
     assert text == SALT + b"\0\3yes" + bytes(27)
     assert open_attribute(SealedBox(SECRET.public_key).encrypt(text), bytes(SECRET)) == (b"yes", SALT)
+    assert compute_answer_key(bytes(SECRET)) == KEY
 
 
 def test_the_length_does_not_tell_short_values_apart():
