@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -33,6 +33,7 @@ LOG_ENTRIES_MAX: Final = 1_000
 _ACTIONS: Final = {1: "requested", 2: "approved", 3: "refused", 4: "withdrawn"}
 _FORMS: Final = {1: "plain", 2: "encrypted"}
 
+Made = TypeVar("Made")
 Prepare = Callable[["Client", "ChainFacts"], Operation]
 
 _by_option = click.option(
@@ -155,6 +156,7 @@ def request(
     --by shop --from dev0
     """
     from identity.attributes import compute_answer_key
+    from ledger.primitives import Height
     from vm.native.attribute_payloads import RequestPayload
     from vm.native.attribute_records import compute_request_id
 
@@ -169,7 +171,7 @@ def request(
             parse_did_text(holder, facts.network),
             tuple(sorted(set(names))),
             purpose,
-            client.run(calls.chain_head()).height + heights,
+            Height(client.run(calls.chain_head()).height + heights),
             answer_key,
         )
         shown["requestId"] = "0x" + compute_request_id(payload).hex()
@@ -383,7 +385,7 @@ def _seal(value: str, salt: bytes, key: bytes) -> bytes:
     return _checked(lambda: seal_attribute(value.encode(), salt, key, secrets.token_bytes(32)))
 
 
-def _checked(make: Callable[[], bytes]) -> Any:
+def _checked(make: Callable[[], Made]) -> Made:
     """What wallets make, with their errors as those of a command."""
     from identity.attributes import InvalidAttributeError
     from identity.keys import InvalidKeyError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from node.cli import attribute_commands
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
 from node.cli.did_options import FILE, control_options, signing_options
@@ -356,6 +357,10 @@ def sign(
     if out is not None:
         out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     output.show_record(record)
+
+
+for _command in attribute_commands.COMMANDS:
+    did.add_command(_command)
 
 
 def _change(
