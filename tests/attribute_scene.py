@@ -90,9 +90,12 @@ class AttributeScene:
         """Of what it signs next."""
         return self.record(did).sequence
 
-    def tag(self, name: str = "city", value: bytes = b"Paris", form: TagForm = TagForm.PLAIN) -> TagPayload:
-        """A tag of the holder."""
-        return TagPayload(self.holder, self.turn(self.holder), Tag(name, form, value, None))
+    def tag(
+        self, name: str = "city", value: bytes = b"Paris", form: TagForm = TagForm.PLAIN, *, did: Did | None = None
+    ) -> TagPayload:
+        """A tag of the holder, or of another."""
+        owner = did or self.holder
+        return TagPayload(owner, self.turn(owner), Tag(name, form, value, None))
 
     def removal(self, name: str = "city") -> TagRemovalPayload:
         """The end of a tag of the holder."""
