@@ -185,7 +185,7 @@ class Reason(IntEnum):
 
     # Attributes of identities: 230-249.
     ATTRIBUTE_SEQUENCE = 230
-    """The operation was signed for another turn of the identity than the present one: a replay, or out of order."""
+    """The operation was signed for another sequence number of the identity: a replay, or out of order."""
     ATTRIBUTE_BAD_NAME = 231
     ATTRIBUTE_BAD_TAG = 232
     """A plain tag is text; an encrypted one is at least as long as encryption makes it."""

@@ -85,7 +85,7 @@ class Table(IntEnum):
     DID_OF_ACCOUNT = 84
     """address, 20 bytes -> identity, 20 bytes, that the account is linked to"""
     ATTRIBUTES = 90
-    """identity, 20 bytes -> AttributeRecord: its turn, its counts and its open requests"""
+    """identity, 20 bytes -> AttributeRecord: its sequence, its counts and its open requests"""
     ATTRIBUTE_TAG = 91
     """identity, 20 bytes ‖ name -> Tag"""
     ATTRIBUTE_REQUEST = 92

@@ -83,10 +83,10 @@ class AttributeScene:
         return {key: value for key, value in self.dids.state.changes.items() if 90 <= key[0] < 100}
 
     def record(self, did: Did) -> AttributeRecord:
-        """Turn, counts and open requests."""
+        """Sequence, counts and open requests."""
         return get_attribute_record(self.dids.state, did)
 
-    def turn(self, did: Did) -> int:
+    def sequence(self, did: Did) -> int:
         """Of what it signs next."""
         return self.record(did).sequence
 
@@ -95,11 +95,11 @@ class AttributeScene:
     ) -> TagPayload:
         """A tag of the holder, or of another."""
         owner = did or self.holder
-        return TagPayload(owner, self.turn(owner), Tag(name, form, value, None))
+        return TagPayload(owner, self.sequence(owner), Tag(name, form, value, None))
 
     def removal(self, name: str = "city") -> TagRemovalPayload:
         """The end of a tag of the holder."""
-        return TagRemovalPayload(self.holder, self.turn(self.holder), name)
+        return TagRemovalPayload(self.holder, self.sequence(self.holder), name)
 
     def payload(
         self, *names: str, holder: Did | None = None, verifier: Did | None = None, heights: int = 100
@@ -108,7 +108,7 @@ class AttributeScene:
         did = verifier or self.verifier
         expiry_height = self.dids.height + heights
         return RequestPayload(
-            did, self.turn(did), holder or self.holder, names or ("adult",), PURPOSE, expiry_height, ANSWER_KEY
+            did, self.sequence(did), holder or self.holder, names or ("adult",), PURPOSE, expiry_height, ANSWER_KEY
         )
 
     def request(self, *names: str, signer: str = "shop", **changes: Any) -> RequestId:

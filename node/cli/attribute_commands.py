@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from identity.did import Did
     from node.cli.signing import ChainFacts
     from rpc.client import Client
+    from vm.native.attribute_payloads import RequestPayload
     from vm.native.attribute_records import AttributeRequest
     from vm.native.did_payloads import DidSignature
 
@@ -34,7 +35,8 @@ _ACTIONS: Final = {1: "requested", 2: "approved", 3: "refused", 4: "withdrawn"}
 _FORMS: Final = {1: "plain", 2: "encrypted"}
 
 Made = TypeVar("Made")
-Prepare = Callable[["Client", "ChainFacts"], Operation]
+Prepare = Callable[["Client", "ChainFacts", dict[str, str]], Operation]
+"""Makes the operation, and adds what a person should read before signing and the payload does not say."""
 
 _by_option = click.option(
     "--by",
@@ -79,9 +81,9 @@ def set_tag(
     if key is not None:
         form, stored = TagForm.ENCRYPTED, _seal(value, salt, key)
 
-    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
         did = parse_did_text(identity, facts.network)
-        payload = TagPayload(did, _fetch_turn(client, identity), Tag(name, form, stored, commitment))
+        payload = TagPayload(did, _fetch_sequence(client, identity), Tag(name, form, stored, commitment))
         return Operation("set_tag", payload, did)
 
     _send(prepare, signers, sending, {"salt": "0x" + salt.hex()} if is_committed else {})
@@ -96,9 +98,9 @@ def remove_tag(identity: str, name: str, signers: tuple[str, ...], sending: Send
     """Remove tag NAME of DID."""
     from vm.native.attribute_payloads import TagRemovalPayload
 
-    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
         did = parse_did_text(identity, facts.network)
-        return Operation("remove_tag", TagRemovalPayload(did, _fetch_turn(client, identity), name), did)
+        return Operation("remove_tag", TagRemovalPayload(did, _fetch_sequence(client, identity), name), did)
 
     _send(prepare, signers, sending)
 
@@ -161,23 +163,23 @@ def request(
     from vm.native.attribute_records import compute_request_id
 
     answer_key = compute_answer_key(_load_or_make_secret(secret))
-    shown: dict[str, str] = {}
+    made: dict[str, str] = {}
 
-    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
         did = parse_did_text(verifier, facts.network)
         payload = RequestPayload(
             did,
-            _fetch_turn(client, verifier),
+            _fetch_sequence(client, verifier),
             parse_did_text(holder, facts.network),
             tuple(sorted(set(names))),
             purpose,
             Height(client.run(calls.chain_head()).height + heights),
             answer_key,
         )
-        shown["requestId"] = "0x" + compute_request_id(payload).hex()
+        made["requestId"] = "0x" + compute_request_id(payload).hex()
         return Operation("request", payload, did)
 
-    _send(prepare, signers, sending, shown)
+    _send(prepare, signers, sending, made)
 
 
 @click.command()
@@ -193,8 +195,9 @@ def approve(request_id: str, values: tuple[str, ...], signers: tuple[str, ...], 
     given = _parse_values(values)
     parsed = RequestId(parse_id(request_id))
 
-    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts", shown: dict[str, str]) -> Operation:
         found = _fetch_request(client, facts, request_id).payload
+        shown |= _describe_request(found, facts)
         if set(given) != set(found.names):
             raise CommandFailedError(f"the request is for {', '.join(found.names)}: say --value for exactly those")
         answers = []
@@ -310,9 +313,10 @@ def _say(call: str, request_id: str, signers: tuple[str, ...], sending: Sending)
 
     parsed = RequestId(parse_id(request_id))
 
-    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
-        holder = _fetch_request(client, facts, request_id).payload.holder
-        return Operation(call, RequestIdPayload(holder, parsed), holder)
+    def prepare(client: "Client", facts: "ChainFacts", shown: dict[str, str]) -> Operation:
+        found = _fetch_request(client, facts, request_id).payload
+        shown |= _describe_request(found, facts)
+        return Operation(call, RequestIdPayload(found.holder, parsed), found.holder)
 
     _send(prepare, signers, sending)
 
@@ -326,12 +330,13 @@ def _send(prepare: Prepare, signers: Sequence[str], sending: Sending, added: dic
 
     with connect(sending.node_url) as client:
         facts = read_chain_facts(client)
-        operation = prepare(client, facts)
+        asked: dict[str, str] = {}
+        operation = prepare(client, facts, asked)
         text = format_did(operation.did, facts.network)
         signatures = tuple(_sign(operation, each, sending, facts) for each in dict.fromkeys(signers))
         arguments = SIGNED_CALLS[operation.call].arguments(operation.payload, signatures)
         described = describe_payload(operation.payload, facts.network)
-        shown = {"did": text, "call": f"{MODULE}.{operation.call}"}
+        shown = {"did": text, "call": f"{MODULE}.{operation.call}", **asked}
         shown |= {name: str(value) for name, value in described.items() if name != "did"}
         intent = Intent([Call(MODULE, operation.call, to_packed(arguments))], shown)
         result = deliver(client, facts, intent, sending)
@@ -355,11 +360,22 @@ def _sign(operation: Operation, signer: str, sending: Sending, facts: "ChainFact
     return DidSignature(did, key.key_type, key.public_key.key, Signature(key.sign(message)))
 
 
-def _fetch_turn(client: "Client", identity: str) -> int:
-    """The turn of what an identity signs next."""
-    turn = client.run(calls.module_view(MODULE, "record", {"did": identity})).value["sequence"]
-    assert isinstance(turn, int), "the module says so"
-    return turn
+def _describe_request(payload: "RequestPayload", facts: "ChainFacts") -> dict[str, str]:
+    """Who asks for what and why: without that nobody should answer."""
+    from identity.did import format_did
+
+    return {
+        "verifier": format_did(payload.did, facts.network),
+        "purpose": payload.purpose,
+        "attributes": ", ".join(payload.names),
+    }
+
+
+def _fetch_sequence(client: "Client", identity: str) -> int:
+    """The sequence of what an identity signs next."""
+    sequence = client.run(calls.module_view(MODULE, "record", {"did": identity})).value["sequence"]
+    assert isinstance(sequence, int), "the module says so"
+    return sequence
 
 
 def _fetch_request(client: "Client", facts: "ChainFacts", request_id: str) -> "AttributeRequest":

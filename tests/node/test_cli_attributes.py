@@ -146,3 +146,11 @@ async def test_what_is_signed_is_shown_first(parties: Parties) -> None:
     for shown in (parties.holder, "To rent", "adult", "attributes.request"):
         assert shown in result.output
     assert json.dumps(parties.secret.read_text().strip()) not in result.output
+
+
+async def test_who_answers_reads_first_who_asks_for_what_and_why(parties: Parties) -> None:
+    request_id = await parties.request("--attribute", "adult", "--attribute", "city")
+    for words in (["approve", request_id, "--value", "adult=yes", "--value", "city=Paris"], ["refuse", request_id]):
+        result = await parties.node.run("did", *words, "--by", "dev1", "--from", "dev0")
+        for shown in (parties.verifier, "To rent a car", "adult, city"):
+            assert shown in result.output

@@ -115,7 +115,7 @@ class AttributeMachine(RuleBasedStateMachine):
         did, signer = self.dids[index], index if signer is None else signer
         payload, call = self.scene.tag(name, did=did), "set_tag"
         if is_removal:
-            payload, call = TagRemovalPayload(did, self.scene.turn(did), name), "remove_tag"
+            payload, call = TagRemovalPayload(did, self.scene.sequence(did), name), "remove_tag"
         may = index == signer and did not in self.ended and not (is_removal and name not in self.tags[did])
         assert self.attempt(build_attribute_call(call, payload, (did, KEYS[signer]))) == may
         if may:

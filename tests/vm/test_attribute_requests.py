@@ -46,7 +46,7 @@ def test_a_request_waits_for_its_holder(scene):
     assert scene.find(request_id) == expected
     assert scene.record(scene.holder).open_received == (OpenRequest(request_id, scene.verifier, height + 50),)
     assert scene.record(scene.verifier).open_sent == (OpenRequest(request_id, scene.holder, height + 50),)
-    assert (scene.turn(scene.holder), scene.turn(scene.verifier)) == (0, 1)
+    assert (scene.sequence(scene.holder), scene.sequence(scene.verifier)) == (0, 1)
 
 
 def test_a_request_is_signed_by_the_verifier(scene):

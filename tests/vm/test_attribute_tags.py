@@ -29,11 +29,11 @@ def test_a_holder_sets_replaces_and_removes_a_tag(scene):
     assert list_tags(scene.dids.state, scene.holder) == [secret.tag, city]
     scene.accept(build_attribute_call("set_tag", scene.tag("city", b"Rome"), "alice"))
     assert list_tags(scene.dids.state, scene.holder) == [secret.tag, Tag("city", TagForm.PLAIN, b"Rome", None)]
-    assert (scene.record(scene.holder).tags, scene.turn(scene.holder)) == (2, 3)
+    assert (scene.record(scene.holder).tags, scene.sequence(scene.holder)) == (2, 3)
     events = scene.accept(build_attribute_call("remove_tag", scene.removal("city"), "alice"))
     assert events == [("TagRemoved", [scene.holder, "city"])]
     assert list_tags(scene.dids.state, scene.holder) == [secret.tag]
-    assert (scene.record(scene.holder).tags, scene.turn(scene.holder)) == (1, 4)
+    assert (scene.record(scene.holder).tags, scene.sequence(scene.holder)) == (1, 4)
 
 
 def test_tags_of_others_are_not_ones_own(scene):
@@ -83,7 +83,7 @@ def test_nothing_is_used_twice_or_out_of_turn(scene):
     scene.accept(removal)
     scene.refuse(first, Reason.ATTRIBUTE_SEQUENCE)
     scene.refuse(removal, Reason.ATTRIBUTE_SEQUENCE)
-    early = replace(scene.tag(), sequence=scene.turn(scene.holder) + 1)
+    early = replace(scene.tag(), sequence=scene.sequence(scene.holder) + 1)
     scene.refuse(build_attribute_call("set_tag", early, "alice"), Reason.ATTRIBUTE_SEQUENCE)
 
 

@@ -1,7 +1,7 @@
 """What keys of identities sign about attributes: a payload for each operation, in its one byte form.
 
 Each begins with the identity in whose name it is signed. Those that no request answers to also hold the identity's
-turn, which the chain counts, so that nothing is used twice.
+sequence, which the chain counts, so that nothing is used twice.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ SEQUENCE_MAX: Final = 2**32 - 1  # one a block for centuries
 AttributeName = Annotated[str, Len(1, ATTRIBUTE_NAME_CHARACTERS_MAX)]
 RequestId = NewType("RequestId", Annotated[bytes, Len(32, 32)])
 """Hash of a request's payload: whoever answers it, answers exactly that."""
-Turn = Annotated[int, Interval(ge=0, le=SEQUENCE_MAX)]
+SequenceNumber = Annotated[int, Interval(ge=0, le=SEQUENCE_MAX)]
 """Counts what an identity signs about attributes, from 0."""
 
 
@@ -59,7 +59,7 @@ class TagPayload:
     """A tag of one's own, new or in place of the one of that name."""
 
     did: Did
-    sequence: Turn
+    sequence: SequenceNumber
     tag: Tag
 
 
@@ -68,7 +68,7 @@ class TagRemovalPayload:
     """A tag no longer wanted."""
 
     did: Did
-    sequence: Turn
+    sequence: SequenceNumber
     name: AttributeName
 
 
@@ -78,7 +78,7 @@ class RequestPayload:
 
     did: Did
     """The verifier."""
-    sequence: Turn
+    sequence: SequenceNumber
     holder: Did
     names: Annotated[tuple[AttributeName, ...], Len(1, NAMES_MAX)]
     """In order, each once."""

@@ -2,7 +2,7 @@
 
 | key                              | value                                                            |
 |----------------------------------|------------------------------------------------------------------|
-| attributes_key(did)              | AttributeRecord: turn, counts, open requests                     |
+| attributes_key(did)              | AttributeRecord: sequence, counts, open requests                 |
 | attribute_tag_key(did, name)     | Tag                                                              |
 | attribute_request_key(id)        | AttributeRequest                                                 |
 | attribute_received_key(did, n)   | id of the n-th request that a holder was sent                    |
@@ -93,7 +93,7 @@ class AttributeRecord:
     """What an identity has in tags and requests."""
 
     sequence: Annotated[int, Interval(ge=0, le=SEQUENCE_MAX)]
-    """The turn of what it signs next."""
+    """The sequence of what it signs next."""
     tags: Annotated[int, Interval(ge=0, le=TAGS_MAX)]
     received: Count
     sent: Count
@@ -149,7 +149,7 @@ class ListedEntry:
 
 
 def compute_request_id(payload: RequestPayload) -> RequestId:
-    """SHA-256 of the canonical payload; the verifier's turn in it makes it unique on a chain."""
+    """SHA-256 of the canonical payload; the verifier's sequence in it makes it unique on a chain."""
     return RequestId(sha256(_REQUEST_DOMAIN + encode(payload)).digest())
 
 
@@ -166,12 +166,12 @@ def put_attribute_record(state: State, context: Context, did: Did, record: Attri
     state.put(attributes_key(did), encoded)
 
 
-def take_turn(record: AttributeRecord, sequence: int) -> AttributeRecord:
-    """Rule A2: the record after an operation that was signed for this turn; raises Rejected."""
+def take_sequence(record: AttributeRecord, sequence: int) -> AttributeRecord:
+    """Rule A2: the record after an operation that was signed for this sequence; raises Rejected."""
     if sequence != record.sequence:
         raise Rejected(
             Reason.ATTRIBUTE_SEQUENCE,
-            f"the identity's turn is {record.sequence}, this was signed for {sequence}",
+            f"the identity's sequence is {record.sequence}, this was signed for {sequence}",
             expected=record.sequence,
         )
     assert sequence < SEQUENCE_MAX, "no chain has so many blocks"

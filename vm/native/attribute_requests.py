@@ -33,7 +33,7 @@ from vm.native.attribute_records import (
     list_waiting,
     put_attribute_record,
     put_request,
-    take_turn,
+    take_sequence,
 )
 from vm.native.attribute_tags import MODULE_NAME, check_name
 from vm.native.did_control import check_did_signatures
@@ -82,7 +82,7 @@ def apply_request(state: State, context: Context, call: Request) -> None:
     """Rules A2, A3 and A5 to A7."""
     given, verifier, height = call.payload, call.payload.did, context.block.height
     check_did_signatures(state, context, verifier, SigningPurpose.ATTRIBUTE_REQUEST, encode(given), call.signatures)
-    sender = take_turn(get_attribute_record(state, verifier), given.sequence)
+    sender = take_sequence(get_attribute_record(state, verifier), given.sequence)
     _check_request(context, given)
     context.gas.charge(GAS_STATE_READ)
     get_active_did(state, given.holder)

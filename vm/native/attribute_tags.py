@@ -18,7 +18,7 @@ from vm.native.attribute_records import (
     get_tag,
     put_attribute_record,
     put_tag,
-    take_turn,
+    take_sequence,
 )
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
@@ -47,7 +47,7 @@ def apply_set_tag(state: State, context: Context, call: SetTag) -> None:
     """Rules A1 to A4."""
     given, did = call.payload, call.payload.did
     check_did_signatures(state, context, did, SigningPurpose.ATTRIBUTE_TAG, encode(given), call.signatures)
-    record = take_turn(get_attribute_record(state, did), given.sequence)
+    record = take_sequence(get_attribute_record(state, did), given.sequence)
     check_name(given.tag.name)
     _check_value(given.tag)
     if get_tag(state, did, given.tag.name) is None:
@@ -63,7 +63,7 @@ def apply_remove_tag(state: State, context: Context, call: RemoveTag) -> None:
     """Rules A1 and A2."""
     given, did = call.payload, call.payload.did
     check_did_signatures(state, context, did, SigningPurpose.ATTRIBUTE_TAG_REMOVAL, encode(given), call.signatures)
-    record = take_turn(get_attribute_record(state, did), given.sequence)
+    record = take_sequence(get_attribute_record(state, did), given.sequence)
     if get_tag(state, did, given.name) is None:
         raise Rejected(Reason.ATTRIBUTE_UNKNOWN_TAG, "the identity has no such tag")
     delete_tag(state, did, given.name)

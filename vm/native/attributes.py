@@ -5,7 +5,7 @@ whoever sends a transaction and pays for it has no say in it: the keys of identi
 
 Rules
 * A1 Tags are their holder's: an active identity sets and removes its own, signed by the authority in force.
-* A2 Tags and requests are signed for the identity's turn, which goes on by one with each: nothing is used twice.
+* A2 Tags and requests are signed for the identity's sequence, which goes on by one with each: nothing is used twice.
 * A3 A name is one to 64 lower-case characters with one spelling. An identity has at most 64 tags.
 * A4 A plain value is text; an encrypted one is longer than what encryption adds. A commitment is as the holder likes.
 * A5 An active verifier asks an active holder, who is another, for up to 16 names in order, each once, and says why in
@@ -147,7 +147,7 @@ class RequestPage:
 
 
 def answer_record(state: StateReader, _: Moment, did: Did) -> AttributeRecord:
-    """The view of an identity's turn, counts and open requests."""
+    """The view of an identity's sequence, counts and open requests."""
     return get_attribute_record(state, did)
 
 
