@@ -1,15 +1,17 @@
 """Requests, answers and consent that ends: rules A2, A3 and A5 to A12."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from identity.attributes import SEALED_BYTES_MIN, open_attribute
 from identity.signing import compute_signing_domain
+from ledger.codec import encode
 from ledger.reasons import Reason
 from tests.attribute_scene import ANSWER_SECRET, PURPOSE, SALT, AttributeScene, build_answer, build_attribute_call
 from tests.builders import CHAIN_ID
-from tests.did_scene import control_of
+from tests.did_scene import build_call, control_of
 from vm.native.attribute_payloads import NAMES_MAX
 from vm.native.attribute_records import (
     OPEN_BETWEEN_MAX,
@@ -163,6 +165,26 @@ def test_so_many_of_one_verifier_wait(scene):
     scene.pass_blocks(1_000)
     scene.request()
     assert len(scene.record(scene.verifier).open_sent) == 1
+
+
+def test_what_waits_is_paid_for_by_whoever_adds_to_it(scene):
+    used = []
+    for _ in range(3):
+        call = build_attribute_call("request", scene.payload(), "shop")
+        used.append(scene.dids.accept(call).gas_used)
+    entry_bytes = len(encode(scene.record(scene.holder).open_received[0]))
+    assert [after - before for before, after in pairwise(used)] == [2 * entry_bytes] * 2  # on both sides
+
+
+def test_a_new_owner_of_a_car_ends_consents_of_the_former(scene):
+    owner, buyer = (scene.holder, "alice"), scene.dids.create("bob")
+    car = scene.dids.create("car", kind=DidKind.VEHICLE, owner=scene.holder, signers=["car", owner])
+    request_id = scene.request(holder=car)
+    scene.accept(build_attribute_call("approve", replace(scene.approval(request_id), did=car), owner))
+    scene.dids.accept(build_call(scene.dids.transfer(car, buyer), owner, (buyer, "bob")))
+    withdrawal = replace(scene.by_holder(request_id), did=car)
+    scene.refuse(build_attribute_call("withdraw_consent", withdrawal, owner), Reason.DID_FOREIGN_SIGNER)
+    scene.accept(build_attribute_call("withdraw_consent", withdrawal, (buyer, "bob")))
 
 
 # Answering
