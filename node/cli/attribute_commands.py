@@ -1,5 +1,6 @@
 """The part of `carlive did` about attributes: tags, requests for attributes, and what holders say to them."""
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
 from node.cli.query_commands import parse_id, to_plain
-from node.cli.sending import Intent, Sending, check_sent, deliver, sending_options
+from node.cli.sending import Intent, Sending, deliver, sending_options, show_sent
 from rpc import calls
 
 if TYPE_CHECKING:
@@ -337,12 +338,14 @@ def _send(prepare: Prepare, signers: Sequence[str], sending: Sending, added: dic
         arguments = SIGNED_CALLS[operation.call].arguments(operation.payload, signatures)
         described = describe_payload(operation.payload, facts.network)
         shown = {"did": text, "call": f"{MODULE}.{operation.call}", **asked}
-        shown |= {name: str(value) for name, value in described.items() if name != "did"}
+        shown |= {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in described.items()
+            if name != "did"
+        }
         intent = Intent([Call(MODULE, operation.call, to_packed(arguments))], shown)
         result = deliver(client, facts, intent, sending)
-        check_sent(result, sending.options.wait)
-    record = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-    sending.output.show_record({"did": text, **(added or {}), **record})
+    show_sent(result, sending.options.wait, sending.output, {"did": text, **(added or {})})
 
 
 def _sign(operation: Operation, signer: str, sending: Sending, facts: "ChainFacts") -> "DidSignature":
