@@ -14,7 +14,7 @@ from tests.network.processes import CHAIN_ID, ProcessNetwork
 from tests.network.test_environments import list_environments
 from tests.vm.contracts.puppet import find_address, hash_code
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("crashes")]
 
 CALLS_EACH = 6
 GAS = 2_000_000

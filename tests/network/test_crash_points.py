@@ -12,7 +12,7 @@ from tests.network.load import TransferLoad, check_books
 from tests.network.processes import running_network
 from tests.network.recorder import recording
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("signing"), pytest.mark.timeout(600)]
 
 CRASHING = 3
 CRASH_SECONDS_MAX = 60.0

@@ -13,7 +13,7 @@ from tests.network.load import TransferLoad, check_books
 from tests.network.processes import QUICK, NodeProcess, ProcessNetwork, read_log_entries, running_network
 from tests.network.recorder import recording
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("crashes")]
 
 ROUND_MS_MAX = QUICK["propose_timeout_ms"] + QUICK["vote_timeout_ms"]
 SLACK_MS = 900

@@ -8,7 +8,7 @@ import pytest
 from tests.network.load import TransferLoad
 from tests.network.processes import NodeProcess, ProcessNetwork
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("crashes")]
 
 WRONG_USE = 2
 

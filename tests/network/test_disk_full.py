@@ -16,7 +16,7 @@ from tests.network.load import TransferLoad, check_books
 from tests.network.processes import ProcessNetwork, eventually, running_network
 from tests.network.recorder import Recorder, recording
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("crashes")]
 
 VICTIM = 3
 OTHERS = (0, 1, 2)

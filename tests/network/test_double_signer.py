@@ -22,7 +22,7 @@ from tests.network.processes import CHAIN_ID, QUICK, NodeProcess, ProcessNetwork
 from vm.offences import read_offences
 from vm.parameters import BPS
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("links")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("signing")]
 
 HONEST = (0, 1, 2)
 CULPRIT = 3

@@ -24,7 +24,7 @@ from tests.network.processes import NodeProcess, ProcessNetwork, eventually
 from tests.network.recorder import Recorder, recording
 from tests.softhsm import SoftHsm, import_ed25519_key
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("signing")]
 
 REMOTE = 3
 TWIN = 4
