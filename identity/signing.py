@@ -45,6 +45,19 @@ class SigningPurpose(IntEnum):
     ATTRIBUTE_APPROVAL = 22
     ATTRIBUTE_REFUSAL = 23
     ATTRIBUTE_WITHDRAWAL = 24
+    VIN_ATTESTATION = 30
+    """What an attester signs, that a vehicle has a number."""
+    VIN_WITHDRAWAL = 31
+    VEHICLE_BINDING = 32
+    """Both the owner and the vehicle sign this."""
+    VEHICLE_GRANT = 33
+    VEHICLE_REVOCATION = 34
+    PLATFORM_BINDING = 35
+    """Both the platform and the person sign this."""
+    PLATFORM_UNBINDING = 36
+    PLATFORM_MIGRATION = 37
+    PLATFORM_CLAIM = 38
+    """Both the person and the account's claim key sign this."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

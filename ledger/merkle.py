@@ -51,7 +51,7 @@ def compute_root(leaf_hashes: Sequence[bytes]) -> RootHash:
         return EMPTY_ROOT
     level = list(leaf_hashes)
     while len(level) > 1:
-        level = _compute_next_level(level)
+        level = compute_next_level(level)
     return RootHash(level[0])
 
 
@@ -65,7 +65,7 @@ def build_proof(leaf_hashes: Sequence[bytes], index: int) -> ListProof:
         sibling = position ^ 1
         if sibling < len(level):
             path.append(level[sibling])
-        level, position = _compute_next_level(level), position // 2
+        level, position = compute_next_level(level), position // 2
     return ListProof(index, len(leaf_hashes), tuple(path))
 
 
@@ -105,6 +105,7 @@ def compute_path_root(path: InclusionPath, leaf_hash: bytes) -> RootHash:
     return RootHash(digest)
 
 
-def _compute_next_level(level: list[bytes]) -> list[bytes]:
+def compute_next_level(level: Sequence[bytes]) -> list[bytes]:
+    """The hashes above these; of a long level, any even number at a time."""
     pairs = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
-    return pairs + level[len(level) - len(level) % 2 :]
+    return pairs + list(level[len(level) - len(level) % 2 :])

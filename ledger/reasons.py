@@ -209,6 +209,46 @@ class Reason(IntEnum):
     ATTRIBUTE_VERIFIER_DEACTIVATED = 243
     """Whoever asked has ended meanwhile: nobody is there to have the answer."""
 
+    # Vehicles: 250-264.
+    NOT_A_VEHICLE = 250
+    NOT_RECOGNISED = 251
+    """Governance recognises this identity for no such role, or recognises it already."""
+    VIN_ATTESTED = 252
+    """The vehicle has an attested number already, or the number belongs to another vehicle."""
+    VIN_NOT_ATTESTED = 253
+    """The vehicle has no attested number, or another attestation than the one meant."""
+    VEHICLE_TURN_STALE = 254
+    """The operation was signed for another turn of the vehicle than the present one: a replay, or too late."""
+    VEHICLE_ACTIVE = 255
+    """The number of an active vehicle is not released."""
+    VEHICLE_WITHOUT_KEYS = 256
+    """The vehicle has no keys of its own with which to agree."""
+    VEHICLE_BOUND = 257
+    """The vehicle is bound to its present owner already."""
+    VEHICLE_NOT_BOUND = 258
+    BAD_GRANT = 259
+    """Scopes, grantee or height do not make a grant."""
+    UNKNOWN_GRANT = 260
+    GRANTS_LIMIT = 261
+
+    # Accounts on platforms: 265-279.
+    NOT_A_PERSON = 265
+    ACCOUNT_BOUND = 266
+    """The account belongs to a person already, or the person has another account there."""
+    ACCOUNT_NOT_BOUND = 267
+    PLATFORM_TURN_STALE = 268
+    """It was signed for another turn of person and platform than the present one: a replay, or too late."""
+    MIGRATION_EXISTS = 269
+    BAD_MIGRATION = 270
+    """A migration's last height is past, or too far away."""
+    UNKNOWN_MIGRATION = 271
+    MIGRATION_OVER = 272
+    LEAF_NOT_PROVEN = 273
+    """The account is not in the migration, not with this claim key, or not at this place."""
+    LEAF_CLAIMED = 274
+    BAD_CLAIM_SIGNATURE = 275
+    """The account's claim key has not signed this."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

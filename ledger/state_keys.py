@@ -96,6 +96,20 @@ class Table(IntEnum):
     """verifier, 20 bytes ‖ number, 4 bytes -> id of a request the verifier sent"""
     ATTRIBUTE_LOG = 95
     """holder, 20 bytes ‖ number, 4 bytes -> LogEntry"""
+    RECOGNISED = 100
+    """number of the role, 1 byte ‖ identity, 20 bytes -> empty: governance recognises the identity in this role"""
+    VEHICLE = 101
+    """identity of a vehicle, 20 bytes -> VehicleRecord"""
+    VIN_NULLIFIER = 102
+    """nullifier, 32 bytes -> identity, 20 bytes, of the vehicle that has the number"""
+    PLATFORM_ACCOUNT = 103
+    """platform, 20 bytes ‖ account hash, 32 bytes -> identity, 20 bytes, of the person whose account it is"""
+    PLATFORM_LINK = 104
+    """person, 20 bytes ‖ platform, 20 bytes -> PlatformLink"""
+    MIGRATION = 105
+    """platform, 20 bytes ‖ root, 32 bytes -> Migration"""
+    CLAIMED_LEAF = 106
+    """platform, 20 bytes ‖ leaf hash, 32 bytes -> empty: the account was claimed"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -138,6 +152,13 @@ _DID_VERSION: Final = bytes([Table.DID_VERSION])
 _DID_VERSION_NUMBER: Final = bytes([Table.DID_VERSION_NUMBER])
 _DID_RECOVERY: Final = bytes([Table.DID_RECOVERY])
 _DID_OF_ACCOUNT: Final = bytes([Table.DID_OF_ACCOUNT])
+_RECOGNISED: Final = bytes([Table.RECOGNISED])
+_VEHICLE: Final = bytes([Table.VEHICLE])
+_VIN_NULLIFIER: Final = bytes([Table.VIN_NULLIFIER])
+_PLATFORM_ACCOUNT: Final = bytes([Table.PLATFORM_ACCOUNT])
+_PLATFORM_LINK: Final = bytes([Table.PLATFORM_LINK])
+_MIGRATION: Final = bytes([Table.MIGRATION])
+_CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
 _ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
@@ -361,3 +382,48 @@ def attribute_sent_key(verifier: Did, number: int) -> bytes:
 def attribute_log_key(holder: Did, number: int) -> bytes:
     """What happened to a holder's attributes, counted from 1."""
     return _ATTRIBUTE_LOG + holder + number.to_bytes(_ATTRIBUTE_NUMBER_BYTES, "big")
+
+
+def recognised_prefix(role: int) -> bytes:
+    """All identities that governance recognises in a role."""
+    return _RECOGNISED + bytes([role])
+
+
+def recognised_key(role: int, did: Did) -> bytes:
+    """That governance recognises an identity in a role."""
+    return recognised_prefix(role) + did
+
+
+def vehicle_key(vehicle: Did) -> bytes:
+    """What the chain knows of a vehicle besides its identity."""
+    return _VEHICLE + vehicle
+
+
+def vin_nullifier_key(nullifier: bytes) -> bytes:
+    """Which vehicle has a number."""
+    return _VIN_NULLIFIER + nullifier
+
+
+def platform_account_key(platform: Did, account_hash: bytes) -> bytes:
+    """Whose an account on a platform is."""
+    return _PLATFORM_ACCOUNT + platform + account_hash
+
+
+def platform_link_prefix(person: Did) -> bytes:
+    """All platforms of a person."""
+    return _PLATFORM_LINK + person
+
+
+def platform_link_key(person: Did, platform: Did) -> bytes:
+    """Which account a person has on a platform."""
+    return platform_link_prefix(person) + platform
+
+
+def migration_key(platform: Did, root: bytes) -> bytes:
+    """A platform's list of accounts to be claimed."""
+    return _MIGRATION + platform + root
+
+
+def claimed_leaf_key(platform: Did, leaf_hash: bytes) -> bytes:
+    """That an account of such a list was claimed."""
+    return _CLAIMED_LEAF + platform + leaf_hash

@@ -831,6 +831,8 @@ ProposalKind = Literal[
     "decertify_developer",
     "approve_code",
     "upgrade_contract",
+    "recognise",
+    "withdraw_recognition",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]

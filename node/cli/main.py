@@ -24,6 +24,7 @@ ENTRIES = {
     "stake": ("node.cli.stake_commands:stake", "Stand for election, bond and delegate IOV, and see who stands."),
     "gov": ("node.cli.gov_commands:gov", "Propose changes, vote on them, and see what was decided."),
     "did": ("node.cli.did_commands:did", "Make and manage identities that their holders rule."),
+    "platform": ("node.cli.platform_commands:platform", "Let a platform's users claim their accounts."),
     "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
     "dev": ("node.cli.dev_commands:dev", "Make blocks and epochs pass on a devnet."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),

@@ -81,6 +81,8 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.DECERTIFY_DEVELOPER: "decertify_developer",
     governance.ProposalKind.APPROVE_CODE: "approve_code",
     governance.ProposalKind.UPGRADE_CONTRACT: "upgrade_contract",
+    governance.ProposalKind.RECOGNISE: "recognise",
+    governance.ProposalKind.WITHDRAW_RECOGNITION: "withdraw_recognition",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

@@ -66,7 +66,7 @@ def test_an_identity_is_what_its_payload_says_and_bears_its_hash(scene):
     version_id = compute_version_id(DidOperation.CREATE, encode(payload))
     content = DidContent(DidKind.PERSON, None, control, (MAIL,))
     assert scene.get(did) == DidRecord(
-        DidVersion(1, version_id, DidOperation.CREATE, 1, 1_000, content), created_ms=1_000, account=None
+        DidVersion(1, version_id, DidOperation.CREATE, 1, 1_000, content), created_ms=1_000, account=None, ownership=1
     )
     assert receipt.events == (Event("did", "DidChanged", [did, 1, 1, version_id]),)
 

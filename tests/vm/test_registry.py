@@ -55,6 +55,8 @@ def test_names_are_stable():
         ("governance", "propose_operator_removal"),
         ("governance", "propose_parameter"),
         ("governance", "propose_pause"),
+        ("governance", "propose_recognition"),
+        ("governance", "propose_recognition_end"),
         ("governance", "propose_resume"),
         ("governance", "propose_spending"),
         ("governance", "propose_upgrade"),
@@ -66,6 +68,10 @@ def test_names_are_stable():
         ("network", "rotate_consensus"),
         ("network", "rotate_node"),
         ("network", "update_node"),
+        ("platforms", "bind"),
+        ("platforms", "claim"),
+        ("platforms", "post_migration"),
+        ("platforms", "unbind"),
         ("staking", "bond"),
         ("staking", "delegate"),
         ("staking", "redelegate"),
@@ -75,8 +81,25 @@ def test_names_are_stable():
         ("staking", "unbond"),
         ("staking", "undelegate"),
         ("staking", "unjail"),
+        ("vehicles", "attest_vin"),
+        ("vehicles", "bind"),
+        ("vehicles", "grant_access"),
+        ("vehicles", "release_vin"),
+        ("vehicles", "revoke_access"),
+        ("vehicles", "withdraw_vin"),
     ]
-    assert sorted(MODULES) == ["accounts", "attributes", "contracts", "did", "governance", "iov", "network", "staking"]
+    assert sorted(MODULES) == [
+        "accounts",
+        "attributes",
+        "contracts",
+        "did",
+        "governance",
+        "iov",
+        "network",
+        "platforms",
+        "staking",
+        "vehicles",
+    ]
 
 
 def test_every_module_but_governance_can_be_paused():

@@ -178,6 +178,8 @@ class DidRecord:
     created_ms: TimeMs
     account: Address | None
     """The account that acts for it."""
+    ownership: VersionNumber
+    """The version that named its present owner; 1 without owner. Another owner, or the same again, has another one."""
 
     @property
     def is_deactivated(self) -> bool:
@@ -286,7 +288,7 @@ def put_recovery(state: State, did: Did, recovery: Recovery) -> None:
 def put_first_version(state: State, context: Context, did: Did, content: DidContent, version_id: VersionId) -> None:
     """Begin an identity."""
     first = DidVersion(1, version_id, DidOperation.CREATE, context.block.height, context.block.time_ms, content)
-    state.put(did_key(did), encode(DidRecord(first, context.block.time_ms, None)))
+    state.put(did_key(did), encode(DidRecord(first, context.block.time_ms, None, first.number)))
     _emit_changed(context, did, first)
 
 
@@ -310,7 +312,8 @@ def put_next_version(
     version_id = compute_version_id(operation, payload)
     assert former.number < VERSIONS_MAX, "no chain has so many blocks"
     current = DidVersion(former.number + 1, version_id, operation, context.block.height, context.block.time_ms, content)
-    state.put(did_key(did), encode(replace(record, current=current, account=account)))
+    ownership = record.ownership if content.owner == former.content.owner else current.number
+    state.put(did_key(did), encode(replace(record, current=current, account=account, ownership=ownership)))
     if state.get(did_recovery_key(did)) is not None:
         state.delete(did_recovery_key(did))
     if record.account != account:

@@ -31,6 +31,7 @@ from typing import Annotated, Any, Final
 from annotated_types import Interval, Len
 
 from identity.address import Address, compute_module_address
+from identity.did import Did
 from ledger.codec import Arguments, DecodeError, decode, encode, from_plain, to_plain
 from ledger.committee import Committee
 from ledger.primitives import HASH_BYTES, INTEGER_MAX, JSON_INTEGER_MAX, Grains, Height, TransactionId
@@ -66,6 +67,7 @@ from vm.native.network import Name, Operator, get_operators, is_operator, put_op
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
 from vm.native.pauses import PAUSABLE, ModuleName, Pause, get_pauses, put_pauses
+from vm.native.recognition import Role, check_recognisable, check_recognised, delete_recognised, put_recognised
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
 
@@ -117,6 +119,8 @@ class ProposalKind(IntEnum):
     DECERTIFY_DEVELOPER = 9
     APPROVE_CODE = 10
     UPGRADE_CONTRACT = 11
+    RECOGNISE = 30
+    WITHDRAW_RECOGNITION = 31
 
 
 @unique
@@ -273,6 +277,24 @@ class ProposeDeveloperRemoval:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposeRecognition:
+    """Propose to recognise an identity in a role, in which its word then counts."""
+
+    role: Role
+    did: Did
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRecognitionEnd:
+    """Propose to recognise an identity in a role no longer; what it has vouched for stays."""
+
+    role: Role
+    did: Did
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class ProposeCode:
     """Propose to let code be published while that takes approval."""
 
@@ -412,6 +434,22 @@ class DeveloperDecertified:
     """A developer may do so no longer."""
 
     developer: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """An identity's word counts in a role."""
+
+    role: Role
+    did: Did
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionEnded:
+    """An identity's word counts in that role no longer."""
+
+    role: Role
+    did: Did
 
 
 @dataclass(frozen=True, slots=True)
@@ -830,6 +868,24 @@ def _apply_developer_removal(state: State, _: BlockContext, call: ProposeDevelop
     return [_event(DeveloperDecertified, call.developer)]
 
 
+def _check_recognition(state: StateReader, call: ProposeRecognition) -> None:
+    check_recognisable(state, call.role, call.did)
+
+
+def _apply_recognition(state: State, _: BlockContext, call: ProposeRecognition) -> list[Event]:
+    put_recognised(state, call.role, call.did)
+    return [_event(Recognised, int(call.role), call.did)]
+
+
+def _check_recognition_end(state: StateReader, call: ProposeRecognitionEnd) -> None:
+    check_recognised(state, call.role, call.did)
+
+
+def _apply_recognition_end(state: State, _: BlockContext, call: ProposeRecognitionEnd) -> list[Event]:
+    delete_recognised(state, call.role, call.did)
+    return [_event(RecognitionEnded, int(call.role), call.did)]
+
+
 def _check_code(_: StateReader, __: ProposeCode) -> None:
     """Code is named by its hash before it is on the chain: there is nothing to compare it with."""
 
@@ -899,6 +955,20 @@ DECISIONS: Final = (
         _check_contract_upgrade,
         _apply_contract_upgrade,
     ),
+    Decision(
+        ProposalKind.RECOGNISE,
+        ProposeRecognition,
+        (BodyKind.FOUNDATION, BodyKind.COMMITTEE),
+        _check_recognition,
+        _apply_recognition,
+    ),
+    Decision(
+        ProposalKind.WITHDRAW_RECOGNITION,
+        ProposeRecognitionEnd,
+        (BodyKind.FOUNDATION, BodyKind.COMMITTEE),
+        _check_recognition_end,
+        _apply_recognition_end,
+    ),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -963,6 +1033,8 @@ MODULE = ModuleRule(
         _propose_rule("propose_resume", ProposeResume),
         _propose_rule("propose_developer", ProposeDeveloper),
         _propose_rule("propose_developer_removal", ProposeDeveloperRemoval),
+        _propose_rule("propose_recognition", ProposeRecognition),
+        _propose_rule("propose_recognition_end", ProposeRecognitionEnd),
         _propose_rule("propose_code", ProposeCode),
         CallRule(
             "propose_upgrade",
@@ -993,6 +1065,8 @@ MODULE = ModuleRule(
                 DeveloperDecertified,
                 CodeApproved,
                 ContractUpgraded,
+                Recognised,
+                RecognitionEnded,
             ),
         )
     ),

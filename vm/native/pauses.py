@@ -18,7 +18,17 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import PAUSES_KEY
 
-PAUSABLE: Final = ("accounts", "attributes", "contracts", "did", "iov", "network", "staking")
+PAUSABLE: Final = (
+    "accounts",
+    "attributes",
+    "contracts",
+    "did",
+    "iov",
+    "network",
+    "platforms",
+    "staking",
+    "vehicles",
+)
 """Modules that can be paused: all but governance."""
 
 ModuleName = Annotated[str, Len(1, 32)]

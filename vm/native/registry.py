@@ -8,7 +8,7 @@ from ledger.codec import DecodeError, Reader, from_plain, get_reader
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.native import accounts, attributes, contracts, did, governance, iov, network_calls, staking
+from vm.native import accounts, attributes, contracts, did, governance, iov, network_calls, platforms, staking, vehicles
 from vm.native.rules import CallRule, ModuleRule
 
 MODULES: Final = MappingProxyType(
@@ -23,6 +23,8 @@ MODULES: Final = MappingProxyType(
             contracts.MODULE,
             did.MODULE,
             attributes.MODULE,
+            vehicles.MODULE,
+            platforms.MODULE,
         )
     }
 )
