@@ -55,7 +55,7 @@ LEAVES_MAX: Final = 2**32 - 1  # what a proof can count
 GAS_BIND: Final = GAS_DID_READ + 3 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
 GAS_MIGRATION: Final = 2 * GAS_STATE_READ + GAS_STATE_WRITE
 GAS_CLAIM: Final = GAS_BIND + 2 * GAS_STATE_READ + 2 * GAS_STATE_WRITE + GAS_SIGNATURE[KeyType.ED25519]
-GAS_PATH_STEP: Final = 15  # one hash of a proof, 1.5 us
+GAS_PATH_STEP: Final = 5  # one hash of a proof, 0.45 us
 
 Turn = Annotated[int, Interval(ge=0, le=JSON_INTEGER_MAX)]
 """How often a person and a platform have bound an account, or ended that."""

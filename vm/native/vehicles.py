@@ -59,7 +59,8 @@ from vm.native.vehicle_records import (
 
 GRANT_HEIGHTS_MAX: Final = 10_000_000  # about a year of three-second blocks; nobody's access is for ever
 
-GAS_VEHICLE_OPERATION: Final = 2 * GAS_DID_READ + GAS_STATE_WRITE  # identity and record, which is as large
+GAS_VEHICLE_RECORD: Final = 2_100  # decode and encode one with GRANTS_MAX grants, 86 us, and carry its 1,200 bytes
+GAS_VEHICLE_OPERATION: Final = GAS_DID_READ + GAS_VEHICLE_RECORD + GAS_STATE_WRITE
 GAS_VIN_OPERATION: Final = GAS_VEHICLE_OPERATION + 2 * GAS_STATE_READ + GAS_STATE_WRITE
 
 
