@@ -58,6 +58,9 @@ class SigningPurpose(IntEnum):
     PLATFORM_MIGRATION = 37
     PLATFORM_CLAIM = 38
     """Both the person and the account's claim key sign this."""
+    ROLE_GRANT = 40
+    ROLE_REVOKE = 41
+    ROLE_RENOUNCE = 42
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -249,6 +249,24 @@ class Reason(IntEnum):
     BAD_CLAIM_SIGNATURE = 275
     """The account's claim key has not signed this."""
 
+    # Roles: 280-299.
+    ROLE_MISSING = 280
+    """The call needs a role that the sender's identity does not hold now, or the sender has no identity."""
+    ROLE_NOT_GRANTABLE = 281
+    ROLE_BAD_HOLDER = 282
+    """An identity of this kind does not hold this role, or would grant it to itself."""
+    NOT_AN_ISSUER = 283
+    """Governance has not listed the identity as an issuer of this role."""
+    ROLE_STALE = 284
+    """Signed for another grant of the role than the one that is due: a replay, or too late."""
+    ROLE_NOT_HELD = 285
+    ROLE_HELD = 286
+    """Somebody else has granted the role, and it holds."""
+    ROLE_BAD_TERM = 287
+    """The role would have ended already."""
+    ISSUER_LISTED = 288
+    ISSUERS_LIMIT = 289
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

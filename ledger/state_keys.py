@@ -110,6 +110,10 @@ class Table(IntEnum):
     """platform, 20 bytes ‖ root, 32 bytes -> Migration"""
     CLAIMED_LEAF = 106
     """platform, 20 bytes ‖ leaf hash, 32 bytes -> empty: the account was claimed"""
+    ROLE = 110
+    """identity, 20 bytes ‖ number of the role, 1 byte -> RoleRecord: its newest grant"""
+    ROLE_ISSUER = 111
+    """identity, 20 bytes -> Issuer: the roles it may grant; absent while there are none"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -159,6 +163,8 @@ _PLATFORM_ACCOUNT: Final = bytes([Table.PLATFORM_ACCOUNT])
 _PLATFORM_LINK: Final = bytes([Table.PLATFORM_LINK])
 _MIGRATION: Final = bytes([Table.MIGRATION])
 _CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
+_ROLE: Final = bytes([Table.ROLE])
+ROLE_ISSUER_PREFIX: Final = bytes([Table.ROLE_ISSUER])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
 _ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
@@ -427,3 +433,13 @@ def migration_key(platform: Did, root: bytes) -> bytes:
 def claimed_leaf_key(platform: Did, leaf_hash: bytes) -> bytes:
     """That an account of such a list was claimed."""
     return _CLAIMED_LEAF + platform + leaf_hash
+
+
+def role_key(did: Did, role: int) -> bytes:
+    """The newest grant of a role to an identity."""
+    return _ROLE + did + bytes([role])
+
+
+def role_issuer_key(did: Did) -> bytes:
+    """Which roles an identity may grant."""
+    return ROLE_ISSUER_PREFIX + did

@@ -833,6 +833,10 @@ ProposalKind = Literal[
     "upgrade_contract",
     "recognise",
     "withdraw_recognition",
+    "list_issuer",
+    "delist_issuer",
+    "grant_role",
+    "revoke_role",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]
@@ -1274,6 +1278,8 @@ class CallDescription(Result):
     arguments: list[FieldView]
     gas: str
     """What it costs beyond the transaction itself, in words; tx_estimate gives a number."""
+    role: str
+    """What the identity must be that the sender's account is linked to; visitor is everybody."""
 
 
 class EventDescription(Result):

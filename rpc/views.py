@@ -38,6 +38,7 @@ from rpc.models import (
     ViewDescription,
 )
 from vm.native.registry import CALLS, MODULES
+from vm.native.role_table import get_role_needed
 from vm.native.rules import ModuleRule
 
 _STATUSES: dict[Status, Literal["succeeded", "failed", "skipped"]] = {
@@ -227,6 +228,7 @@ def build_module_description(module: ModuleRule) -> ModuleDescription:
                 doc=rule.arguments.__doc__ or "",
                 arguments=_list_field_views(rule.arguments),
                 gas=rule.gas,
+                role=get_role_needed(module.name, rule.name).name.lower(),
             )
             for rule in module.calls
         ],

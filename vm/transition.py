@@ -22,6 +22,7 @@ from vm.native.accounts import Account, add_to_balance, get_account, is_authoris
 from vm.native.iov import credit, debit
 from vm.native.pauses import check_not_paused
 from vm.native.registry import find_call
+from vm.native.role_table import check_role
 from vm.parameters import Parameters
 
 SLICE_GAS: Final = 500_000  # 50 ms, of few calls of contracts or of many transfers
@@ -199,5 +200,6 @@ def _apply_calls(state: State, context: Context, body: TransactionBody) -> None:
             arguments = ready.read_arguments(call.arguments)
         except DecodeError as error:
             raise Rejected(Reason.BAD_ARGUMENTS, str(error)) from None
+        check_role(state, context, call.module, call.call)
         context.gas.charge(ready.rule.compute_gas(arguments))
         ready.rule.apply(state, context, arguments)

@@ -333,6 +333,13 @@ async def test_modules_describe_themselves(ask: Caller) -> None:
     ]
     batch = next(each for each in iov["calls"] if each["name"] == "batch_transfer")
     assert batch["arguments"][0]["items"][0]["fields"][1]["type"] == "grains"
+    assert (transfer["role"], batch["role"]) == ("visitor", "visitor")
+    roles = await ask("module_describe", module="roles")
+    assert {each["name"]: each["role"] for each in roles["calls"]} == {
+        "grant": "issuer",
+        "revoke": "visitor",
+        "renounce": "visitor",
+    }
     assert await _fail(ask, "module_describe", module="weather") == (-32001, "NOT_FOUND")
 
 

@@ -64,6 +64,7 @@ from vm.gas import GasMeter
 from vm.native.did_records import get_account_did
 from vm.native.iov import Transfer, apply_transfer, get_balance
 from vm.native.pauses import check_not_paused
+from vm.native.role_table import check_role
 from vm.native.stake import get_epoch
 
 KEY_BYTES_MAX: Final = CONTRACT_KEY_BYTES_MAX
@@ -424,6 +425,7 @@ def call_native(
     try:
         native, arguments = unpack_call(run.runtime.natives, module, name, packed)
         check_not_paused(state, (module,), context.block.height)
+        check_role(state, context, module, name)
         context.gas.charge(native.rule.compute_gas(arguments))
         native.rule.apply(state, context, arguments)
     except Rejected as failure:

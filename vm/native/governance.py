@@ -54,6 +54,7 @@ from vm.contracts.abi import UpgradeRule
 from vm.contracts.lifecycle import check_upgrade, replace_code
 from vm.contracts.records import CodeHash, get_code_facts, is_developer
 from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
+from vm.native.did_records import get_active_did
 from vm.native.iov import (
     TREASURY_ADDRESSES,
     TREASURY_PERCENT,
@@ -67,7 +68,21 @@ from vm.native.network import Name, Operator, get_operators, is_operator, put_op
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
 from vm.native.pauses import PAUSABLE, ModuleName, Pause, get_pauses, put_pauses
-from vm.native.recognition import Role, check_recognisable, check_recognised, delete_recognised, put_recognised
+from vm.native.recognition import Role as RecognisedRole
+from vm.native.recognition import check_recognisable, check_recognised, delete_recognised, put_recognised
+from vm.native.role_records import (
+    ISSUERS_MAX,
+    Grant,
+    Role,
+    check_grantable,
+    check_holder,
+    count_issuers,
+    end_grant,
+    get_issuer_roles,
+    get_role_record,
+    put_grant,
+    put_issuer_roles,
+)
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
 
@@ -119,6 +134,10 @@ class ProposalKind(IntEnum):
     DECERTIFY_DEVELOPER = 9
     APPROVE_CODE = 10
     UPGRADE_CONTRACT = 11
+    LIST_ISSUER = 12
+    DELIST_ISSUER = 13
+    GRANT_ROLE = 14
+    REVOKE_ROLE = 15
     RECOGNISE = 30
     WITHDRAW_RECOGNITION = 31
 
@@ -280,7 +299,7 @@ class ProposeDeveloperRemoval:
 class ProposeRecognition:
     """Propose to recognise an identity in a role, in which its word then counts."""
 
-    role: Role
+    role: RecognisedRole
     did: Did
     terms: Terms
 
@@ -289,7 +308,7 @@ class ProposeRecognition:
 class ProposeRecognitionEnd:
     """Propose to recognise an identity in a role no longer; what it has vouched for stays."""
 
-    role: Role
+    role: RecognisedRole
     did: Did
     terms: Terms
 
@@ -310,6 +329,43 @@ class ProposeUpgrade:
     code_hash: CodeHash
     arguments: UpgradeArguments
     """Of the new code's migrate method, packed."""
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeIssuer:
+    """Propose to let an identity grant a role."""
+
+    issuer: Did
+    role: Role
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeIssuerRemoval:
+    """Propose to let an identity grant a role no more; what it granted stays."""
+
+    issuer: Did
+    role: Role
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRole:
+    """Propose to give an identity a role up to a height, in place of a grant it may have."""
+
+    did: Did
+    role: Role
+    until_height: Height
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRoleRemoval:
+    """Propose to take a role back, whoever granted it."""
+
+    did: Did
+    role: Role
     terms: Terms
 
 
@@ -440,7 +496,7 @@ class DeveloperDecertified:
 class Recognised:
     """An identity's word counts in a role."""
 
-    role: Role
+    role: RecognisedRole
     did: Did
 
 
@@ -448,7 +504,7 @@ class Recognised:
 class RecognitionEnded:
     """An identity's word counts in that role no longer."""
 
-    role: Role
+    role: RecognisedRole
     did: Did
 
 
@@ -466,6 +522,22 @@ class ContractUpgraded:
     contract: Address
     code_hash: CodeHash
     previous_code_hash: CodeHash
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerListed:
+    """An identity may grant a role."""
+
+    issuer: Did
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerDelisted:
+    """An identity may grant a role no longer."""
+
+    issuer: Did
+    role: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -909,6 +981,56 @@ def _apply_contract_upgrade(state: State, block: BlockContext, call: ProposeUpgr
     return [*context.events, _event(ContractUpgraded, call.contract, call.code_hash, contract.code_hash)]
 
 
+def _check_issuer(state: StateReader, call: ProposeIssuer) -> None:
+    check_grantable(call.role)
+    get_active_did(state, call.issuer)
+    roles = get_issuer_roles(state, call.issuer)
+    if call.role in roles:
+        raise Rejected(Reason.ISSUER_LISTED, "the identity may grant this role already")
+    if not roles and count_issuers(state) >= ISSUERS_MAX:
+        raise Rejected(Reason.ISSUERS_LIMIT, f"there are at most {ISSUERS_MAX} issuers", maximum=ISSUERS_MAX)
+
+
+def _apply_issuer(state: State, _: BlockContext, call: ProposeIssuer) -> list[Event]:
+    put_issuer_roles(state, call.issuer, (*get_issuer_roles(state, call.issuer), call.role))
+    return [_event(IssuerListed, call.issuer, int(call.role))]
+
+
+def _check_issuer_removal(state: StateReader, call: ProposeIssuerRemoval) -> None:
+    if call.role not in get_issuer_roles(state, call.issuer):
+        raise Rejected(Reason.NOT_AN_ISSUER, "the identity may not grant this role")
+
+
+def _apply_issuer_removal(state: State, _: BlockContext, call: ProposeIssuerRemoval) -> list[Event]:
+    left = tuple([role for role in get_issuer_roles(state, call.issuer) if role is not call.role])
+    put_issuer_roles(state, call.issuer, left)
+    return [_event(IssuerDelisted, call.issuer, int(call.role))]
+
+
+def _check_role(state: StateReader, call: ProposeRole) -> None:
+    check_holder(state, call.did, call.role)
+    if call.until_height <= call.terms.effective_height:
+        raise Rejected(
+            Reason.ROLE_BAD_TERM, "the role would end before it holds", minimum=call.terms.effective_height + 1
+        )
+
+
+def _apply_role(state: State, block: BlockContext, call: ProposeRole) -> list[Event]:
+    return [put_grant(state, call.did, call.role, Grant(call.until_height, None), block.height)]
+
+
+def _check_role_removal(state: StateReader, call: ProposeRoleRemoval) -> None:
+    record = get_role_record(state, call.did, call.role)
+    if record is None or record.grant is None:
+        raise Rejected(Reason.ROLE_NOT_HELD, "the identity does not have this role")
+
+
+def _apply_role_removal(state: State, _: BlockContext, call: ProposeRoleRemoval) -> list[Event]:
+    return [end_grant(state, call.did, call.role)]
+
+
+_ROLE_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
+
 DECISIONS: Final = (
     Decision(ProposalKind.ADMIT_OPERATOR, ProposeOperator, (BodyKind.COMMITTEE,), _check_operator, _apply_operator),
     Decision(
@@ -969,6 +1091,12 @@ DECISIONS: Final = (
         _check_recognition_end,
         _apply_recognition_end,
     ),
+    Decision(ProposalKind.LIST_ISSUER, ProposeIssuer, _ROLE_BODIES, _check_issuer, _apply_issuer),
+    Decision(
+        ProposalKind.DELIST_ISSUER, ProposeIssuerRemoval, _ROLE_BODIES, _check_issuer_removal, _apply_issuer_removal
+    ),
+    Decision(ProposalKind.GRANT_ROLE, ProposeRole, _ROLE_BODIES, _check_role, _apply_role),
+    Decision(ProposalKind.REVOKE_ROLE, ProposeRoleRemoval, _ROLE_BODIES, _check_role_removal, _apply_role_removal),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1012,6 +1140,7 @@ def answer_pauses(state: StateReader, _: Moment) -> list[Pause]:
 
 _PROPOSE_GAS: Final = 3 * GAS_STATE_WRITE + 8 * GAS_STATE_READ
 _PROPOSE_OPERATOR_GAS: Final = _PROPOSE_GAS + OPERATORS_MAX * GAS_STATE_READ  # all of them are counted
+_PROPOSE_ISSUER_GAS: Final = _PROPOSE_GAS + ISSUERS_MAX * GAS_STATE_READ  # all of them are counted
 _VOTE_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
 _DONATE_GAS: Final = (1 + len(TREASURY_PERCENT)) * GAS_STATE_WRITE
 
@@ -1043,6 +1172,10 @@ MODULE = ModuleRule(
             lambda call: _PROPOSE_GAS + GAS_BYTE * len(call.arguments),
             f"{_PROPOSE_GAS} + {GAS_BYTE} for each byte of arguments",
         ),
+        _propose_rule("propose_issuer", ProposeIssuer, _PROPOSE_ISSUER_GAS),
+        _propose_rule("propose_issuer_removal", ProposeIssuerRemoval),
+        _propose_rule("propose_role", ProposeRole),
+        _propose_rule("propose_role_removal", ProposeRoleRemoval),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),
@@ -1067,6 +1200,8 @@ MODULE = ModuleRule(
                 ContractUpgraded,
                 Recognised,
                 RecognitionEnded,
+                IssuerListed,
+                IssuerDelisted,
             ),
         )
     ),

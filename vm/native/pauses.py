@@ -26,6 +26,7 @@ PAUSABLE: Final = (
     "iov",
     "network",
     "platforms",
+    "roles",
     "staking",
     "vehicles",
 )

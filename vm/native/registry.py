@@ -8,7 +8,19 @@ from ledger.codec import DecodeError, Reader, from_plain, get_reader
 from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.native import accounts, attributes, contracts, did, governance, iov, network_calls, platforms, staking, vehicles
+from vm.native import (
+    accounts,
+    attributes,
+    contracts,
+    did,
+    governance,
+    iov,
+    network_calls,
+    platforms,
+    roles,
+    staking,
+    vehicles,
+)
 from vm.native.rules import CallRule, ModuleRule
 
 MODULES: Final = MappingProxyType(
@@ -25,6 +37,7 @@ MODULES: Final = MappingProxyType(
             attributes.MODULE,
             vehicles.MODULE,
             platforms.MODULE,
+            roles.MODULE,
         )
     }
 )
