@@ -62,6 +62,8 @@ class GenesisParameters(_Model):
     pause_heights_max: int
     contract_publishers: int
     recovery_delay_heights: int
+    free_quota_gas_daily: int
+    free_quota_block_gas_max: int
 
 
 class Allocation(_Model):

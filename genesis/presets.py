@@ -59,6 +59,8 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
             pause_heights_max=1_000,
             contract_publishers=0,
             recovery_delay_heights=50,
+            free_quota_gas_daily=200_000,
+            free_quota_block_gas_max=1_600_000,
         )
     return GenesisParameters(
         block_interval_ms=2_000,
@@ -88,6 +90,8 @@ def get_parameters_preset(network: NetworkKind, super_nodes: int = 4) -> Genesis
         pause_heights_max=302_400,
         contract_publishers=1,
         recovery_delay_heights=302_400,
+        free_quota_gas_daily=50_000,  # some thirty transfers
+        free_quota_block_gas_max=3_200_000,  # a tenth of a block
     )
 
 

@@ -10,6 +10,8 @@ M3  The *rank* of a transaction is the lowest price on the way to it: its own an
     order; so making room never opens a gap.
 M4  A transaction with the sequence of another replaces it for a price higher by `replacement_price_bps`.
 M5  What waits never promises more fees than its payer has.
+M6  *Free* ones, for whose fee a person's free quota stands in, come after all others and make room for any other. Few
+    of one sender wait, which is few of one identity, and not many of all.
 """
 
 from bisect import bisect_left, insort
@@ -46,6 +48,10 @@ class MempoolLimits:
     account_bytes_max: int = 2 * 2**20
     sequence_gap_max: int = 512
     """How far a sequence may run ahead of its account: wallets send bursts in parallel."""
+    free_transactions_max: int = 5_000
+    """Without a fee: a tenth of the pool."""
+    account_free_transactions_max: int = 4
+    """Without a fee, of one sender."""
     replacement_price_bps: int = 1_000
     """A replacement offers at least this much more."""
 
@@ -106,6 +112,8 @@ class _Entry:
     arrival: int
     """Number of its arrival: earlier first at the same price."""
     queue: "_Queue"
+    is_free: bool
+    """Whether a free quota stands in for the fee."""
     is_listed: bool = False
     """Whether an item for it is among the ready ones, so that there are never two."""
     is_ready: bool = False
@@ -126,6 +134,8 @@ class _Queue:
     sequences: list[int] = field(default_factory=list)
     """Of the ordered ones, ascending."""
     bytes_count: int = 0
+    free_count: int = 0
+    """How many of them are free."""
 
     def get_tail(self) -> _Entry | None:
         return self.entries[self.sequences[-1]] if self.sequences else None
@@ -157,6 +167,7 @@ class Mempool:
         self._sponsored: dict[Address, dict[TransactionId, _Entry]] = {}
         """What waits at the expense of another than its sender, by payer."""
         self._total_bytes = 0
+        self._free_count = 0
         self._arrivals = 0
         # Heaps of integers that end in an arrival, see _ready_key and the others: cheap to compare, and no work for
         # the garbage collector. They keep what has left until it comes up, or until _sweep.
@@ -222,15 +233,20 @@ class Mempool:
 
     # What comes in.
 
-    def add(self, transaction: Transaction, reader: AccountReader) -> Added | Known:
-        """Let a transaction wait; raises Rejected, and then it has pushed nothing out."""
+    def add(self, transaction: Transaction, reader: AccountReader, *, is_free: bool = False) -> Added | Known:
+        """Let a transaction wait; raises Rejected, and then it has pushed nothing out.
+
+        A free one is below the fee floor, and the caller knows that a free quota stands in for its fee.
+        """
         if transaction.id in self._by_id:
             return Known()
-        entry = self._build_entry(transaction)
+        entry = self._build_entry(transaction, is_free)
         if entry.valid_until <= self._height:
             raise Rejected(Reason.EXPIRED, f"it was valid until block {entry.valid_until}", height=self._height)
         replaced = self._find_place(entry, reader)
         self._check_funds(entry, replaced, reader)
+        if is_free:
+            self._check_free(entry)
         evicted = self._make_room(entry, replaced)
         if replaced is not None:
             self._remove(replaced)
@@ -241,7 +257,7 @@ class Mempool:
             self._dropped.pop(entry.id, None)
         return Added(None if replaced is None else replaced.id, evicted)
 
-    def _build_entry(self, transaction: Transaction) -> _Entry:
+    def _build_entry(self, transaction: Transaction, is_free: bool) -> _Entry:
         body = transaction.body
         sender, fee_grains, ordering = body.sender, body.fee_max_grains, body.ordering
         return _Entry(
@@ -257,6 +273,7 @@ class Mempool:
             body.valid_until,
             self._arrivals,
             self._queues.get(sender) or _Queue(),
+            is_free,
         )
 
     def _find_place(self, entry: _Entry, reader: AccountReader) -> _Entry | None:
@@ -302,6 +319,13 @@ class Mempool:
             message = f"with this fee, waiting transactions would promise {needed} grains of the payer's {held}"
             raise Rejected(Reason.INSUFFICIENT_FUNDS, message, held=held, needed=needed)
 
+    def _check_free(self, entry: _Entry) -> None:
+        """Rule M6. A free one replaces nothing, since it offers no more than any other."""
+        if entry.queue.free_count >= self._limits.account_free_transactions_max:
+            raise Rejected(Reason.ACCOUNT_LIMIT, "the sender has enough waiting without a fee: let some go first")
+        if self._free_count >= self._limits.free_transactions_max:
+            raise Rejected(Reason.MEMPOOL_FULL, "enough waits without a fee: offer one, or try again later")
+
     def _make_room(self, entry: _Entry, replaced: _Entry | None) -> tuple[TransactionId, ...]:
         """Evict what must go for this entry. When that is not enough, all of it comes back and Rejected is raised.
 
@@ -324,7 +348,7 @@ class Mempool:
             victims.append(tail)
         while len(self._by_id) + count > limits.transactions_max or self._total_bytes + bytes_count > limits.bytes_max:
             lowest = self._find_lowest(None if replaced is None else entry.sender)
-            if lowest is None or (lowest.is_ready, lowest.rank_grains) >= (entry.is_ready, entry.rank_grains):
+            if lowest is None or _get_standing(lowest) >= _get_standing(entry):
                 self._put_back(victims)
                 raise Rejected(Reason.MEMPOOL_FULL, "the pool is full of better paying transactions: offer more")
             self._remove(lowest)
@@ -363,9 +387,15 @@ class Mempool:
     # What goes out.
 
     def select(
-        self, gas_max: int, bytes_max: int, count_max: int, skip: Set[EnvelopeHash] = frozenset()
+        self,
+        gas_max: int,
+        bytes_max: int,
+        count_max: int,
+        skip: Set[EnvelopeHash] = frozenset(),
+        *,
+        free_gas_max: int = 0,
     ) -> list[Transaction]:
-        """The best transactions that fit a block, in the order to execute them.
+        """The best transactions that fit a block, in the order to execute them; free ones up to a gas of their own.
 
         A skipped one, or one that does not fit, holds back what its sender ordered after it.
         """
@@ -390,16 +420,23 @@ class Mempool:
             if entry.gas_limit > gas_max or entry.bytes_count > bytes_max:
                 misfits += 1
                 continue
+            if entry.is_free:
+                if entry.gas_limit > free_gas_max:
+                    misfits += 1
+                    continue
+                free_gas_max -= entry.gas_limit
             gas_max -= entry.gas_limit
             bytes_max -= entry.bytes_count
             chosen.append(entry.transaction)
-            lowest_price_grains = min(lowest_price_grains, entry.price_grains)
+            if not entry.is_free:
+                lowest_price_grains = min(lowest_price_grains, entry.price_grains)
             if entry.sequence != UNORDERED:
                 follower = entry.queue.entries.get(entry.sequence + 1)
                 if follower is not None:
                     heappush(followers, _ready_key(follower))
         is_full = bool(ready or followers or misfits)
-        self._last_full_price_grains = lowest_price_grains if is_full and chosen else 0
+        is_priced = lowest_price_grains < INTEGER_MAX
+        self._last_full_price_grains = lowest_price_grains if is_full and is_priced else 0
         return chosen
 
     def remove_included(
@@ -523,6 +560,9 @@ class Mempool:
         self._queues[entry.sender] = queue
         self._total_bytes += entry.bytes_count
         queue.bytes_count += entry.bytes_count
+        if entry.is_free:
+            self._free_count += 1
+            queue.free_count += 1
         self._promised_grains[entry.payer] = self._promised_grains.get(entry.payer, 0) + entry.fee_grains
         if entry.payer != entry.sender:
             self._sponsored.setdefault(entry.payer, {})[entry.id] = entry
@@ -586,6 +626,9 @@ class Mempool:
         del self._by_envelope[entry.transaction.envelope_hash]
         self._total_bytes -= entry.bytes_count
         entry.queue.bytes_count -= entry.bytes_count
+        if entry.is_free:
+            self._free_count -= 1
+            entry.queue.free_count -= 1
         promised_grains = self._promised_grains.pop(entry.payer, 0) - entry.fee_grains
         if promised_grains:
             self._promised_grains[entry.payer] = promised_grains
@@ -630,9 +673,15 @@ def _ready_key(entry: _Entry) -> int:
     return INTEGER_MAX - entry.price_grains << ARRIVAL_BITS | entry.arrival
 
 
+def _get_standing(entry: _Entry) -> tuple[bool, int]:
+    """What decides who makes room for whom: a free one for everybody (rules M3 and M6)."""
+    return entry.is_ready and not entry.is_free, entry.rank_grains
+
+
 def _evictable_key(entry: _Entry) -> int:
     """Sorts waiting before ready, then by rank, the lowest first, then by arrival, the latest first."""
-    rank = entry.rank_grains + (INTEGER_MAX + 1 if entry.is_ready else 0)
+    is_ready, rank_grains = _get_standing(entry)
+    rank = rank_grains + (INTEGER_MAX + 1 if is_ready else 0)
     return rank << ARRIVAL_BITS | ARRIVAL_MAX - entry.arrival
 
 

@@ -34,6 +34,8 @@ class Reason(IntEnum):
     """Made room for a better paying transaction."""
     REPLACED = 18
     """The same sender's later transaction took its place."""
+    QUOTA_EXHAUSTED = 19
+    """Without a fee, and more gas than is left of the identity's free quota of the day, or of the block's."""
 
     # Failed: included and charged, calls undone.
     UNKNOWN_MODULE = 100

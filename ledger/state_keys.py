@@ -114,6 +114,10 @@ class Table(IntEnum):
     """identity, 20 bytes ‖ number of the role, 1 byte -> RoleRecord: its newest grant"""
     ROLE_ISSUER = 111
     """identity, 20 bytes -> Issuer: the roles it may grant; absent while there are none"""
+    QUOTA_USAGE = 112
+    """identity, 20 bytes -> QuotaUsage: gas without a fee of the last day with some"""
+    FREE_GAS = 113
+    """-> FreeGas: gas without a fee of the last block with some"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -164,6 +168,8 @@ _PLATFORM_LINK: Final = bytes([Table.PLATFORM_LINK])
 _MIGRATION: Final = bytes([Table.MIGRATION])
 _CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
 _ROLE: Final = bytes([Table.ROLE])
+FREE_GAS_KEY: Final = bytes([Table.FREE_GAS])
+_QUOTA_USAGE: Final = bytes([Table.QUOTA_USAGE])
 ROLE_ISSUER_PREFIX: Final = bytes([Table.ROLE_ISSUER])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
@@ -443,3 +449,8 @@ def role_key(did: Did, role: int) -> bytes:
 def role_issuer_key(did: Did) -> bytes:
     """Which roles an identity may grant."""
     return ROLE_ISSUER_PREFIX + did
+
+
+def quota_usage_key(did: Did) -> bytes:
+    """What an identity has used of its free quota."""
+    return _QUOTA_USAGE + did

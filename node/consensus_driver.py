@@ -355,7 +355,10 @@ class ConsensusDriver:
             await asyncio.sleep(early_ms / 1000)
         time_ms = max(self._clock.get_wall_ms(), previous_ms + 1)
         transactions = self._mempool.select(
-            parameters.block_gas_max, parameters.block_bytes_max, parameters.block_transactions_max
+            parameters.block_gas_max,
+            parameters.block_bytes_max,
+            parameters.block_transactions_max,
+            free_gas_max=parameters.free_quota_block_gas_max,
         )
         names = [transaction.envelope_hash for transaction in transactions]
         evidence = self._evidence.select()

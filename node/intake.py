@@ -49,6 +49,7 @@ class Intake:
         journal: MempoolJournal,
         verifier: Verifier,
         domain: SigningDomain,
+        get_wall_ms: Callable[[], int],
         find_final: Callable[[TransactionId], bool],
         on_waiting: Callable[[list[Transaction]], None],
         on_admitted: Callable[[list[Transaction]], None],
@@ -59,6 +60,7 @@ class Intake:
         self._journal = journal
         self._verifier = verifier
         self._domain = domain
+        self._get_wall_ms = get_wall_ms
         self._find_final = find_final
         self._on_waiting = on_waiting
         self._on_admitted = on_admitted
@@ -148,7 +150,7 @@ class Intake:
         parameters = get_parameters(state)
         for transaction in list(self._mempool):
             try:
-                check_admission(state, transaction, height, parameters)
+                check_admission(state, transaction, height, self._get_next_ms(), parameters)
             except Rejected as refusal:
                 self._mempool.withdraw(transaction.id, refusal.reason)
 
@@ -174,16 +176,23 @@ class Intake:
         height = Height(self._chain.head.header.height + 1)
         try:
             check_stateless(transaction, self._chain.head.header.chain_id, parameters)
-            check_admission(state, transaction, height, parameters)
+            check_admission(state, transaction, height, self._get_next_ms(), parameters)
         except Rejected as refusal:
             if refusal.reason in _PERHAPS_FINAL and self._find_final(transaction.id):
                 return Admitted(transaction.id, known=True)
             return refusal
         return transaction
 
+    def _get_next_ms(self) -> int:
+        """About when the next block is: an idle chain has no block of today, yet free quotas begin anew."""
+        return max(self._chain.head.header.time_ms, self._get_wall_ms())
+
     def _add(self, transaction: Transaction) -> Admitted | Rejected:
+        is_free = (
+            transaction.body.fee_max_grains == 0 and get_parameters(self._chain.open_state()).price_floor_grains > 0
+        )
         try:
-            outcome = self._mempool.add(transaction, self)
+            outcome = self._mempool.add(transaction, self, is_free=is_free)
         except Rejected as refusal:
             return refusal
         return Admitted(transaction.id, known=not isinstance(outcome, Added))

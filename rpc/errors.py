@@ -87,6 +87,7 @@ RETRYABLE_REASONS: Final = frozenset(
         Reason.ACCOUNT_LIMIT,
         Reason.EVICTED,
         Reason.INSUFFICIENT_FUNDS,
+        Reason.QUOTA_EXHAUSTED,
         Reason.MODULE_PAUSED,
     }
 )

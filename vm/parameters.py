@@ -73,6 +73,10 @@ class Parameters:
     that governance has approved by its hash."""
     recovery_delay_heights: Annotated[int, Interval(ge=1, le=10_000_000)]
     """Blocks between the guardians' request for a recovery and its completion: the holder may object as long."""
+    free_quota_gas_daily: Annotated[int, Interval(ge=0, le=1_000_000_000)]
+    """Gas of everyday calls that a person has each day without a fee; 0: everybody pays."""
+    free_quota_block_gas_max: Annotated[int, Interval(ge=0, le=1_000_000_000)]
+    """Gas of a block for transactions without a fee, of all persons together."""
 
     @property
     def hash(self) -> RootHash:

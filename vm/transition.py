@@ -19,6 +19,7 @@ from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
 from vm.native.accounts import Account, add_to_balance, get_account, is_authorised, put_account
+from vm.native.free_quota import add_free_gas, check_free, find_person
 from vm.native.iov import credit, debit
 from vm.native.pauses import check_not_paused
 from vm.native.registry import find_call
@@ -76,10 +77,15 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
     """Execute one transaction whose signatures are known to be valid."""
     body = transaction.body
     try:
-        check_includable(state, transaction, block.height, block.parameters)
+        check_includable(state, transaction, block)
     except Rejected as refusal:
         return Receipt(transaction.id, Status.SKIPPED, refusal.reason, Gas(0), Grains(0), ())
     price_grains = body.price_grains
+    person = None
+    if price_grains < block.parameters.price_floor_grains:
+        person = find_person(state, body.sender, block.height)
+        assert person is not None, "only persons are included without a fee"
+        add_free_gas(state, person, block.height, block.time_ms, body.gas_limit)
     _take_fee_and_order(state, transaction, price_grains * body.gas_limit, block.time_ms)
     payer = body.sender if body.fee_payer is None else body.fee_payer
     gas = GasMeter(body.gas_limit, compute_ordering_gas(transaction))
@@ -95,7 +101,9 @@ def apply_transaction(state: State, block: BlockContext, transaction: Transactio
         if block.trace is not None and failure.message:
             block.trace.append(failure.message)
     fee_grains = price_grains * gas.used
-    if gas.used < body.gas_limit:
+    if person is not None:
+        add_free_gas(state, person, block.height, block.time_ms, gas.used - body.gas_limit)
+    elif gas.used < body.gas_limit:
         credit(state, payer, price_grains * (body.gas_limit - gas.used), block.time_ms)
     return Receipt(transaction.id, status, reason, Gas(gas.used), Grains(fee_grains), tuple(context.events))
 
@@ -124,23 +132,27 @@ def check_expiry(body: TransactionBody, height: Height) -> None:
         )
 
 
-def check_admission(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
+def check_admission(
+    state: StateReader, transaction: Transaction, height: Height, time_ms: int, parameters: Parameters
+) -> Account:
     """Whether it may wait for a block of this height or later: all but the sequence's exact turn; raises Rejected.
 
-    Returns the sender's account. A call of a paused module is refused here, where it costs nothing; one that comes
-    into a block all the same, because the pause began later, fails there and pays.
+    The time is that of now: it says of which day a free quota is asked for. Returns the sender's account. A call of a
+    paused module is refused here, where it costs nothing; one that comes into a block all the same, because the pause
+    began later, fails there and pays.
     """
     check_not_paused(state, [call.module for call in transaction.body.calls], height)
-    return _check_payable(state, transaction, height, parameters)
+    return _check_payable(state, transaction, height, time_ms, parameters)
 
 
-def _check_payable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> Account:
+def _check_payable(
+    state: StateReader, transaction: Transaction, height: Height, time_ms: int, parameters: Parameters
+) -> Account:
     body = transaction.body
     check_expiry(body, height)
     price_grains = body.price_grains
     if price_grains < parameters.price_floor_grains:
-        minimum = parameters.price_floor_grains * body.gas_limit
-        raise Rejected(Reason.FEE_TOO_LOW, f"offer at least {minimum} grains for this gas limit", minimum=minimum)
+        check_free(state, body, height, time_ms, parameters)
     sender = payer = get_account(state, body.sender)
     if not is_authorised(state, body.sender, sender, transaction, SENDER):
         raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the sender's account")
@@ -163,9 +175,9 @@ def _check_payable(state: StateReader, transaction: Transaction, height: Height,
     return sender
 
 
-def check_includable(state: StateReader, transaction: Transaction, height: Height, parameters: Parameters) -> None:
-    """Whether a block of this height can execute it right now; raises Rejected."""
-    sender = _check_payable(state, transaction, height, parameters)
+def check_includable(state: StateReader, transaction: Transaction, block: BlockContext) -> None:
+    """Whether a block can execute it right now; raises Rejected."""
+    sender = _check_payable(state, transaction, block.height, block.time_ms, block.parameters)
     ordering = transaction.body.ordering
     if not isinstance(ordering, bytes) and ordering > sender.sequence:
         raise Rejected(Reason.SEQUENCE_TOO_HIGH, f"the next sequence is {sender.sequence}", expected=sender.sequence)

@@ -61,6 +61,8 @@ MEANINGS: Final = {
     "pause_heights_max": "Blocks for which a module may be paused at most.",
     "contract_publishers": "Who may publish contracts: 0 everybody, 1 certified developers, 2 approved code alone.",
     "recovery_delay_heights": "Blocks in which a holder may object before guardians recover an identity.",
+    "free_quota_gas_daily": "Gas of everyday calls that a person has each day without a fee; 0: everybody pays.",
+    "free_quota_block_gas_max": "Gas of a block for transactions without a fee, of all persons together.",
 }
 """What each parameter means, for people who decide on it."""
 

@@ -681,3 +681,82 @@ MempoolMachine.TestCase.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_pool_equals_its_naive_twin = MempoolMachine.TestCase
+
+
+def add_free(pool: Mempool, transaction: Transaction, accounts: Accounts) -> Added | Known:
+    return pool.add(transaction, accounts, is_free=True)
+
+
+def test_free_ones_come_after_all_others() -> None:
+    pool, accounts = Mempool(), Accounts()
+    free, cheap = make(ALICE, salt(1), 0), make(BOB, salt(2), 1)
+    add_free(pool, free, accounts)
+    pool.add(cheap, accounts)
+    assert pool.select(10**9, 10**9, 10, free_gas_max=GAS) == [cheap, free]
+
+
+def test_a_block_takes_free_ones_up_to_a_gas_of_their_own() -> None:
+    pool, accounts = Mempool(), Accounts()
+    frees = [make(sender, 0, 0) for sender in (ALICE, BOB, CAROL)]
+    for free in frees:
+        add_free(pool, free, accounts)
+    assert pool.select(10**9, 10**9, 10, free_gas_max=2 * GAS) == frees[:2]
+    assert pool.select(10**9, 10**9, 10, free_gas_max=GAS - 1) == []
+    assert pool.select(10**9, 10**9, 10, free_gas_max=3 * GAS) == frees, "what was left behind comes back"
+
+
+def test_few_free_ones_of_a_sender_wait() -> None:
+    pool, accounts = Mempool(MempoolLimits(account_free_transactions_max=2)), Accounts()
+    first, second, third = (make(ALICE, sequence, 0) for sequence in range(3))
+    add_free(pool, first, accounts)
+    add_free(pool, second, accounts)
+    with pytest.raises(Rejected) as caught:
+        add_free(pool, third, accounts)
+    assert caught.value.reason is Reason.ACCOUNT_LIMIT
+    assert pool.add(make(ALICE, 2, 1), accounts) == Added(), "a fee is welcome"
+    accounts.execute([first])
+    pool.remove_included(Height(1), [first], accounts)
+    assert add_free(pool, make(ALICE, 3, 0), accounts) == Added()
+
+
+def test_not_many_free_ones_wait_of_all_senders() -> None:
+    pool, accounts = Mempool(MempoolLimits(free_transactions_max=2)), Accounts()
+    for sender in (ALICE, BOB):
+        add_free(pool, make(sender, 0, 0), accounts)
+    with pytest.raises(Rejected) as caught:
+        add_free(pool, make(CAROL, 0, 0), accounts)
+    assert caught.value.reason is Reason.MEMPOOL_FULL
+    pool.withdraw(make(ALICE, 0, 0).id, Reason.EXPIRED)
+    assert add_free(pool, make(CAROL, 0, 0), accounts) == Added()
+
+
+def test_free_ones_make_room_for_any_other_and_others_not_for_them() -> None:
+    pool, accounts = Mempool(MempoolLimits(transactions_max=2)), Accounts()
+    free, waiting = make(ALICE, 0, 0), make(BOB, 1, 1)
+    add_free(pool, free, accounts)
+    pool.add(waiting, accounts)
+    with pytest.raises(Rejected) as caught:
+        add_free(pool, make(CAROL, 0, 0), accounts)
+    assert caught.value.reason is Reason.MEMPOOL_FULL
+    assert pool.add(make(CAROL, 5, 1), accounts) == Added(None, (free.id,)), "even one behind a gap"
+
+
+def test_a_fee_replaces_a_free_one_and_nothing_else_does() -> None:
+    pool, accounts = Mempool(), Accounts()
+    free, paying = make(ALICE, 0, 0), make(ALICE, 0, 1)
+    add_free(pool, free, accounts)
+    with pytest.raises(Rejected) as caught:
+        add_free(pool, make(ALICE, 0, 0, memo="again"), accounts)
+    assert caught.value.reason is Reason.REPLACEMENT_UNDERPRICED
+    assert pool.add(paying, accounts) == Added(free.id)
+    assert pool.select(10**9, 10**9, 10) == [paying]
+
+
+def test_only_what_pays_is_a_full_blocks_lowest_offer() -> None:
+    pool, accounts = Mempool(), Accounts()
+    add_free(pool, make(ALICE, salt(1), 0), accounts)
+    dear, cheap = make(BOB, salt(2), 9), make(BOB, salt(3), 1)
+    pool.add(dear, accounts)
+    assert pool.select(10**9, 10**9, 10) == [dear]
+    pool.add(cheap, accounts)
+    assert "last full block's lowest offer was 9" in pool.explain(cheap.id, accounts)

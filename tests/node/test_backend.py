@@ -79,6 +79,7 @@ class Scene:
             self.journal,
             DirectVerifier(),
             DOMAIN,
+            lambda: 0,
             find_final=lambda transaction_id: self.indexer.find(transaction_id) is not None,
             on_waiting=lambda transactions: self.backend.on_waiting(transactions),
             on_admitted=lambda _: None,

@@ -40,6 +40,7 @@ class Scene:
             self.journal,
             DirectVerifier(),
             DOMAIN,
+            lambda: 0,
             find_final=lambda _: False,
             on_waiting=lambda transactions: self.assembly.on_transactions(transactions),
             on_admitted=lambda _: None,

@@ -51,7 +51,15 @@ class Scene:
         self.penalties: list[tuple[NodeKey, float, str]] = []
         self.execution = Execution(self.small.chain, DOMAIN, self.logger)
         intake = Intake(
-            self.small.chain, None, None, DirectVerifier(), DOMAIN, lambda _: False, lambda _: None, lambda _: None
+            self.small.chain,
+            None,
+            None,
+            DirectVerifier(),
+            DOMAIN,
+            lambda: 0,
+            lambda _: False,
+            lambda _: None,
+            lambda _: None,
         )
         self.sync = BlockSync(
             self.small.chain,

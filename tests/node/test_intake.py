@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from identity.did import Did
 from identity.signing import compute_signing_domain
 from ledger.codec import encode
 from ledger.mempool import Mempool, MempoolLimits
-from ledger.primitives import Height
+from ledger.primitives import Gas, Height, TimeMs
 from ledger.reasons import Reason, Rejected
-from ledger.state_keys import PARAMETERS_KEY, PAUSES_KEY, Table
+from ledger.state_keys import PARAMETERS_KEY, PAUSES_KEY, Table, did_key, did_of_account_key, quota_usage_key
 from ledger.transaction import Call, Transaction, build_transaction
 from node import intake as intake_module
 from node.intake import Admitted, Intake, PeerBatchOutcome
@@ -19,8 +20,12 @@ from node.mempool_journal import MempoolJournal
 from node.node import RULE_TABLES
 from tests.builders import CHAIN_ID, DOMAIN, PARAMETERS, Draft, address_of, authorise, make_key, transfer
 from tests.chains import DirectVerifier, SmallChain
+from tests.did_scene import control_of
+from vm.native.did_records import DidContent, DidKind, DidOperation, DidRecord, DidVersion, VersionId
+from vm.native.free_quota import DAY_MS, QuotaUsage
 from vm.native.pauses import Pause, Pauses
-from vm.parameters import get_parameters
+from vm.native.role_records import Grant, Role, put_grant
+from vm.parameters import get_parameters, put_parameters
 from vm.transition import check_admission
 
 ALICE, BOB, CAROL = make_key("alice"), make_key("bob"), make_key("carol")
@@ -41,12 +46,14 @@ class Scene:
         self.final: set[bytes] = set()
         self.waiting: list[Transaction] = []
         self.gossiped: list[Transaction] = []
+        self.wall_ms = 0
         self.intake = Intake(
             self.small.chain,
             self.mempool,
             self.journal,
             self.verifier,
             DOMAIN,
+            lambda: self.wall_ms,
             find_final=self.final.__contains__,
             on_waiting=self.waiting.extend,
             on_admitted=self.gossiped.extend,
@@ -287,6 +294,54 @@ def test_admission_reads_no_other_rules_than_those_whose_change_drops_what_waits
             return state.get(key)
 
     for transaction in (pay(0), pay(bytes(8)), Draft(CAROL, [transfer(B, 1)], fee_payer_key=ALICE).sign()):
-        check_admission(NotingState(), transaction, Height(1), get_parameters(NotingState()))
+        check_admission(NotingState(), transaction, Height(1), 0, get_parameters(NotingState()))
     of_the_transaction = {Table.ACCOUNT, Table.UNORDERED}
     assert tables - of_the_transaction == RULE_TABLES
+
+
+QUOTA = replace(PARAMETERS, free_quota_gas_daily=20_000, free_quota_block_gas_max=40_000)
+DAY = 20_000
+
+
+def make_person(scene: Scene) -> Did:
+    """Let ALICE's account act for a person, on a chain with a free quota."""
+    state = scene.small.chain.open_state()
+    did = Did(b"\1" * 20)
+    content = DidContent(DidKind.PERSON, None, control_of("person"), ())
+    version = DidVersion(1, VersionId(bytes(32)), DidOperation.CREATE, Height(0), TimeMs(0), content)
+    state.put(did_key(did), encode(DidRecord(version, TimeMs(0), A)))
+    state.put(did_of_account_key(A), did)
+    put_parameters(state, QUOTA)
+    put_grant(state, did, Role.PERSON, Grant(Height(1_000), None), 0)
+    commit(scene, state.changes)
+    return did
+
+
+async def test_a_person_sends_without_a_fee_and_few_wait(scene):
+    make_person(scene)
+    frees = [pay(sequence, price_grains=0) for sequence in range(5)]
+    admitted = [Admitted(each.id, False) for each in frees[:4]]
+    assert await scene.submit(*frees) == [*admitted, Reason.ACCOUNT_LIMIT]
+    assert scene.mempool.select(10**9, 10**9, 10**6, free_gas_max=40_000) == frees[:2], "a block's free gas"
+    stranger = Draft(CAROL, [transfer(B, 1)], price_grains=0).sign()
+    assert await scene.submit(stranger) == [Reason.FEE_TOO_LOW]
+
+
+async def test_a_free_quota_begins_with_the_day_even_on_a_chain_that_idles(scene):
+    did = make_person(scene)
+    scene.wall_ms = (DAY + 1) * DAY_MS - 1
+    commit(scene, {quota_usage_key(did): encode(QuotaUsage(DAY, Gas(1)))})
+    assert await scene.submit(pay(0, price_grains=0)) == [Reason.QUOTA_EXHAUSTED]
+    scene.wall_ms += 1
+    free = pay(0, price_grains=0)
+    assert await scene.submit(free) == [Admitted(free.id, False)]
+
+
+async def test_free_transactions_are_dropped_when_governance_ends_the_quota(scene):
+    make_person(scene)
+    free, paying = pay(0, price_grains=0), Draft(CAROL, [transfer(B, 1)]).sign()
+    await scene.submit(free, paying)
+    commit(scene, {PARAMETERS_KEY: encode(PARAMETERS)})
+    scene.intake.drop_refused()
+    assert list(scene.mempool) == [paying]
+    assert scene.mempool.get_dropped_reason(free.id) is Reason.FEE_TOO_LOW

@@ -199,7 +199,7 @@ class Checks:
             is_settled = self.is_final(transaction_id, head) or self.skipped.get(transaction_id, head + 1) <= head
             if not is_settled:
                 try:
-                    check_admission(state, transaction, Height(head + 1), get_parameters(state))
+                    check_admission(state, transaction, Height(head + 1), node.wall_ms, get_parameters(state))
                 except Rejected:
                     is_settled = True
             require(is_settled, f"{node.machine.name} lost the transaction {transaction_id.hex()} that it had admitted")

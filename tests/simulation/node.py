@@ -120,10 +120,10 @@ class WatchedMempool(Mempool):
 
     on_drop: Callable[[TransactionId, Reason], None]
 
-    def add(self, transaction: Transaction, reader: Any) -> Added | Known:
+    def add(self, transaction: Transaction, reader: Any, *, is_free: bool = False) -> Added | Known:
         """As in the pool."""
         try:
-            outcome = super().add(transaction, reader)
+            outcome = super().add(transaction, reader, is_free=is_free)
         except Rejected as refusal:
             self.on_drop(transaction.id, refusal.reason)
             raise
@@ -186,6 +186,7 @@ class Node:
             self.disk.journal,  # type: ignore[arg-type]  # the same two methods
             StandInVerifier(),  # type: ignore[arg-type]  # the same method
             world.domain,
+            lambda: self.wall_ms,
             self._is_final,
             self._on_waiting,
             self._gossip,
@@ -458,7 +459,10 @@ class Node:
         assert self.machine.key is not None, "only members propose"
         parameters = rules.parameters
         transactions = self.mempool.select(
-            parameters.block_gas_max, parameters.block_bytes_max, parameters.block_transactions_max
+            parameters.block_gas_max,
+            parameters.block_bytes_max,
+            parameters.block_transactions_max,
+            free_gas_max=parameters.free_quota_block_gas_max,
         )
         evidence = self._choose_evidence(rules)
         names = [transaction.envelope_hash for transaction in transactions]

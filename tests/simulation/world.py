@@ -650,6 +650,8 @@ class World:
             pause_heights_max=10,
             contract_publishers=0,
             recovery_delay_heights=10,
+            free_quota_gas_daily=0,
+            free_quota_block_gas_max=0,
         )
 
     # The trace

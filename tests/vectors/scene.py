@@ -110,6 +110,8 @@ def build_document() -> GenesisDocument:
             pause_heights_max=1_000,
             contract_publishers=0,
             recovery_delay_heights=10,
+            free_quota_gas_daily=0,
+            free_quota_block_gas_max=0,
         ),
         allocations=allocations,
         nodes=[_build_node(index) for index in range(SUPER_NODES)],

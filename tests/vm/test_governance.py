@@ -560,9 +560,9 @@ def test_a_paused_modules_calls_are_not_admitted():
     until = pause(state)
     transaction = Draft(STRANGER, [transfer(X[0], 1)], valid_until=10**6).sign()
     with pytest.raises(Rejected) as refusal:
-        check_admission(state, transaction, Height(until), PARAMETERS)
+        check_admission(state, transaction, Height(until), 0, PARAMETERS)
     assert (refusal.value.reason, refusal.value.details) == (Reason.MODULE_PAUSED, {"until_height": until})
-    check_admission(state, transaction, Height(until + 1), PARAMETERS)
+    check_admission(state, transaction, Height(until + 1), 0, PARAMETERS)
 
 
 def test_other_modules_and_governance_go_on_during_a_pause():

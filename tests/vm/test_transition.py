@@ -110,7 +110,7 @@ def test_what_is_not_includable_is_skipped_without_fee_or_effect(draft, balances
 def test_a_replay_is_skipped_with_the_sequence_that_is_wanted():
     state, _ = run(Draft(ALICE, [transfer(B, 1)]))
     with pytest.raises(Rejected) as refusal:
-        check_admission(state, Draft(ALICE, [transfer(B, 1)]).sign(), 2, PARAMETERS)
+        check_admission(state, Draft(ALICE, [transfer(B, 1)]).sign(), 2, 0, PARAMETERS)
     assert (refusal.value.reason, refusal.value.details) == (Reason.SEQUENCE_TOO_LOW, {"expected": 1})
 
 

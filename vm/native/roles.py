@@ -18,6 +18,7 @@ Rules
 from dataclasses import dataclass
 from typing import Final
 
+from identity.address import Address
 from identity.did import Did
 from identity.signing import SigningPurpose
 from ledger.codec import encode
@@ -29,6 +30,7 @@ from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ
+from vm.native.free_quota import answer_free_quota
 from vm.native.role_records import (
     HOLDERS,
     Grant,
@@ -201,5 +203,6 @@ MODULE = ModuleRule(
         ViewRule("issuers", (("role", Role),), answer_issuers),
         ViewRule("next_number", (("did", Did), ("role", Role)), answer_next_number),
         ViewRule("who_needs", (), answer_who_needs),
+        ViewRule("free_quota", (("account", Address),), answer_free_quota),
     ),
 )
