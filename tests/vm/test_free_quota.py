@@ -190,7 +190,7 @@ def test_other_calls_than_everyday_ones_pay(call):
 
 def test_everyday_calls_exist_and_are_none_of_power_or_gain():
     assert set(CALLS) >= EVERYDAY_CALLS
-    assert {module for module, _ in EVERYDAY_CALLS} == {"contracts", "did", "iov", "roles"}
+    assert {module for module, _ in EVERYDAY_CALLS} == {"attributes", "contracts", "did", "iov", "roles"}
     assert {call for module, call in EVERYDAY_CALLS if module == "contracts"} == {"call"}
 
 

@@ -35,6 +35,12 @@ DAY_MS: Final = 86_400_000
 
 EVERYDAY_CALLS: Final = frozenset(
     {
+        ("attributes", "approve"),
+        ("attributes", "refuse"),
+        ("attributes", "remove_tag"),
+        ("attributes", "request"),
+        ("attributes", "set_tag"),
+        ("attributes", "withdraw_consent"),
         ("contracts", "call"),
         ("did", "complete_recovery"),
         ("did", "create"),
