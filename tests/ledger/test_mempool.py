@@ -754,9 +754,11 @@ def test_a_fee_replaces_a_free_one_and_nothing_else_does() -> None:
 
 def test_only_what_pays_is_a_full_blocks_lowest_offer() -> None:
     pool, accounts = Mempool(), Accounts()
-    add_free(pool, make(ALICE, salt(1), 0), accounts)
+    free, left_behind = make(ALICE, salt(1), 0), make(ALICE, salt(4), 0)
+    add_free(pool, free, accounts)
+    add_free(pool, left_behind, accounts)
     dear, cheap = make(BOB, salt(2), 9), make(BOB, salt(3), 1)
     pool.add(dear, accounts)
-    assert pool.select(10**9, 10**9, 10) == [dear]
+    assert pool.select(10**9, 10**9, 10, free_gas_max=GAS) == [dear, free]
     pool.add(cheap, accounts)
     assert "last full block's lowest offer was 9" in pool.explain(cheap.id, accounts)

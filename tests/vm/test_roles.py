@@ -222,6 +222,9 @@ def test_the_holder_renounces():
     receipt = scene.end("renounce", scene.person, Role.PERSON, (scene.person, "person"))
     assert receipt.events == (Event("roles", "RoleEnded", [scene.person, int(Role.PERSON), 1]),)
     assert scene.roles_of(scene.person) == []
+    assert scene.end("renounce", scene.person, Role.PERSON, (scene.person, "person")).reason == Reason.ROLE_NOT_HELD
+    scene.grant(scene.person, Role.PERSON)
+    assert scene.end("renounce", scene.person, Role.PERSON, (scene.person, "person")).reason == Reason.ROLE_STALE
 
 
 def test_governance_lists_and_delists_issuers():
