@@ -83,8 +83,8 @@ from vm.native.network import NodeRole, RegisteredNode, get_nodes
 from vm.proposal import get_next_block_rules
 
 RULE_TABLES: Final = frozenset((Table.PARAMETERS, Table.PAUSE))
-"""A change of these has everything looked at again that waits. A free quota reads more tables: what it no longer allows is
-skipped in its turn, and few of each identity wait."""
+"""A change of these has everything looked at again that waits. A free quota reads more tables: what it no longer allows
+is skipped in its turn, and few of each identity wait."""
 STATUS_INTERVAL_S: Final = 5.0
 GOSSIP_REPEAT_S: Final = 5.0
 GOSSIP_REPEAT_TRANSACTIONS_MAX: Final = 2_000  # the oldest; what peers know already costs them a hash each
