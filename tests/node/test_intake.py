@@ -309,7 +309,7 @@ def make_person(scene: Scene) -> Did:
     did = Did(b"\1" * 20)
     content = DidContent(DidKind.PERSON, None, control_of("person"), ())
     version = DidVersion(1, VersionId(bytes(32)), DidOperation.CREATE, Height(0), TimeMs(0), content)
-    state.put(did_key(did), encode(DidRecord(version, TimeMs(0), A)))
+    state.put(did_key(did), encode(DidRecord(version, TimeMs(0), A, 1)))
     state.put(did_of_account_key(A), did)
     put_parameters(state, QUOTA)
     put_grant(state, did, Role.PERSON, Grant(Height(1_000), None), 0)

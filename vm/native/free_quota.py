@@ -54,7 +54,14 @@ EVERYDAY_CALLS: Final = frozenset(
         ("did", "unlink_account"),
         ("did", "update"),
         ("iov", "transfer"),
+        ("platforms", "bind"),
+        ("platforms", "claim"),
+        ("platforms", "unbind"),
         ("roles", "renounce"),
+        ("vehicles", "bind"),
+        ("vehicles", "grant_access"),
+        ("vehicles", "release_vin"),
+        ("vehicles", "revoke_access"),
     }
 )
 """(module, call) of what takes no fee; nothing that is done for gain or for the network: staking, governance, code."""
