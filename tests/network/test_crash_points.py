@@ -9,7 +9,7 @@ import pytest
 from node.crash_points import CRASH_POINT_VARIABLE, TEARABLE, CrashPoint, Moment
 from tests.builders import make_key
 from tests.network.load import TransferLoad, check_books
-from tests.network.processes import running_network
+from tests.network.processes import eventually, running_network
 from tests.network.recorder import recording
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("signing"), pytest.mark.timeout(600)]
@@ -55,9 +55,11 @@ async def test_a_node_comes_back_from_a_crash_at_each_of_its_durable_writes(tmp_
 async def test_a_node_comes_back_from_a_crash_while_it_rewrites_its_journal(tmp_path: Path) -> None:
     """It is rewritten at every start that finds transactions of before."""
     async with running_network(tmp_path) as network:
+        journal = network.nodes[CRASHING].home.directory / "mempool" / "journal"
         async with TransferLoad(network) as load:
             await load.wait_for(20)
             for moment in Moment:
+                await eventually(lambda: journal.stat().st_size > 0, "a transaction in the journal")
                 network.kill(CRASHING)
                 armed = f"{CrashPoint.JOURNAL_REWRITE.value}:{moment.value}:1"
                 network.nodes[CRASHING].start({CRASH_POINT_VARIABLE: armed})
