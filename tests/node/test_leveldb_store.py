@@ -274,9 +274,11 @@ def list_last_headers(content: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb"])
-def test_a_missing_file_is_never_taken_for_an_empty_store(pattern: str, filled: Path, tmp_path: Path) -> None:
+def test_missing_files_are_never_taken_for_an_empty_store(pattern: str, filled: Path, tmp_path: Path) -> None:
+    """All tables: a single one may be left from a compaction that closing interrupted, and nobody misses it."""
     path = copy_store(filled, tmp_path)
-    max(path.glob(pattern)).unlink()
+    for file in list(path.glob(pattern)):
+        file.unlink()
     with pytest.raises(StoreDamagedError, match="move the directory away"):
         LevelDbStore(path)
 
