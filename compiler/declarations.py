@@ -589,6 +589,7 @@ def _read_interface(
             if method.kind not in (MethodKind.CALL, MethodKind.VIEW):
                 raise Mistake(statement, "a method of an interface is a @call or a @view")
             body = [each for each in statement.body if not is_docstring(each)]
+            # not a stub of ours: the form in which authors declare what other contracts do (mypy refuses `...`)
             if [ast.unparse(each) for each in body] != ["raise NotImplementedError"]:
                 raise Mistake(statement, "its code is elsewhere", "write raise NotImplementedError as its body")
             methods[method.name] = method

@@ -89,7 +89,7 @@ class Log(ContractInterface):
     @call
     def write(self, vehicle: Did, kind: u8, mileage_km: u32, document_hash: bytes) -> u32:
         """Add an entry."""
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Bait(Contract):

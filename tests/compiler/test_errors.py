@@ -29,7 +29,7 @@ class Happened:
 class Token(ContractInterface):
     @call
     def pay(self, to: Address, amount: u128) -> u64:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Sample(Contract):

@@ -506,21 +506,21 @@ INTERFACES = """\
 class Other(ContractInterface):
     @call
     def pay(self, to: Address, amount: u128) -> u64:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
     @view
     def ask(self, pair: Pair) -> Pair | None:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Iov(NativeModule, module="iov"):
     @call
     def burn(self, amount_grains: u64) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
     @view
     def supply(self) -> u64:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 """
 
 

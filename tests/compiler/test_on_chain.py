@@ -25,11 +25,11 @@ from iov import Address, Contract, ContractInterface, Var, call, context, init, 
 class Token(ContractInterface):
     @call
     def transfer_from(self, owner: Address, recipient: Address, amount: u128) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
     @view
     def balance_of(self, owner: Address) -> u128:
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Shop(Contract):

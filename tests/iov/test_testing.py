@@ -48,12 +48,12 @@ class Note(ContractInterface):
     @call
     def write(self, number: u64) -> u64:
         """Write and give back the sum."""
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
     @view
     def read(self) -> u64:
         """The sum."""
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Iov(NativeModule, module="iov"):
@@ -62,7 +62,7 @@ class Iov(NativeModule, module="iov"):
     @call
     def burn(self, amount_grains: u64) -> None:
         """Destroy money."""
-        raise NotImplementedError
+        raise NotImplementedError  # the language: its code is in another contract or module
 
 
 class Notes(Contract):
