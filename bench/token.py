@@ -12,6 +12,8 @@ from vm.contracts.abi import (
     UpgradeRule,
     encode_interface,
 )
+from vm.contracts.encoder import encode_name, encode_section
+from vm.contracts.parser import SECTION_CUSTOM
 
 MINTED = 10**15
 _TEXT = """
@@ -76,16 +78,4 @@ def pack_payment(recipient: bytes, amount: int) -> bytes:
 
 def attach_interface(code: bytes, interface: Interface) -> bytes:
     """A module with its interface in the custom section."""
-    name = SECTION_NAME.encode()
-    content = bytes([len(name)]) + name + encode_interface(interface)
-    return code + b"\0" + _encode_unsigned(len(content)) + content
-
-
-def _encode_unsigned(number: int) -> bytes:
-    """LEB128."""
-    encoded = bytearray()
-    while True:
-        number, low = number >> 7, number & 0x7F
-        encoded.append(low | (0x80 if number else 0))
-        if not number:
-            return bytes(encoded)
+    return code + encode_section(SECTION_CUSTOM, encode_name(SECTION_NAME) + encode_interface(interface))
