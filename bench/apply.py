@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from identity.signing import SigningDomain, SigningPurpose, compute_signing_doma
 from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.chain import Chain
 from ledger.primitives import ConsensusKey, Round, TimeMs
+from ledger.receipt import Receipt
 from ledger.transaction import Transaction, decode_transaction
 from node.collector import calm_collector
 from node.execution import Execution
@@ -102,10 +103,10 @@ def fund_accounts(chain: Chain, addresses: list[Address]) -> None:
         commit_state(chain, state.changes)
 
 
-def commit_state(chain: Chain, changes: dict[bytes, bytes | None]) -> None:
+def commit_state(chain: Chain, changes: dict[bytes, bytes | None], receipts: Sequence[Receipt] = ()) -> None:
     """A block that changes the state and holds nothing."""
     certified = build_block(chain, [])
-    chain.commit(certified, [], (), changes)
+    chain.commit(certified, receipts, (), changes)
 
 
 def build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock:

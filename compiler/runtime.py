@@ -9,7 +9,7 @@ from typing import Final
 from compiler.wasm import I32, I64, PAGE_BYTES, Function, parse_function
 from iov.failures import Panic
 
-MEMORY_PAGES: Final = 16  # 1 MiB: arguments and values have at most 32 KiB
+MEMORY_PAGES: Final = 4  # 256 KiB: every call pays for them; arguments and values have at most 32 KiB
 MEMORY_END: Final = MEMORY_PAGES * PAGE_BYTES
 SCRATCH: Final = 16  # four u128 for the host; address 0 is no value's
 DATA_OFFSET: Final = 80

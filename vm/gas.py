@@ -1,4 +1,4 @@
-"""The gas table: one gas is about 100 ns of one core of the reference machine, measured by `make bench S=gas`.
+"""The gas table: one gas is at most about 100 ns of one core of the reference machine, measured by `make bench S=gas`.
 
 A transaction's gas = base + bytes + signatures + what each call costs by its module's table.
 """

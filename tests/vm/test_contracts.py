@@ -494,7 +494,7 @@ def test_the_view_call_answers_and_changes_nothing():
     answer = ask(scene, "call", address, "look", pack_script(give_stored(1)))
     assert isinstance(answer, ViewResult)
     assert answer.result == b"\1\0\0\0\2"
-    assert 800 < answer.gas_used < 2_000
+    assert 1_500 < answer.gas_used < 4_000
     for method, steps, reason in (
         ("look", [put(1, 1)], Reason.VIEW_WRITES),
         ("look", [LOOP], Reason.OUT_OF_GAS),

@@ -36,11 +36,11 @@ from vm.contracts.native_bridge import pack_answer, unpack_call, unpack_view
 from vm.contracts.prices import (
     ACCOUNT_READ,
     EVENT,
-    EVENT_BYTE,
     HOST_BYTE,
     HOST_CALL,
     KECCAK256,
     KECCAK256_BLOCK,
+    KEPT_BYTE,
     LOG,
     MERKLE,
     MERKLE_LEVEL,
@@ -56,7 +56,6 @@ from vm.contracts.prices import (
     STORAGE_READ,
     STORAGE_READ_BYTE,
     STORAGE_WRITE,
-    STORAGE_WRITE_BYTE,
     TRANSFER,
     to_units,
 )
@@ -184,7 +183,7 @@ def storage_put(frame: Frame, pointer: int, length: int, value_pointer: int, val
     key = _read_key(frame, pointer, length)
     if value_length > VALUE_BYTES_MAX:
         raise Rejected(Reason.HOST_LIMIT, f"a value has at most {VALUE_BYTES_MAX} bytes", maximum=VALUE_BYTES_MAX)
-    frame.charge(STORAGE_WRITE + STORAGE_WRITE_BYTE * (length + value_length))
+    frame.charge(STORAGE_WRITE + KEPT_BYTE * (length + value_length))
     frame.run.state.put(key, frame.read(value_pointer, value_length))
 
 
@@ -541,7 +540,7 @@ def emit(frame: Frame, name_pointer: int, name_length: int, pointer: int, length
     _refuse_in_view(frame)
     name = _read_name(frame, name_pointer, name_length)
     data = _read(frame, pointer, length, PACKED_BYTES_MAX)
-    frame.charge(EVENT + EVENT_BYTE * (name_length + length))
+    frame.charge(EVENT + KEPT_BYTE * (name_length + length))
     kinds = frame.types.events.get(name)
     if kinds is None:
         raise Rejected(Reason.EVENT_UNDECLARED, "the interface has no event of this name")

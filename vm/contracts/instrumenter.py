@@ -71,7 +71,7 @@ TRAP_OUT_OF_GAS: Final = 1
 TRAP_CALL_DEPTH: Final = 2
 
 UNCHECKED_UNITS_MAX: Final = 1_000  # a few hundred instructions that may run on empty
-ADVANCE_UNITS_MAX: Final = 80  # one load and what belongs to it; counting costs a processor half as much
+ADVANCE_UNITS_MAX: Final = 140  # a load, a branch and what belongs to them; counting costs a processor half as much
 FLAT_UNITS_MAX: Final = 1_000  # of a flat function; callers' blocks stay small
 FRAME_UNITS: Final = 16  # return address, saved registers, what an engine adds
 SHALLOW_UNITS_MAX: Final = 256  # what a counted frame pays for uncounted ones below it

@@ -1,7 +1,7 @@
 """The operators a contract may use: what they take and give, and what they cost.
 
-A price is in *units*; 1 gas (about 100 ns, see `vm/gas.py`) is GAS_UNITS. Prices are measured once, by class, and then
-fixed: every node must agree on them, whatever its processor.
+A price is in *units*; 1 gas (at most about 100 ns, see `vm/gas.py`) is GAS_UNITS. Prices are measured once, by class,
+and then fixed: every node must agree on them, whatever its processor.
 """
 
 from dataclasses import dataclass
@@ -41,15 +41,15 @@ I64_SUBTRACT: Final = 0x7D
 # docs/contracts/gate.md has the measurements.
 PRICE_MOVE: Final = 1  # a local, a constant, drop: mostly vanishes in compilation
 PRICE_SIMPLE: Final = 3  # add, compare, shift: one cycle
-PRICE_MULTIPLY: Final = 10  # three cycles of latency
-PRICE_DIVIDE: Final = 60  # up to 18 cycles, and the checks for zero and overflow
+PRICE_MULTIPLY: Final = 14  # three cycles of latency
+PRICE_DIVIDE: Final = 90  # up to 18 cycles, and the checks for zero and overflow
 PRICE_COUNT_BITS: Final = 8  # clz, ctz, popcnt: emulated on processors without the instruction
 PRICE_SELECT: Final = 5
 PRICE_GLOBAL: Final = 5  # memory, always in the first cache
-PRICE_LOAD: Final = 50  # a chain of loads spread over the whole memory misses the caches: 110 at worst
+PRICE_LOAD: Final = 60  # a chain of loads spread over the whole memory misses the caches: 110 at worst
 PRICE_STORE: Final = 20
 PRICE_JUMP: Final = 3
-PRICE_BRANCH: Final = 20  # half of the branches mispredicted
+PRICE_BRANCH: Final = 70  # half of the branches mispredicted
 PRICE_BRANCH_TABLE: Final = 60  # an indirect jump, mispredicted
 PRICE_CALL: Final = 20
 PRICE_CALL_INDIRECT: Final = 80  # checks of index and type, mispredicted

@@ -288,7 +288,7 @@ def test_gas_left_falls_by_what_is_used():
         """(i64.store (i32.const 64) (call $gas_left))
            (call $give_i64 (i64.sub (i64.load (i32.const 64)) (call $gas_left)))"""
     )
-    assert int.from_bytes(probe.ask(), "little") == 20
+    assert int.from_bytes(probe.ask(), "little") == 60
 
 
 # Money
