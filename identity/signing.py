@@ -61,6 +61,8 @@ class SigningPurpose(IntEnum):
     ROLE_GRANT = 40
     ROLE_REVOKE = 41
     ROLE_RENOUNCE = 42
+    STATUS_LIST_ANCHOR = 43
+    """What a key signs with which an issuer attests, about the status of what it has issued."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -251,7 +251,7 @@ class Reason(IntEnum):
     BAD_CLAIM_SIGNATURE = 275
     """The account's claim key has not signed this."""
 
-    # Roles: 280-299.
+    # Roles: 280-289.
     ROLE_MISSING = 280
     """The call needs a role that the sender's identity does not hold now, or the sender has no identity."""
     ROLE_NOT_GRANTABLE = 281
@@ -268,6 +268,13 @@ class Reason(IntEnum):
     """The role would have ended already."""
     ISSUER_LISTED = 288
     ISSUERS_LIMIT = 289
+
+    # Status lists of credentials: 290-294.
+    STATUS_LIST_STALE = 290
+    """Signed for another version of the list than the one that is due: a replay, or too late."""
+    STATUS_LIST_BAD_URI = 291
+    STATUS_LIST_URI_TAKEN = 292
+    """The address has led to another list of this issuer, and credentials may name it."""
 
 
 CONTRACT_REASON_FIRST: Final = 65_536

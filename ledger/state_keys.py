@@ -118,6 +118,12 @@ class Table(IntEnum):
     """identity, 20 bytes -> QuotaUsage: gas without a fee of the last day with some"""
     FREE_GAS = 113
     """-> FreeGas: gas without a fee of the last block with some"""
+    STATUS_LIST = 120
+    """issuer, 20 bytes ‖ number, 2 bytes ‖ purpose, 1 byte -> StatusListVersion: the present one"""
+    STATUS_LIST_VERSION = 121
+    """issuer, 20 bytes ‖ number, 2 bytes ‖ purpose, 1 byte ‖ version, 4 bytes -> StatusListVersion with a successor"""
+    STATUS_LIST_URI = 122
+    """issuer, 20 bytes ‖ SHA-256 of an address -> StatusListName: the list it has led to"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -179,6 +185,10 @@ _ATTRIBUTE_RECEIVED: Final = bytes([Table.ATTRIBUTE_RECEIVED])
 _ATTRIBUTE_SENT: Final = bytes([Table.ATTRIBUTE_SENT])
 _ATTRIBUTE_LOG: Final = bytes([Table.ATTRIBUTE_LOG])
 _ATTRIBUTE_NUMBER_BYTES: Final = 4
+_STATUS_LIST: Final = bytes([Table.STATUS_LIST])
+_STATUS_LIST_VERSION: Final = bytes([Table.STATUS_LIST_VERSION])
+_STATUS_LIST_URI: Final = bytes([Table.STATUS_LIST_URI])
+_STATUS_LIST_NUMBER_BYTES: Final = 2
 
 
 def account_key(address: Address) -> bytes:
@@ -454,3 +464,29 @@ def role_issuer_key(did: Did) -> bytes:
 def quota_usage_key(did: Did) -> bytes:
     """What an identity has used of its free quota."""
     return _QUOTA_USAGE + did
+
+
+def status_lists_prefix(issuer: Did) -> bytes:
+    """All status lists of an issuer, in order of their numbers."""
+    return _STATUS_LIST + issuer
+
+
+def status_list_prefix(issuer: Did, number: int) -> bytes:
+    """The status lists of an issuer that share a number, one for each purpose."""
+    return status_lists_prefix(issuer) + number.to_bytes(_STATUS_LIST_NUMBER_BYTES, "big")
+
+
+def status_list_key(issuer: Did, number: int, purpose: int) -> bytes:
+    """A status list as it is now."""
+    return status_list_prefix(issuer, number) + bytes([purpose])
+
+
+def status_list_version_key(issuer: Did, number: int, purpose: int, version: int) -> bytes:
+    """A former version of a status list, counted from 1."""
+    name = issuer + number.to_bytes(_STATUS_LIST_NUMBER_BYTES, "big") + bytes([purpose])
+    return _STATUS_LIST_VERSION + name + version.to_bytes(_VERSION_BYTES, "big")
+
+
+def status_list_uri_key(issuer: Did, uri_hash: bytes) -> bytes:
+    """Which status list an address leads to, or has led to."""
+    return _STATUS_LIST_URI + issuer + uri_hash

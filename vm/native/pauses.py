@@ -22,6 +22,7 @@ PAUSABLE: Final = (
     "accounts",
     "attributes",
     "contracts",
+    "credentials",
     "did",
     "iov",
     "network",

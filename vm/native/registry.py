@@ -12,6 +12,7 @@ from vm.native import (
     accounts,
     attributes,
     contracts,
+    credentials,
     did,
     governance,
     iov,
@@ -38,6 +39,7 @@ MODULES: Final = MappingProxyType(
             vehicles.MODULE,
             platforms.MODULE,
             roles.MODULE,
+            credentials.MODULE,
         )
     }
 )
