@@ -640,9 +640,8 @@ def _format_path(path: "ClaimPath") -> str:
 
 def _choose(paths: "dict[str, ClaimPath]", text: str) -> "ClaimPath":
     if text not in paths:
-        raise CommandFailedError(
-            f"--disclose {text}: the credential has {', '.join(sorted(paths)) or 'nothing to choose'}"
-        )
+        there = ", ".join(sorted(paths)) or "nothing to choose from"
+        raise CommandFailedError(f"--disclose {text}: the credential has {there}")
     return paths[text]
 
 
