@@ -63,6 +63,10 @@ class SigningPurpose(IntEnum):
     ROLE_RENOUNCE = 42
     STATUS_LIST_ANCHOR = 43
     """What a key signs with which an issuer attests, about the status of what it has issued."""
+    PSEUDONYM_LINK_BY_MAIN = 45
+    """What keys of an identity confirm to an auditor, that a pseudonym is its own. No transaction has it."""
+    PSEUDONYM_LINK_BY_PSEUDONYM = 46
+    """The same, by the pseudonym's own keys."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

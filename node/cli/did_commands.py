@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from node.cli import attribute_commands, credential_commands
+from node.cli import attribute_commands, credential_commands, pseudonym_commands
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
 from node.cli.did_options import FILE, control_options, signing_options
@@ -359,7 +359,7 @@ def sign(
     output.show_record(record)
 
 
-for _command in (*attribute_commands.COMMANDS, credential_commands.credential):
+for _command in (*attribute_commands.COMMANDS, credential_commands.credential, pseudonym_commands.pseudonym):
     did.add_command(_command)
 
 
