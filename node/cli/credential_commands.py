@@ -16,6 +16,7 @@ from node.cli.did_options import FILE
 from node.cli.did_signing import fetch_record, find_public_key, parse_did_text
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
+from node.cli.limited_files import read_limited
 from node.cli.output import Output, output_option
 from node.cli.sending import Intent, Sending, deliver, sending_options, show_sent
 from rpc import calls
@@ -566,7 +567,7 @@ def _read_claims(texts: Sequence[str], file: Path | None) -> "dict[str, Json]":
 
     claims: dict[str, Json] = {}
     if file is not None:
-        claims = parse_json_object(_read_limited(file, CLAIMS_FILE_BYTES_MAX))
+        claims = parse_json_object(read_limited(file, CLAIMS_FILE_BYTES_MAX))
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name or name in claims:
@@ -578,7 +579,7 @@ def _read_claims(texts: Sequence[str], file: Path | None) -> "dict[str, Json]":
 def _read_credential(path: Path) -> str:
     from identity.credentials.sd_jwt import SD_JWT_CHARACTERS_MAX
 
-    content = _read_limited(path, SD_JWT_CHARACTERS_MAX + 1)
+    content = read_limited(path, SD_JWT_CHARACTERS_MAX + 1)
     try:
         return content.decode("ascii").strip()
     except UnicodeDecodeError:
@@ -611,7 +612,7 @@ def _read_demand(path: Path | None, audience: str | None, nonce: str | None) -> 
     if audience is not None or nonce is not None:
         raise CommandFailedError("say --demand FILE, or --audience and --nonce, and not both")
     try:
-        record = json.loads(_read_limited(path, _DEMAND_BYTES_MAX))
+        record = json.loads(read_limited(path, _DEMAND_BYTES_MAX))
         return KeyBindingDemand(str(record["audience"]), str(record["nonce"])), bool(record.get("answered"))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CommandFailedError(f"{path} is no demand of carlive did credential demand") from None
@@ -623,14 +624,6 @@ def _note_answer(path: Path, asked: "KeyBindingDemand") -> None:
 
     record = {"audience": asked.audience, "nonce": asked.nonce, "answered": True}
     replace_file(path, json.dumps(record, indent=2).encode() + b"\n")
-
-
-def _read_limited(path: Path, bytes_max: int) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(bytes_max + 1)
-    if len(content) > bytes_max:
-        raise CommandFailedError(f"{path} is larger than {bytes_max} bytes")
-    return content
 
 
 def _format_path(path: "ClaimPath") -> str:

@@ -16,6 +16,7 @@ from node.cli.did_options import FILE
 from node.cli.did_signing import fetch_record, parse_did_text
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
+from node.cli.limited_files import read_limited
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.sending import Sending, deliver, sending_options, show_sent
@@ -147,7 +148,7 @@ def derive(
 def create(file: Path, sending: Sending) -> None:
     """Send FILE, the creation of a pseudonym that somebody has derived, and pay for it."""
     try:
-        record = json.loads(_read_limited(file, CREATION_BYTES_MAX))
+        record = json.loads(read_limited(file, CREATION_BYTES_MAX))
         chain, text, arguments = str(record["chain"]), str(record["did"]), record["arguments"]
         payload, signatures = arguments["payload"], arguments["signatures"]
     except (ValueError, KeyError, TypeError):
@@ -228,9 +229,10 @@ def prove(
         main = parse_did_text(options.main, facts.network)
         expiry_height = client.run(calls.chain_head()).height + heights
         statement = LinkStatement(facts.domain, main, made.did, reader, keys[0], expiry_height, purpose)
-        _check_policies(client, facts, statement, [keyring.load(name, facts.network) for name in names], made)
+        main_keys = [keyring.load(name, facts.network) for name in dict.fromkeys(names)]
+        _check_policies(client, facts, statement, main_keys, made)
     try:
-        link = _confirm(statement, [keyring.load(name, facts.network) for name in names], made, is_transferable)
+        link = _confirm(statement, main_keys, made, is_transferable)
         sealed = seal_link(link, secrets.token_bytes(32))
     except LinkRefusedError as error:
         raise CommandFailedError(str(error), facts={"reason": error.reason.value}) from None
@@ -405,14 +407,6 @@ def _get_policy(record: "DidRecord") -> "KeyPolicy | None":
 
 def _read_hex(path: Path, characters_max: int) -> bytes:
     try:
-        return bytes.fromhex(_read_limited(path, characters_max).decode("ascii").strip().removeprefix("0x"))
+        return bytes.fromhex(read_limited(path, characters_max).decode("ascii").strip().removeprefix("0x"))
     except ValueError:
         raise CommandFailedError(f"{path} does not hold hexadecimal digits") from None
-
-
-def _read_limited(path: Path, bytes_max: int) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(bytes_max + 1)
-    if len(content) > bytes_max:
-        raise CommandFailedError(f"{path} is larger than {bytes_max} bytes")
-    return content
