@@ -246,6 +246,8 @@ def list_issued(directory: Path, output: Output) -> None:
 @output_option
 def status(issuer: str, node_url: str, output: Output) -> None:
     """List the status lists that the issuer DID has anchored."""
+    from vm.native.credentials import StatusPurpose as AnchoredPurpose
+
     found: list[dict[str, Any]] = []
     cursor: int | None = 0
     with connect(node_url) as client:
@@ -254,7 +256,10 @@ def status(issuer: str, node_url: str, output: Output) -> None:
             page = client.run(calls.module_view(MODULE, "status_lists", {"issuer": issuer, "cursor": cursor})).value
             found += page["lists"]
             cursor = page["nextCursor"]
-    shown = [{"number": each["number"], "purpose": PURPOSES[each["purpose"] - 1], **each["current"]} for each in found]
+    shown = [
+        {"number": each["number"], "purpose": AnchoredPurpose(each["purpose"]).name.lower(), **each["current"]}
+        for each in found
+    ]
     output.show_list(
         shown, ["number", "purpose", "version", "height", "listHash", "uri"], empty="it has anchored no status list"
     )

@@ -147,9 +147,12 @@ def derive(
 @sending_options
 def create(file: Path, sending: Sending) -> None:
     """Send FILE, the creation of a pseudonym that somebody has derived, and pay for it."""
+    from identity.did import compute_did, format_did
+    from ledger.codec import pack
+
     try:
         record = json.loads(read_limited(file, CREATION_BYTES_MAX))
-        chain, text, arguments = str(record["chain"]), str(record["did"]), record["arguments"]
+        chain, arguments = str(record["chain"]), record["arguments"]
         payload, signatures = arguments["payload"], arguments["signatures"]
     except (ValueError, KeyError, TypeError):
         raise CommandFailedError(f"{file} is no creation of carlive did pseudonym derive") from None
@@ -157,10 +160,10 @@ def create(file: Path, sending: Sending) -> None:
         facts = read_chain_facts(client)
         if chain != facts.chain_id:
             raise CommandFailedError(f"{file} is for the chain {chain}, this node is on {facts.chain_id}")
-        result = deliver(
-            client, facts, build_known_intent(client, facts, "did", "create", [payload, signatures]), sending
-        )
-    show_sent(result, sending.options.wait, sending.output, {"did": text})
+        intent = build_known_intent(client, facts, "did", "create", [payload, signatures])
+        result = deliver(client, facts, intent, sending)
+    did = compute_did(pack(intent.calls[0].arguments[0]))
+    show_sent(result, sending.options.wait, sending.output, {"did": format_did(did, facts.network)})
 
 
 @pseudonym.command("auditor-key")

@@ -22,26 +22,31 @@ SENDING = ("--from", "dev0", "--yes")
 class Party:
     """Somebody with a directory and a node to talk to."""
 
-    def __init__(self, url: str, directory: Path) -> None:
-        self.url = url
+    def __init__(self, url: str, devnet_home: Path, directory: Path) -> None:
         self.directory = directory
+        self._environment = {
+            **os.environ,
+            "CARLIVE_NODE": url,
+            "CARLIVE_DEVNET_HOME": str(devnet_home),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What became of a command."""
+        command = [sys.executable, "-P", "-m", "node.cli.main", *words, "--output", "json"]
+        return subprocess.run(
+            command, cwd=self.directory, env=self._environment, capture_output=True, text=True, timeout=60
+        )
 
     def run(self, *words: str, code: int = 0) -> Any:
-        """What a command prints, which ends with this code."""
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "node.cli.main", "did", *words, "--output", "json"],
-            cwd=self.directory,
-            env={**os.environ, "CARLIVE_NODE": self.url, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        """What a command of `carlive did` prints, which ends with this code."""
+        done = self.call("did", *words)
         assert done.returncode == code, done
         return json.loads(done.stdout)
 
-    def create(self, key: str) -> str:
+    def create(self, key: str, *words: str) -> str:
         """A new identity."""
-        return str(self.run("create", "--key", key, *SENDING)["did"])
+        return str(self.run("create", "--key", key, *words, *SENDING)["did"])
 
     def show_and_verify(self, question: str, code: int = 0) -> Any:
         """A new question, an answer that shows the classes, and what the verifier finds."""
@@ -64,7 +69,7 @@ def party(tmp_path: Path) -> Iterator[Party]:
         url = devnet.wait_for("ready")["nodes"][0]["rpc"].removesuffix("/rpc")
         directory = tmp_path / "party"
         directory.mkdir()
-        yield Party(url, directory)
+        yield Party(url, tmp_path / "devnet", directory)
     finally:
         devnet.close()
 

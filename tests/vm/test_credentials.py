@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity.credentials.status_list import LIST_URI_CHARACTERS_MAX
 from identity.credentials.status_list import StatusPurpose as PublishedPurpose
 from identity.did import Did
 from identity.signing import SigningDomain, SigningPurpose, compute_signing_domain
@@ -280,3 +281,7 @@ def test_lists_come_a_page_at_a_time(scene):
 
 def test_purposes_are_those_that_lists_are_published_for():
     assert [each.name for each in StatusPurpose] == [each.name for each in PublishedPurpose]
+
+
+def test_credentials_can_name_every_address():
+    assert STATUS_URI_CHARACTERS_MAX <= LIST_URI_CHARACTERS_MAX
