@@ -460,15 +460,7 @@ def _change(
             raise CommandFailedError("name the credentials: say --index or --credential")
         _check_attests(client, facts, parse_did_text(issuer_list.issuer, facts.network), issuer_key, sending.keyring)
         change_statuses(issuer_list, purpose, changed, is_set)
-        try:
-            _anchor(client, facts, issuer_list, purpose, issuer_key, sending)
-        except BaseException:
-            click.echo(
-                "the list on disk is changed, the chain has not taken it yet: "
-                f"carlive did credential anchor {directory} --purpose {purpose_name}",
-                err=True,
-            )
-            raise
+        _anchor(client, facts, issuer_list, purpose, issuer_key, sending)
 
 
 def _anchor(
@@ -514,8 +506,18 @@ def _anchor(
     arguments = rule.arguments(payload, DidSignature(issuer, key.key_type, key.public_key.key, signature))
     about |= {"version": str(payload.version)}
     shown = {"call": f"{MODULE}.anchor_status_list", **about, "uri": payload.uri}
-    result = deliver(client, facts, Intent([Call(MODULE, "anchor_status_list", to_packed(arguments))], shown), sending)
-    show_sent(result, sending.options.wait, sending.output, {**about, **published})
+    intent = Intent([Call(MODULE, "anchor_status_list", to_packed(arguments))], shown)
+    try:
+        result = deliver(client, facts, intent, sending)
+        show_sent(result, sending.options.wait, sending.output, {**about, **published})
+    except BaseException:  # also when nobody agreed: it is told why, and this
+        if not sending.output.is_json:
+            click.echo(
+                "the chain does not have this list as it is on disk: "
+                f"carlive did credential anchor {issuer_list.directory} --purpose {purpose.value}",
+                err=True,
+            )
+        raise
 
 
 def _fetch_present(client: "Client", issuer_list: "IssuerList", purpose: "StatusPurpose") -> dict[str, Any] | None:
