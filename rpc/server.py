@@ -1,4 +1,4 @@
-"""The HTTP side: calls, WebSocket, DIDs and the explorer page, behind checks of Host, Origin and Content-Type."""
+"""The HTTP side: calls, WebSocket, DIDs, the explorer page and the wallet page, behind checks of Host, Origin and Content-Type."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,6 +39,39 @@ _EXPLORER_FILES: Final = {
     "/explorer.js": ("explorer.js", "text/javascript"),
     "/explorer.css": ("explorer.css", "text/css"),
 }
+WALLET_PATH: Final = "/wallet/"
+_WALLET_FILES: Final = {
+    "": ("index.html", "text/html"),
+    "wallet.css": ("wallet.css", "text/css"),
+    "vendor/LICENCES.txt": ("vendor/LICENCES.txt", "text/plain"),
+    **{
+        name: (name, "text/javascript")
+        for name in (
+            "addresses.js",
+            "amounts.js",
+            "attributes.js",
+            "bytes.js",
+            "calls.js",
+            "chain.js",
+            "codec.js",
+            "dom.js",
+            "identity.js",
+            "keys.js",
+            "main.js",
+            "reasons.js",
+            "review.js",
+            "rpc.js",
+            "sending.js",
+            "transactions.js",
+            "vault.js",
+            "vendor/libraries.js",
+            "view_identity.js",
+            "view_money.js",
+            "view_requests.js",
+            "view_start.js",
+        )
+    },
+}
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -46,6 +79,22 @@ _PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_WALLET_HEADERS: Final = _PAGE_HEADERS | {
+    "Content-Security-Policy": _PAGE_HEADERS["Content-Security-Policy"]
+    + "; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",  # a page that opens this one gets no hold of it
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A file as it is served."""
+
+    content: bytes
+    content_type: str
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +144,7 @@ class RpcServer:
         self._settings = settings
         self._dispatcher = Dispatcher(METHODS)
         self._held = _HeldBytes(settings.held_bytes_max)
-        self._pages = {path: _load_page(*page) for path, page in _EXPLORER_FILES.items()}
+        self._pages = _load_pages(settings)
         self._websockets: set[WebSocketSession] = set()
         self._reads: ReadPool | None = None
         self._hub: SubscriptionHub | None = None
@@ -170,8 +219,12 @@ class RpcServer:
                 _enter(request, Phase.HANDLING)
                 return await serve_identifier(request, self._build_session())
             case path, "GET" | "HEAD" if path in self._pages:
-                content_type, page = self._pages[path]
-                return web.Response(body=page, content_type=content_type, charset="utf-8", headers=_PAGE_HEADERS)
+                page = self._pages[path]
+                return web.Response(
+                    body=page.content, content_type=page.content_type, charset="utf-8", headers=page.headers
+                )
+            case "/wallet", "GET" | "HEAD" if WALLET_PATH in self._pages:
+                return web.Response(status=308, headers={"Location": WALLET_PATH})  # its files are named relative to it
             case path, _ if path in (RPC_PATH, WEBSOCKET_PATH) or path.startswith(IDENTIFIERS_PATH):
                 allowed = "POST, OPTIONS" if path == RPC_PATH else "GET"
                 error = build_error("INVALID_REQUEST", f"{path[:64]} takes {allowed} only")
@@ -319,5 +372,15 @@ def _respond_to_preflight() -> web.Response:
     )
 
 
-def _load_page(name: str, content_type: str) -> tuple[str, bytes]:
-    return content_type, files("rpc").joinpath("explorer", name).read_bytes()
+def _load_pages(settings: RpcSettings) -> dict[str, _Page]:
+    """Every path with its file: the explorer always, the wallet where it is wanted."""
+    pages = {path: _load_page("explorer", *file, _PAGE_HEADERS) for path, file in _EXPLORER_FILES.items()}
+    if settings.is_wallet_served:
+        pages |= {
+            WALLET_PATH + path: _load_page("wallet", *file, _WALLET_HEADERS) for path, file in _WALLET_FILES.items()
+        }
+    return pages
+
+
+def _load_page(directory: str, name: str, content_type: str, headers: dict[str, str]) -> _Page:
+    return _Page(files("rpc").joinpath(directory, name).read_bytes(), content_type, headers)

@@ -21,6 +21,8 @@ class RpcSettings:
     """Host names clients may use besides localhost and plain IP addresses; "*" allows every name."""
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call this node; "*" allows every page."""
+    is_wallet_served: bool = True
+    """Whether the wallet page is at /wallet, as the explorer is at /."""
     connections_max: int = 1_024
     """Open connections of all clients."""
     connections_per_address_max: int = 256

@@ -170,6 +170,7 @@ def describe_devnet(devnet: "Devnet") -> dict[str, Any]:
                 "websocket": node.websocket_url,
                 "ops": node.ops_url,
                 "explorer": f"{node.rpc_url}/",
+                "wallet": f"{node.rpc_url}/wallet",
                 "log": str(node.log_file),
             }
             for node in devnet.nodes
@@ -192,7 +193,7 @@ def format_devnet(devnet: "Devnet") -> str:
     for node in plain["nodes"]:
         lines.append(
             f"{node['name']:<8} RPC {node['rpc']}  WebSocket {node['websocket']}  ops {node['ops']}  "
-            f"explorer {node['explorer']}"
+            f"explorer {node['explorer']}  wallet {node['wallet']}"
         )
     lines += ["", f"Ten accounts with {format_iov(DEVELOPMENT_ACCOUNT_GRAINS)} IOV each.", PUBLIC_KEYS_WARNING]
     lines += [f"{each['name']}  {each['address']}  {each['privateKey']}" for each in plain["accounts"]]
