@@ -1,4 +1,4 @@
-"""The HTTP side: calls, WebSocket, DIDs, the explorer page and the wallet page, behind checks of Host, Origin and Content-Type."""
+"""The HTTP side: calls, WebSocket, DIDs, explorer and wallet page, behind checks of Host, Origin and Content-Type."""
 
 import asyncio
 from collections.abc import Iterator

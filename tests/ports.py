@@ -9,6 +9,7 @@ from typing import Final
 NETWORK_PORTS = range(12_000, 20_000)
 DEVNET_PORTS = range(20_000, 26_000)
 WALLET_PORTS = range(26_000, 32_000)
+BROWSER_PORTS = range(32_000, 32_700)
 
 WORKERS_MAX: Final = 8
 """So many workers of pytest-xdist may each have networks of their own at a time."""

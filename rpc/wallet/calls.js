@@ -13,6 +13,8 @@ import { TRANSACTION_PURPOSE, decodeBody, splitSigningBytes } from "./transactio
 /** These bytes are not to be signed; the message says why. */
 export class UnexplainedError extends Error {}
 
+const FEE_GRAINS_MAX = 100_000_000n; // one IOV: thousands of times what a call costs; a node that asks for more is wrong
+
 const SIGNATURES = "signatures:list<struct{did:did,keyType:integer,key:bytes,signature:bytes}>";
 const REQUEST_ONLY = `payload:struct{did:did,requestId:bytes},${SIGNATURES}`;
 const KEY_POLICY = "struct?{keys:list<struct{keyType:integer,key:bytes,weight:integer}>,threshold:integer}";
@@ -93,6 +95,9 @@ async function explainTransaction(bodyBytes, chain, account, describe, known) {
   if (body.chainId !== chain.chainId || !areEqual(body.sender, account.address) || body.feePayer !== null) {
     throw new UnexplainedError("This is a transaction of another chain or account, or somebody else is to pay for it.");
   }
+  if (BigInt(body.feeMaxGrains) > FEE_GRAINS_MAX) {
+    throw new UnexplainedError(`The node asks for a fee above ${formatIov(FEE_GRAINS_MAX)}: this wallet does not sign that.`);
+  }
   if (body.calls.length !== 1) throw new UnexplainedError("This wallet signs one call at a time.");
   const [module, call, values] = body.calls[0];
   const name = `${module}.${call}`;
@@ -111,7 +116,7 @@ async function explainTransaction(bodyBytes, chain, account, describe, known) {
       { depth: 0, label: "From", value: formatAddress(body.sender, chain.network) },
       { depth: 0, label: "Fee at most", value: formatGrains(body.feeMaxGrains) },
       { depth: 0, label: "Gas limit", value: String(body.gasLimit) },
-      { depth: 0, label: "Number of this transaction of the account", value: formatOrdering(body.ordering) },
+      { depth: 0, label: "Sequence number", value: formatOrdering(body.ordering) },
       { depth: 0, label: "Valid until block", value: String(body.validUntil) },
       { depth: 0, label: "Chain", value: `${chain.chainId}, genesis ${toHex(chain.genesisHash)}` },
       { depth: 0, label: "Transaction id", value: toHex(await sha256(bodyBytes)) },

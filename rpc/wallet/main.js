@@ -50,12 +50,17 @@ async function openWallet(entropy) {
 
 /** Signatures hang on the genesis hash, so another one than before is never taken silently. */
 function askForChain(chain, onTrusted) {
-  show("chain-changed");
-  byId("chain-trust").onclick = () => {
-    trustChain(chain);
+  close = () => {
     show("chain-changed", false);
+    byId("chain-trust").onclick = null;
+  };
+  byId("chain-trust").onclick = () => {
+    close();
+    trustChain(chain);
     onTrusted();
   };
+  activeMs = Date.now();
+  show("chain-changed");
 }
 
 async function startWallet(chain, account) {

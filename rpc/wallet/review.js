@@ -22,7 +22,7 @@ function askPerson({ title, doc, rows, hash }) {
   const dialog = byId("review");
   dialog.returnValue = "";
   dialog.showModal();
-  byId("review-cancel").focus();
+  byId("review-title").focus(); // reading begins at the top, and the key Enter signs nothing
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "sign"), { once: true });
   });

@@ -54,6 +54,7 @@ export class Client {
       socket.addEventListener("message", ({ data }) => {
         const message = JSON.parse(data);
         if (message.method === "sub_message") onMessage(message.params.topic, message.params.result);
+        else if (message.method === "sub_closed" || message.error) socket.close(); // comes back as after any other loss
       });
       socket.addEventListener("close", () => {
         if (isEnded) return;

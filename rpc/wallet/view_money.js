@@ -93,9 +93,13 @@ function makeHistoryRow({ id, height, transaction, receipt }, own) {
     { title: id },
     make("td", {}, String(height)),
     make("td", {}, calls, ...(outcome ? [make("p", { className: "problem" }, outcome)] : [])),
-    make("td", { className: "mono" }, others.join(", ")),
+    make("td", { className: "mono", title: others.join(", ") }, others.map(shorten).join(", ")),
     make("td", { className: change < 0n ? "amount out" : "amount in" }, amount),
     make("td", { className: "amount" }, fee),
     make("td", {}, makeButton("Copy id", () => navigator.clipboard?.writeText(id), { className: "link", title: id })),
   );
+}
+
+function shorten(address) {
+  return `${address.slice(0, 10)}…${address.slice(-6)}`;
 }

@@ -5,11 +5,13 @@ import json
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+import rpc.server
 from rpc.server import RpcServer, is_host_allowed, parse_host_name
 from tests.rpc.conftest import call, serve
 from tests.rpc.fake_backend import FakeBackend, build_transfer
@@ -378,6 +380,56 @@ async def test_explorer_page_is_served_with_a_strict_policy(server: RpcServer, h
         assert "https://" not in page
         if path == "/":
             assert not re.search(r"\son[a-z]+=|<script(?! src=)|<style|style=", page), "the policy forbids inline code"
+
+
+WALLET_SOURCES = Path(rpc.server.__file__).parent / "wallet"
+
+
+def list_wallet_files() -> list[str]:
+    """What the page is made of; the rest is there to build it."""
+    names = [
+        str(path.relative_to(WALLET_SOURCES)) for path in WALLET_SOURCES.rglob("*.*") if path.suffix in (".js", ".css")
+    ]
+    return sorted({*names, "", "vendor/LICENCES.txt"} - {"vendor/entry.js"})
+
+
+async def test_every_file_of_the_wallet_page_is_served_with_a_strict_policy(
+    server: RpcServer, http: aiohttp.ClientSession
+) -> None:
+    base = f"http://127.0.0.1:{server.port}/wallet/"
+    for name in list_wallet_files():
+        async with http.get(base + name) as response:
+            assert response.status == 200, name
+            content = await response.text()
+            policy = response.headers["Content-Security-Policy"]
+            kinds = {"": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
+            assert response.content_type == kinds[Path(name).suffix]
+        assert content == (WALLET_SOURCES / (name or "index.html")).read_text(encoding="utf-8")
+        assert policy == (
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+        assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        if not name.startswith("vendor/"):
+            assert "innerHTML" not in content
+            assert "https://" not in content
+    async with http.get(base + "vendor/entry.js") as response:
+        assert response.status == 404
+
+
+async def test_the_wallet_page_is_found_without_the_last_slash(server: RpcServer, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"http://127.0.0.1:{server.port}/wallet", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (308, "/wallet/")
+
+
+async def test_a_node_may_be_without_the_wallet_page(backend: FakeBackend, http: aiohttp.ClientSession) -> None:
+    async with serve(backend, is_wallet_served=False) as server:
+        for path in ("/wallet", "/wallet/", "/wallet/main.js"):
+            async with http.get(f"http://127.0.0.1:{server.port}{path}") as response:
+                assert response.status == 404
+        async with http.get(f"http://127.0.0.1:{server.port}/") as response:
+            assert response.status == 200
 
 
 async def test_stop_closes_everything_quickly(backend: FakeBackend, http: aiohttp.ClientSession) -> None:
