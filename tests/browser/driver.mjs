@@ -36,12 +36,12 @@ async function open({ page: name, url }) {
 
 async function run({ do: action, page: name, selector, text, ...rest }) {
   if (action === "open") return open({ page: name, ...rest });
-  const { page, said, problems, headers } = pages.get(name);
+  const { page, context, said, problems, headers } = pages.get(name);
   const target = selector && page.locator(selector);
   switch (action) {
+    case "close": return context.close();
     case "reload": await page.reload(); return null;
     case "fill": return target.fill(text);
-    case "choose": await target.selectOption(text); return null;
     case "press": return page.keyboard.press(text);
     case "click": return target.click();
     case "text": return target.innerText();

@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -71,10 +75,12 @@ def node_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     firsts = BROWSER_PORTS[::PORTS_PER_DEVNET]
     port = next(each for each in firsts if all(map(is_port_free, range(each, each + PORTS_PER_DEVNET))))
     command = ["devnet", "--validators", "1", "--home", str(directory / "home"), "--port", str(port)]
+    environment = os.environ | {"CARLIVE_RPC_ALLOWED_ORIGINS": get_other_origin(f"http://127.0.0.1:{port}")}
     with log.open("wb") as output:
         devnet = subprocess.Popen(
             [sys.executable, "-m", "node.cli.main", *command],
             cwd=REPOSITORY,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -91,6 +97,45 @@ def node_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             devnet.kill()
             devnet.wait()
+
+
+def get_other_origin(node_url: str) -> str:
+    """Where the page may be hosted apart from the node: the last of the devnet's ports."""
+    first = int(node_url.rpartition(":")[2])
+    return f"http://localhost:{first + PORTS_PER_DEVNET - 1}"
+
+
+@contextmanager
+def host_apart(node_url: str, directory: Path) -> Iterator[str]:
+    """The page on a web server of its own, as docs/wallet-page.md says."""
+    origin = get_other_origin(node_url)
+    page = shutil.copytree(VENDOR.parent, directory / "page") / "index.html"
+    named = page.read_text().replace('name="carlive-node" content=""', f'name="carlive-node" content="{node_url}"')
+    page.write_text(named)
+    documented = (REPOSITORY / "docs" / "wallet-page.md").read_text().split("```")[1].strip()
+    addresses = {"https://node.example:8645": node_url, "wss://node.example:8645": node_url.replace("http", "ws")}
+    for example, address in addresses.items():
+        documented = documented.replace(example, address)
+
+    class Files(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            for line in documented.splitlines():
+                self.send_header(*line.split(": ", 1))
+            super().end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(
+        ("127.0.0.1", int(origin.rpartition(":")[2])), partial(Files, directory=page.parent)
+    ) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield origin
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def carlive(url: str, *arguments: str) -> Any:
@@ -514,7 +559,7 @@ def test_a_refused_request_gets_nothing(alice, alice_did, shop, node_url, tmp_pa
     alice.page.click(f'{card} button:text("Refuse")')
     statement, _ = alice.page.sign_operation()
     assert (statement["title"], statement["Request"]) == ("Your identity signs: attributes.refuse", request_id)
-    alice.page.wait(f"#requests-open:not(:has({card}))")
+    alice.page.wait(f"#section-requests:not(:has(#requests-open {card}))")
     found = find_request(node_url, alice_did, request_id)
     assert (found["state"], found["answers"]) == ("refused", [])
 
@@ -575,6 +620,17 @@ def test_the_page_may_run_no_foreign_code_and_talk_to_nobody_else(alice, node_ur
     }
     stopped = {each: alice.page.run("evaluate", text=watched.replace("ATTEMPT", each)) for each in attempts}
     assert stopped == attempts
+
+
+def test_the_page_works_from_a_server_of_its_own(driver, node_url, tmp_path):
+    with host_apart(node_url, tmp_path) as origin:
+        page = WalletPage(driver, "apart").open(f"{origin}/")
+        assert page.restore(BOB) == compute_account(BOB).address
+        page.wait("#link", "live")
+        page.wait("#balance", "IOV")
+        hosts = {line.split("/")[2] for line in page.run("readSaid") if line.startswith(("http", "ws"))}
+        assert hosts == {node_url.removeprefix("http://"), origin.removeprefix("http://")}
+        page.driver.run("close", page=page.name)
 
 
 # The parts
