@@ -514,12 +514,13 @@ def test_an_identity_is_shown_as_text_code_and_document(alice, alice_did, node_u
 def test_an_approved_request_is_opened_by_its_verifier_and_withdrawn(alice, alice_did, shop, node_url, tmp_path):
     alice.page.show("requests")
     secret = tmp_path / "answer.key"
-    request_id = ask(node_url, shop, alice_did, secret, "To rent a car", "adult", "name.full")
+    request_id = ask(node_url, shop, alice_did, secret, "To rent a car", "adult", "name.full", "residence")
     card = card_of(request_id)
     alice.page.wait(f"#requests-open {card}", "To rent a car")
     assert shop in alice.page.read(card)
-    alice.page.fill(f'{card} input[name="adult"]', "yes")
-    alice.page.fill(f'{card} input[name="name.full"]', "Åsa Øst")
+    given = {"adult": "yes", "name.full": "Åsa Øst", "residence": "12 Long Street, " * 3}
+    for name, value in given.items():
+        alice.page.fill(f'{card} input[name="{name}"]', value)
     alice.page.click(f'{card} button:text("Approve")')
     statement, transaction = alice.page.sign_operation()
     for review in (statement, transaction):
@@ -527,10 +528,13 @@ def test_an_approved_request_is_opened_by_its_verifier_and_withdrawn(alice, alic
         assert shown == {
             "Request": request_id,
             "Asked by": shop,
-            "Wants to know": "adult, name.full",
+            "Wants to know": "adult, name.full, residence",
             "What for": "To rent a car",
         }
-        assert (review["You tell adult"], review["You tell name.full"]) == ("yes", "Åsa Øst")
+        assert {name: review[f"You tell {name}"] for name in ("adult", "name.full")} == {
+            "adult": "yes",
+            "name.full": "Åsa Øst",
+        }
     alice.page.wait(f"#requests-given {card}")
 
     found = find_request(node_url, alice_did, request_id)
@@ -541,8 +545,8 @@ def test_an_approved_request_is_opened_by_its_verifier_and_withdrawn(alice, alic
         commitment = compute_attribute_commitment(answer["name"], value, salt)
         assert answer["commitment"] == "0x" + commitment.hex()
         opened[answer["name"]] = value.decode()
-    assert opened == {"adult": "yes", "name.full": "Åsa Øst"}
-    assert len({len(answer["sealed"]) for answer in found["answers"]}) == 1
+    assert opened == given
+    assert [len(bytes.fromhex(answer["sealed"][2:])) for answer in found["answers"]] == [48 + 64, 48 + 64, 48 + 128]
 
     alice.page.click(f'#requests-given {card} button:text("Withdraw")')
     statement, _ = alice.page.sign_operation()
