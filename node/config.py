@@ -81,6 +81,7 @@ class NodeConfig:
     rpc_batch_calls_max: int = _setting("rpc", 1_000, "Most calls in one batch.")
     rpc_connections_max: int = _setting("rpc", 1_024, "Most open connections in all.")
     rpc_connections_per_address_max: int = _setting("rpc", 128, "Most open connections from one address.")
+    rpc_wallet_page: bool = _setting("rpc", True, "Serve the wallet page at /wallet.")
     rpc_allowed_hosts: tuple[str, ...] = _setting(
         "rpc", (), "Host names this node is reached by, besides localhost and its own address (DNS rebinding guard)."
     )

@@ -603,6 +603,7 @@ def _build_rpc_settings(config: NodeConfig) -> RpcSettings:
         connections_per_address_max=config.rpc_connections_per_address_max,
         body_bytes_max=config.rpc_body_bytes_max,
         batch_calls_max=config.rpc_batch_calls_max,
+        is_wallet_served=config.rpc_wallet_page,
     )
 
 
