@@ -159,7 +159,7 @@ async def test_controllers_create_and_sign(node: DidNode) -> None:
 
 async def test_a_car_is_sold(node: DidNode) -> None:
     seller, buyer = [await node.create("--key", name) for name in ("dev1", "dev2")]
-    car = await node.create("--kind", "vehicle", "--owner", seller, "--key", "dev3", "--by", f"{seller}=dev1")
+    car = await node.create("--kind", "vehicle", "--owner", seller, "--key", "dev3", "--by", "dev1")
     content = node.get(car).current.content
     assert (content.kind, content.owner) == (DidKind.VEHICLE, node.parse(seller))
     await node.change("did", "transfer", car, "--to", buyer, "--by", f"{seller}=dev1", "--by", f"{buyer}=dev2")
@@ -174,16 +174,17 @@ async def test_parties_elsewhere_sign_a_file(node: DidNode, tmp_path: Path) -> N
     written = await node.run_json(
         *("did", "transfer", car, "--to", buyer, "--from", "dev0", "--payload-out", str(payload))
     )
-    assert (written["operation"], written["did"]) == ("transfer", car)
+    assert (written["call"], written["did"], written["signer"]) == ("did.transfer", car, seller)
+    assert written["signedBy"] == "the present owner and the new one"
     assert len(node.scene.list_signed()) == sent
     asked = await node.run("did", "sign", str(payload), "--as", buyer, "--key", "dev2")
     assert asked.exit_code != 0, "nobody has agreed"
-    assert f"owner      {buyer}" in asked.stderr
+    assert f"owner     {buyer}" in asked.stderr
     signed = await node.run_json(
         *("did", "sign", str(payload), "--as", buyer, "--key", "dev2", "--out", str(signature), "--yes")
     )
     assert json.loads(signature.read_text()) == signed
-    await node.change(*("did", "transfer", car, "--to", buyer, "--by", f"{seller}=dev1", "--signature", str(signature)))
+    await node.change("did", "send", str(payload), "--by", "dev1", "--signature", str(signature))
     assert node.get(car).current.content.owner == node.parse(buyer)
 
 
@@ -191,8 +192,11 @@ async def test_a_new_identity_is_signed_elsewhere_too(node: DidNode, tmp_path: P
     payload = tmp_path / "new.json"
     key = "ed25519:0x" + DEV[1].public_key.key.hex()
     written = await node.run_json("did", "create", "--key", key, "--from", "dev0", "--payload-out", str(payload))
-    signed = await node.run_json("did", "sign", str(payload), "--key", "dev1", "--yes")
-    assert signed["did"] == written["did"]
+    signature = tmp_path / "signature.json"
+    await node.run_json("did", "sign", str(payload), "--key", "dev1", "--yes", "--out", str(signature))
+    sent = await node.change("did", "send", str(payload), "--signature", str(signature))
+    assert sent["did"] == written["did"]
+    assert node.get(sent["did"]).current.content.control.keys.policy == policy(1)
 
 
 async def test_guardians_ask_the_holder_objects_and_somebody_completes(node: DidNode) -> None:
@@ -299,8 +303,8 @@ async def test_what_is_not_there_is_told(node: DidNode, arguments: list[str], co
     [
         ("nonsense", "is not JSON"),
         ("[]", "is not a payload"),
-        ('{"operation": "steal"}', "is not a payload"),
-        ('{"chain": "carlive-test", "did": "' + UNKNOWN + '", "operation": "update", "payload": "0x00"}', "is not a"),
+        ('{"chain": "carlive-test", "call": "did.steal"}', "is not a payload"),
+        ('{"chain": "carlive-test", "call": "did.update", "payload": "0x00", "more": []}', "is not a payload"),
     ],
 )
 async def test_files_of_others_are_looked_at_closely(node: DidNode, tmp_path: Path, text: str, advice: str) -> None:
@@ -317,13 +321,23 @@ async def test_a_file_for_another_chain_or_identity_is_not_signed(node: DidNode,
     record = json.loads(path.read_text())
     for change, advice in [({"chain": "another"}, "for the chain another"), ({"did": UNKNOWN}, "another identity")]:
         path.write_text(json.dumps(record | change))
-        result = await node.run("did", "sign", str(path), "--key", "dev1", "--yes")
-        assert (result.exit_code, advice in result.stderr) == (ExitCode.WRONG_USE, True), result.stderr
+        for words in (["sign", str(path), "--key", "dev1", "--yes"], ["send", str(path), "--from", "dev0", "--yes"]):
+            result = await node.run("did", *words)
+            assert (result.exit_code, advice in result.stderr) == (ExitCode.WRONG_USE, True), result.stderr
 
 
 async def test_a_signature_file_that_is_none_is_refused(node: DidNode, tmp_path: Path) -> None:
     text = await node.create("--key", "dev1")
-    path = tmp_path / "signature.json"
+    path, payload = tmp_path / "signature.json", tmp_path / "payload.json"
     path.write_text("{}")
-    result = await node.run("did", "update", text, "--signature", str(path), "--from", "dev0", "--yes")
+    await node.run_json("did", "update", text, "--from", "dev0", "--payload-out", str(payload))
+    result = await node.run("did", "send", str(payload), "--signature", str(path), "--from", "dev0", "--yes")
     assert (result.exit_code, "is not a signature" in result.stderr) == (ExitCode.WRONG_USE, True)
+
+
+async def test_who_rules_signs_when_nobody_is_named(node: DidNode) -> None:
+    ruler = await node.create("--key", "dev1")
+    firm = await node.create("--kind", "organisation", "--controller", ruler, "--by", "dev1")
+    car = await node.create("--kind", "vehicle", "--owner", firm, "--key", "dev3", "--by", "dev1")
+    await node.change("did", "update", car, "--service", "web=Web=https://example.com/", "--by", "dev1")
+    assert node.get(car).current.content.services == (Service("web", "Web", "https://example.com/"),)

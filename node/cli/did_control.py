@@ -1,0 +1,124 @@
+"""Who is to rule an identity, and its services, from words on the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from node.cli.did_signing import parse_did_text
+from node.cli.failures import CommandFailedError
+
+if TYPE_CHECKING:
+    from identity.address import NetworkKind
+    from identity.did import Did
+    from identity.keys import PublicKey
+    from identity.policy import KeyPolicy
+    from node.cli.accounts import Keyring
+    from vm.native.did_records import Control, Service
+
+_PARTS_OF_SERVICE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOptions:
+    """Who is to rule an identity; None or empty: nobody in that part."""
+
+    keys: tuple[str, ...]
+    threshold: int
+    agreement_keys: tuple[str, ...]
+    controllers: tuple[str, ...]
+    controllers_needed: int
+    next_keys: tuple[str, ...]
+    next_threshold: int
+    recovery_keys: tuple[str, ...]
+    recovery_threshold: int
+    guardians: tuple[str, ...]
+    guardians_needed: int
+
+
+def build_control(options: ControlOptions, keyring: "Keyring", network: "NetworkKind") -> "Control":
+    """Who rules an identity, as the options say; raises CommandFailedError."""
+    from vm.native.did_records import Control, Controllers, DidKeys, Guardians, compute_commitment
+
+    policy = build_key_policy(options.keys, options.threshold, keyring, network)
+    agreement_keys = tuple(sorted(_parse_hex_key(text) for text in options.agreement_keys))
+    controllers = _parse_dids(options.controllers, network)
+    guardians = _parse_dids(options.guardians, network)
+    next_policy = build_key_policy(options.next_keys, options.next_threshold, keyring, network)
+    recovery_policy = build_key_policy(options.recovery_keys, options.recovery_threshold, keyring, network)
+    return Control(
+        DidKeys(policy, agreement_keys),
+        Controllers(controllers, options.controllers_needed) if controllers else None,
+        None if next_policy is None else compute_commitment(next_policy),
+        None if recovery_policy is None else compute_commitment(recovery_policy),
+        Guardians(guardians, options.guardians_needed) if guardians else None,
+    )
+
+
+def build_key_policy(
+    names: Sequence[str], threshold: int, keyring: "Keyring", network: "NetworkKind"
+) -> "KeyPolicy | None":
+    """Keys of these names, each of weight 1; None for no keys. Raises CommandFailedError."""
+    from identity.policy import InvalidPolicyError, build_policy
+
+    if not names:
+        return None
+    try:
+        return build_policy([(find_public_key(name, keyring, network), 1) for name in names], threshold)
+    except InvalidPolicyError as error:
+        raise CommandFailedError(f"these keys cannot rule an identity: {error}") from None
+
+
+def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "PublicKey":
+    """A key by its name, or TYPE:0x… for one that is kept elsewhere; no password is asked for."""
+    from identity.address import NetworkKind
+    from identity.keys import KeyType, PublicKey
+    from node.cli.accounts import find_development_account
+    from node.key_files import list_key_files
+
+    kind, separator, digits = text.partition(":")
+    if separator:
+        if kind.upper() not in KeyType.__members__:
+            raise CommandFailedError(f"{text!r}: write TYPE:0x…, with one of the types ed25519, secp256k1, p256")
+        return PublicKey(KeyType[kind.upper()], _parse_hex_key(digits))
+    if (account := find_development_account(text)) is not None and network is NetworkKind.DEVNET:
+        return account.key.public_key
+    listing = next((each for each in list_key_files(keyring.directory) if each.name == text), None)
+    if listing is None or listing.public_key is None:
+        raise CommandFailedError(
+            f"there is no readable key {text} in {keyring.directory}: see carlive keys list, or write TYPE:0x…"
+        )
+    return listing.public_key
+
+
+def parse_services(texts: Sequence[str]) -> "tuple[Service, ...]":
+    """Services from NAME=TYPE=URI, in the order the chain wants; raises CommandFailedError."""
+    from vm.native.did_records import Service
+    from vm.native.did_rules import is_normal_uri
+
+    services = []
+    for text in texts:
+        parts = text.split("=", _PARTS_OF_SERVICE - 1)
+        if len(parts) != _PARTS_OF_SERVICE:
+            raise CommandFailedError(
+                f"--service {text!r}: write NAME=TYPE=URI, for instance mail=Mail=mailto:me@a.example"
+            )
+        if not is_normal_uri(parts[2]):
+            raise CommandFailedError(
+                f"--service: {parts[2]!r} is not a URI in its normal form: scheme and host in lower case, "
+                "a path after the host (https://a.example/), no default port"
+            )
+        services.append(Service(*parts))
+    return tuple(sorted(services, key=lambda each: each.name))
+
+
+def _parse_dids(texts: Sequence[str], network: "NetworkKind") -> "tuple[Did, ...]":
+    return tuple(sorted(dict.fromkeys(parse_did_text(text, network) for text in texts)))
+
+
+def _parse_hex_key(text: str) -> bytes:
+    try:
+        if not text.startswith("0x"):
+            raise ValueError
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None
