@@ -68,7 +68,7 @@ def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             envvar=SENDER_VARIABLE,
             metavar="NAME",
-            help=f"Key that signs, or a path to its file; dev0 to dev9, op0, op1, … on a devnet; also {SENDER_VARIABLE}.",
+            help=f"Key that signs, or its file's path; dev0 to dev9, op0, op1, … on a devnet; also {SENDER_VARIABLE}.",
         ),
     ):
         function = option(function)
