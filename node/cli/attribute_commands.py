@@ -15,7 +15,7 @@ from node.cli.did_signing import Operation, Signing, find_signer, parse_did_text
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
-from node.cli.query_commands import parse_id, to_plain
+from node.cli.query_commands import format_time, parse_id, to_plain
 from node.cli.sending import Sending, sending_options
 from rpc import calls
 
@@ -235,7 +235,8 @@ def requests(identity: str, role: Any, state: Any, limit: int, node_url: str, ou
             if cursor is None:
                 break
     other = "verifier" if role == "holder" else "holder"
-    output.show_list(found, ["requestId", "state", other, "names", "purpose", "expiryHeight"], empty="there are none")
+    columns = ["requestId", "state", other, "names", "purpose", "expiryHeight"]
+    output.show_list(found, columns, {"names": ", ".join}, empty="there are none")
 
 
 @click.command("open")
@@ -285,9 +286,8 @@ def log(identity: str, limit: int, node_url: str, output: Output) -> None:
             ]
             if not page or found[-1]["number"] == 1:
                 break
-    output.show_list(
-        found[:limit], ["number", "action", "requestId", "verifier", "height", "timeMs"], empty="nothing has happened"
-    )
+    columns = ["number", "action", "requestId", "verifier", "height", "timeMs"]
+    output.show_list(found[:limit], columns, {"timeMs": format_time}, empty="nothing has happened")
 
 
 COMMANDS: Final = (tag, request, approve, refuse, withdraw, requests, open_answer, log)

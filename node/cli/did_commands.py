@@ -12,8 +12,8 @@ import click
 from node.cli import attribute_commands, credential_commands, pseudonym_commands
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.did_control import ControlOptions, build_control, build_key_policy, parse_services
-from node.cli.did_options import FILE, by_option, control_options, signature_option, signing_options
+from node.cli.did_control import ControlOptions, build_control, build_key_policy, describe_control, parse_services
+from node.cli.did_options import FILE, by_option, control_options, keep_option, signature_option, signing_options
 from node.cli.did_signing import (
     Operation,
     Signing,
@@ -32,7 +32,7 @@ from node.cli.did_signing import (
 from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, format_record, output_option
-from node.cli.query_commands import to_plain
+from node.cli.query_commands import format_time, to_plain
 from node.cli.sending import Sending, sending_options
 from rpc import calls
 
@@ -104,22 +104,30 @@ def show(identity: str, node_url: str, output: Output) -> None:
     with connect(node_url) as client:
         facts = read_chain_facts(client)
         parsed = parse_did_text(identity, facts.network)
-        fetch_record(client, facts, parsed)
+        record = fetch_record(client, facts, parsed)
         value = client.run(calls.module_view(MODULE, "did", {"did": identity})).value
         recovery = client.run(calls.module_view(MODULE, "recovery", {"did": identity})).value
     current = value["current"]
-    content = current["content"]
-    output.show_record(
-        {
-            "did": identity,
-            **current,
-            "operation": DidOperation(current["operation"]).name.lower(),
-            "content": {**content, "kind": DidKind(content["kind"]).name.lower()},
-            "createdMs": value["createdMs"],
-            "account": value["account"],
-            "recovery": recovery,
-        }
-    )
+    content = {**current["content"], "kind": DidKind(current["content"]["kind"]).name.lower()}
+    operation = DidOperation(current["operation"]).name.lower()
+    about = {"createdMs": value["createdMs"], "account": value["account"], "recovery": recovery}
+    if output.is_json:
+        output.show_record({"did": identity, **current, "operation": operation, "content": content, **about})
+        return
+    services = [f"{each['name']} ({each['serviceType']}) {each['endpoint']}" for each in content["services"]]
+    shown = {
+        "did": identity,
+        "kind": content["kind"],
+        "owner": content["owner"],
+        **describe_control(record.current.content.control, facts.network),
+        "services": ", ".join(services) or None,
+        "account": value["account"],
+        "recoveryDue": None if recovery is None else f"block {recovery['dueHeight']}",
+        "version": f"{current['number']}, {operation} in block {current['height']}",
+        "changed": format_time(current["timeMs"]),
+        "created": format_time(value["createdMs"]),
+    }
+    output.show_record({name: each for name, each in shown.items() if each is not None})
 
 
 @did.command()
@@ -158,7 +166,7 @@ def history(identity: str, limit: int, node_url: str, output: Output) -> None:
             cursor = page.cursor
             if cursor is None:
                 break
-    output.show_list(found, ["number", "operation", "versionId", "height", "timeMs"])
+    output.show_list(found, ["number", "operation", "versionId", "height", "timeMs"], {"timeMs": format_time})
 
 
 @did.command()
@@ -181,11 +189,12 @@ def update(identity: str, services: tuple[str, ...], signing: Signing, sending: 
 
 @did.command()
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
 def rotate(identity: str, control: ControlOptions, signing: Signing, sending: Sending) -> None:
-    """Replace keys, controllers, commitments and guardians of DID as a whole: what is not said is gone.
+    """Replace keys, controllers, commitments and guardians of DID: what is not said is gone, unless --keep is said.
 
     The old keys sign (--by), and the new ones (--key) by themselves. A DID that was made with --next-key takes exactly
     those keys.
@@ -195,13 +204,14 @@ def rotate(identity: str, control: ControlOptions, signing: Signing, sending: Se
 
 @did.command()
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
 def recover(identity: str, control: ControlOptions, signing: Signing, sending: Sending) -> None:
     """Take DID back with its recovery keys: --key is exactly those that --recovery-key once named.
 
-    Say with --next-key, --recovery-key and --guardian what is to hold from now on.
+    Say with --next-key, --recovery-key and --guardian what is to hold from now on, or --keep.
     """
     _change_control("recover", identity, control, signing, sending)
 
@@ -293,6 +303,7 @@ def guardians() -> None:
 
 @guardians.command("request")
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
@@ -410,7 +421,9 @@ def _change_control(call: str, identity: str, control: ControlOptions, signing: 
         call,
         identity,
         lambda record, did, facts: ControlPayload(
-            did, record.current.version_id, build_control(control, sending.keyring, facts.network)
+            did,
+            record.current.version_id,
+            build_control(control, sending.keyring, facts.network, record.current.content.control),
         ),
         _add_own_keys(signing, control.keys),
         sending,

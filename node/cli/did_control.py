@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from identity.address import NetworkKind
     from identity.did import Did
     from identity.keys import PublicKey
-    from identity.policy import KeyPolicy
+    from identity.policy import KeyPolicy, WeightedKey
     from node.cli.accounts import Keyring
-    from vm.native.did_records import Control, Service
+    from vm.native.did_records import Control, Controllers, Guardians, Service
 
 _PARTS_OF_SERVICE: Final = 3
 
@@ -33,10 +33,17 @@ class ControlOptions:
     recovery_threshold: int
     guardians: tuple[str, ...]
     guardians_needed: int
+    is_kept: bool = False
+    """Whether parts of which nothing is said stay as they are, all but the next keys, which a rotation uses up."""
 
 
-def build_control(options: ControlOptions, keyring: "Keyring", network: "NetworkKind") -> "Control":
-    """Who rules an identity, as the options say; raises CommandFailedError."""
+def build_control(
+    options: ControlOptions, keyring: "Keyring", network: "NetworkKind", present: "Control | None" = None
+) -> "Control":
+    """Who is to rule an identity, as the options say; raises CommandFailedError.
+
+    `present` is who rules it now: what is kept.
+    """
     from vm.native.did_records import Control, Controllers, DidKeys, Guardians, compute_commitment
 
     policy = build_key_policy(options.keys, options.threshold, keyring, network)
@@ -45,13 +52,33 @@ def build_control(options: ControlOptions, keyring: "Keyring", network: "Network
     guardians = _parse_dids(options.guardians, network)
     next_policy = build_key_policy(options.next_keys, options.next_threshold, keyring, network)
     recovery_policy = build_key_policy(options.recovery_keys, options.recovery_threshold, keyring, network)
-    return Control(
+    given = Control(
         DidKeys(policy, agreement_keys),
         Controllers(controllers, options.controllers_needed) if controllers else None,
         None if next_policy is None else compute_commitment(next_policy),
         None if recovery_policy is None else compute_commitment(recovery_policy),
         Guardians(guardians, options.guardians_needed) if guardians else None,
     )
+    return _merge(given, present) if options.is_kept and present is not None else given
+
+
+def describe_control(control: "Control", network: "NetworkKind") -> dict[str, str | None]:
+    """Who rules an identity, for people: keys as --key takes them, and how many it takes."""
+    from identity.did import format_did
+
+    def list_dids(party: "Controllers | Guardians | None") -> str | None:
+        return None if party is None else _count(party.threshold, [format_did(did, network) for did in party.dids])
+
+    policy = control.keys.policy
+    keys = [] if policy is None else [_describe_key(each) for each in policy.keys]
+    return {
+        "keys": None if policy is None else _count(policy.threshold, keys),
+        "agreementKeys": ", ".join("0x" + each.hex() for each in control.keys.agreement_keys) or None,
+        "controllers": list_dids(control.controllers),
+        "nextKeysCommitment": None if control.next_keys is None else "0x" + control.next_keys.hex(),
+        "recoveryKeysCommitment": None if control.recovery_keys is None else "0x" + control.recovery_keys.hex(),
+        "guardians": list_dids(control.guardians),
+    }
 
 
 def build_key_policy(
@@ -122,3 +149,28 @@ def _parse_hex_key(text: str) -> bytes:
         return bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None
+
+
+def _merge(given: "Control", present: "Control") -> "Control":
+    """What is said, and what is now where nothing is said; next keys are always said anew."""
+    from vm.native.did_records import Control, DidKeys
+
+    return Control(
+        DidKeys(
+            given.keys.policy or present.keys.policy,
+            given.keys.agreement_keys or present.keys.agreement_keys,
+        ),
+        given.controllers or present.controllers,
+        given.next_keys,
+        given.recovery_keys or present.recovery_keys,
+        given.guardians or present.guardians,
+    )
+
+
+def _describe_key(key: "WeightedKey") -> str:
+    weight = "" if key.weight == 1 else f" (weight {key.weight})"
+    return f"{key.key_type.name.lower()}:0x{key.key.hex()}{weight}"
+
+
+def _count(threshold: int, parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{threshold} of {', '.join(parts)}"

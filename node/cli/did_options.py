@@ -43,12 +43,19 @@ def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return by_option(payload_option(command))
 
 
+keep_option = click.option(
+    "--keep", "is_kept", is_flag=True, help="Where nothing is said, keep what is now; next keys are always said anew."
+)
+
+
 def control_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add who is to rule; the command gets `control`."""
 
     @wraps(function)
     def command(*args: Any, **given: Any) -> Any:
-        control = ControlOptions(**{field.name: given.pop(field.name) for field in fields(ControlOptions)})
+        control = ControlOptions(
+            **{field.name: given.pop(field.name) for field in fields(ControlOptions) if field.name in given}
+        )
         return function(*args, control=control, **given)
 
     decorated: Callable[..., Any] = command

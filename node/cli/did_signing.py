@@ -197,10 +197,18 @@ def compute_message(call: str, payload: Any, facts: "ChainFacts") -> bytes:
 def describe_operation(client: "Client", facts: "ChainFacts", operation: Operation) -> dict[str, str]:
     """All of it by name, as a person reads it before signing: from what will be signed, not from options."""
     from node.cli.attribute_requests import describe_answered_request
+    from node.cli.did_control import describe_control
 
     shown = {"call": operation.call, **describe_payload(operation.payload, facts.network)}
+    if "control" in shown:
+        del shown["control"]
+        shown |= describe_control(operation.payload.control, facts.network)
     shown |= describe_answered_request(client, facts, operation.payload)
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in shown.items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in shown.items()
+        if value is not None
+    }
 
 
 def describe_payload(payload: Any, network: "NetworkKind") -> dict[str, Any]:
@@ -229,22 +237,24 @@ def _name_enums(value: Any, shown: Any) -> Any:
 # Files for others
 
 
-def write_payload(operation: Operation, path: Path, facts: "ChainFacts") -> dict[str, Any]:
-    """Save what others are to sign and somebody sends then; it says for whom and on which chain."""
+def write_payload(operation: Operation, path: Path, facts: "ChainFacts") -> dict[str, str]:
+    """Save what others are to sign and somebody sends then; what a person should know about the file."""
     from identity.did import format_did
     from ledger.codec import encode
     from node.cli.did_signed_calls import SIGNED_CALLS
 
-    record = {
+    about = {
         "chain": facts.chain_id,
         "call": operation.call,
         "did": format_did(get_subject(operation), facts.network),
         "signer": format_did(operation.signer, facts.network),
+    }
+    signed = {
         "payload": "0x" + encode(operation.payload).hex(),
         "more": ["0x" + encode(each).hex() for each in operation.more],
     }
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return {**record, "signedBy": SIGNED_CALLS[operation.call].signers}
+    path.write_text(json.dumps({**about, **signed}, indent=2) + "\n", encoding="utf-8")
+    return {**about, "toBeSignedBy": SIGNED_CALLS[operation.call].signers, "file": str(path)}
 
 
 def read_payload(path: Path, facts: "ChainFacts") -> Operation:

@@ -24,7 +24,7 @@ ENTRIES = {
     "stake": ("node.cli.stake_commands:stake", "Stand for election, bond and delegate IOV, and see who stands."),
     "gov": ("node.cli.gov_commands:gov", "Propose changes, vote on them, and see what was decided."),
     "did": ("node.cli.did_commands:did", "Make and manage identities that their holders rule."),
-    "vehicle": ("node.cli.vehicle_commands:vehicle", "Attest vehicles' numbers, bind owners, let others use them."),
+    "vehicle": ("node.cli.vehicle_commands:vehicle", "Attest vehicles' numbers, bind owners, let others use vehicles."),
     "platform": ("node.cli.platform_commands:platform", "Bind accounts on platforms to persons."),
     "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
     "dev": ("node.cli.dev_commands:dev", "Make blocks and epochs pass on a devnet."),

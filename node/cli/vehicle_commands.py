@@ -30,7 +30,7 @@ _vehicle_argument = click.argument("vehicle", metavar="VEHICLE")
 
 @click.group(cls=SuggestingGroup)
 def vehicle() -> None:
-    """Attest vehicles' numbers, bind vehicles to their owners, and let others use them.
+    """Attest vehicles' numbers, bind owners, let others use vehicles.
 
     A vehicle is an identity: carlive did create --kind vehicle makes one, carlive did transfer sells it. Keys of
     identities sign (--by); the account that sends and pays (--from) may be anybody's.

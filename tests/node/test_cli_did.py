@@ -1,6 +1,7 @@
 """What `carlive did` signs, sends and shows; what it has signed is executed, so wrong signatures fail."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,7 +176,7 @@ async def test_parties_elsewhere_sign_a_file(node: DidNode, tmp_path: Path) -> N
         *("did", "transfer", car, "--to", buyer, "--from", "dev0", "--payload-out", str(payload))
     )
     assert (written["call"], written["did"], written["signer"]) == ("did.transfer", car, seller)
-    assert written["signedBy"] == "the present owner and the new one"
+    assert written["toBeSignedBy"] == "the present owner and the new one"
     assert len(node.scene.list_signed()) == sent
     asked = await node.run("did", "sign", str(payload), "--as", buyer, "--key", "dev2")
     assert asked.exit_code != 0, "nobody has agreed"
@@ -341,3 +342,44 @@ async def test_who_rules_signs_when_nobody_is_named(node: DidNode) -> None:
     car = await node.create("--kind", "vehicle", "--owner", firm, "--key", "dev3", "--by", "dev1")
     await node.change("did", "update", car, "--service", "web=Web=https://example.com/", "--by", "dev1")
     assert node.get(car).current.content.services == (Service("web", "Web", "https://example.com/"),)
+
+
+async def test_what_is_not_said_is_kept_on_request(node: DidNode) -> None:
+    guardian = await node.create("--key", "dev5")
+    text = await node.create("--key", "dev1", "--recovery-key", "dev4", "--next-key", "dev2", "--guardian", guardian)
+    await node.change("did", "rotate", text, "--key", "dev2", "--keep", "--by", "dev1")
+    control = node.get(text).current.content.control
+    guardians = Guardians((node.parse(guardian),), 1)
+    assert control == Control(DidKeys(policy(2), ()), None, None, compute_commitment(policy(4)), guardians)
+    await node.change("did", "rotate", text, "--agreement-key", "0x" + AGREEMENT_KEY.hex(), "--keep", "--by", "dev2")
+    assert node.get(text).current.content.control == replace(control, keys=DidKeys(policy(2), (AGREEMENT_KEY,)))
+    await node.change("did", "rotate", text, "--key", "dev3", "--by", "dev2")
+    assert node.get(text).current.content.control == Control(DidKeys(policy(3), ()), None, None, None, None)
+
+
+async def test_people_read_who_rules_and_who_is_to_rule(node: DidNode) -> None:
+    friends = [await node.create("--key", f"dev{index}") for index in (5, 6)]
+    named = [word for friend in friends for word in ("--guardian", friend)]
+    text = await node.create(
+        *("--key", "dev1", "--key", "dev2", "--threshold", "2", "--next-key", "dev3", *named),
+        *("--service", "web=Web=https://example.com/", "--agreement-key", "0x" + AGREEMENT_KEY.hex()),
+    )
+    lines = dict(
+        re.split("  +", line, maxsplit=1) for line in (await node.run("did", "show", text)).stdout.splitlines()
+    )
+    keys = ", ".join(sorted("ed25519:0x" + DEV[index].public_key.key.hex() for index in (1, 2)))
+    in_order = ", ".join(format_did(did, NETWORK) for did in sorted(map(node.parse, friends)))
+    assert lines == {
+        "did": text,
+        "kind": "person",
+        "keys": f"2 of {keys}",
+        "agreement keys": "0x" + AGREEMENT_KEY.hex(),
+        "next keys commitment": "0x" + compute_commitment(policy(3)).hex(),
+        "guardians": f"1 of {in_order}",
+        "services": "web (Web) https://example.com/",
+        "version": "1, create in block 3",
+        "changed": "1970-01-01T00:00:03.000+00:00",
+        "created": "1970-01-01T00:00:03.000+00:00",
+    }
+    asked = await node.run("did", "guardians", "request", text, "--key", "dev4", "--from", "dev0", "--by", "dev5")
+    assert "ed25519:0x" + DEV[4].public_key.key.hex() in asked.stderr
