@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from node.cli.connection import connect, read_chain_facts
-from node.cli.failures import CommandFailedError, ExitCode
+from node.cli.failures import CommandFailedError, ExitCode, explain_failure
 from node.cli.sending import Intent, Sending, deliver, show_sent
 from rpc import calls
 
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from node.cli.accounts import Keyring
     from node.cli.signing import ChainFacts
     from rpc.client import Client
+    from rpc.errors import RpcError
     from vm.native.did_payloads import DidSignature
     from vm.native.did_records import DidRecord
 
 PAYLOAD_FILE_BYTES_MAX: Final = 65_536
+STALE_REASONS: Final = frozenset(
+    {"DID_VERSION_STALE", "ATTRIBUTE_SEQUENCE", "VEHICLE_TURN_STALE", "PLATFORM_TURN_STALE", "ROLE_STALE"}
+)
+SIGNER_REASONS: Final = frozenset({"DID_UNKNOWN_KEY", "DID_FOREIGN_SIGNER", "DID_NOT_AUTHORISED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ def deliver_operation(
     from ledger.codec import to_plain
     from ledger.transaction import Call
     from node.cli.did_signed_calls import SIGNED_CALLS
+    from rpc.errors import RpcError
 
     if not signatures:
         raise CommandFailedError(
@@ -94,13 +100,30 @@ def deliver_operation(
     arguments = row.rule.arguments(operation.payload, *operation.more, tuple(signatures))
     signers = dict.fromkeys(format_did(each.did, facts.network) for each in signatures)
     shown = {**describe_operation(client, facts, operation), "signedBy": ", ".join(signers)}
-    result = deliver(client, facts, Intent([Call(row.module, row.call, to_plain(arguments))], shown), sending)
+    intent = Intent([Call(row.module, row.call, to_plain(arguments))], shown)
+    try:
+        result = deliver(client, facts, intent, sending)
+    except RpcError as error:
+        raise _advise(error, row.signers) from None
     show_sent(
         result,
         sending.options.wait,
         sending.output,
         {"did": format_did(get_subject(operation), facts.network), **about},
     )
+
+
+def _advise(error: "RpcError", signers: str) -> CommandFailedError:
+    """What the node refused, and what to do about signatures that do not do."""
+    failure = explain_failure(error)
+    assert failure is not None, "a node's answer is explained"
+    if error.reason in STALE_REASONS:
+        advice = "; what was signed is out of date: make it anew"
+    elif error.reason in SIGNER_REASONS:
+        advice = f"; who has to sign: {signers}"
+    else:
+        return failure
+    return CommandFailedError(f"{failure}{advice}", failure.code, failure.facts)
 
 
 # Identities

@@ -1,6 +1,8 @@
 """The table of calls that keys of identities sign holds all of them, as the modules have them."""
 
+from ledger.reasons import Reason
 from node.cli.did_signed_calls import SIGNED_CALLS
+from node.cli.did_signing import SIGNER_REASONS, STALE_REASONS
 from vm.native.did_payloads import DidSignatures
 from vm.native.registry import MODULES, list_fields
 
@@ -25,3 +27,7 @@ def test_what_is_signed_is_what_the_call_holds() -> None:
 
 def test_each_call_has_a_purpose_of_its_own() -> None:
     assert len({row.rule.purpose for row in SIGNED_CALLS.values()}) == len(SIGNED_CALLS)
+
+
+def test_reasons_with_advice_are_reasons() -> None:
+    assert set(Reason.__members__) >= STALE_REASONS | SIGNER_REASONS
