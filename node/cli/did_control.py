@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from node.cli.did_signing import parse_did_text
+from node.cli.did_signing import find_public_key, parse_did_text, parse_hex_key
 from node.cli.failures import CommandFailedError
 
 if TYPE_CHECKING:
     from identity.address import NetworkKind
     from identity.did import Did
-    from identity.keys import PublicKey
     from identity.policy import KeyPolicy, WeightedKey
     from node.cli.accounts import Keyring
     from vm.native.did_records import Control, Controllers, Guardians, Service
@@ -47,7 +46,7 @@ def build_control(
     from vm.native.did_records import Control, Controllers, DidKeys, Guardians, compute_commitment
 
     policy = build_key_policy(options.keys, options.threshold, keyring, network)
-    agreement_keys = tuple(sorted(_parse_hex_key(text) for text in options.agreement_keys))
+    agreement_keys = tuple(sorted(parse_hex_key(text) for text in options.agreement_keys))
     controllers = _parse_dids(options.controllers, network)
     guardians = _parse_dids(options.guardians, network)
     next_policy = build_key_policy(options.next_keys, options.next_threshold, keyring, network)
@@ -95,28 +94,6 @@ def build_key_policy(
         raise CommandFailedError(f"these keys cannot rule an identity: {error}") from None
 
 
-def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "PublicKey":
-    """A key by its name, or TYPE:0x… for one that is kept elsewhere; no password is asked for."""
-    from identity.address import NetworkKind
-    from identity.keys import KeyType, PublicKey
-    from node.cli.accounts import find_development_account
-    from node.key_files import list_key_files
-
-    kind, separator, digits = text.partition(":")
-    if separator:
-        if kind.upper() not in KeyType.__members__:
-            raise CommandFailedError(f"{text!r}: write TYPE:0x…, with one of the types ed25519, secp256k1, p256")
-        return PublicKey(KeyType[kind.upper()], _parse_hex_key(digits))
-    if (account := find_development_account(text)) is not None and network is NetworkKind.DEVNET:
-        return account.key.public_key
-    listing = next((each for each in list_key_files(keyring.directory) if each.name == text), None)
-    if listing is None or listing.public_key is None:
-        raise CommandFailedError(
-            f"there is no readable key {text} in {keyring.directory}: see carlive keys list, or write TYPE:0x…"
-        )
-    return listing.public_key
-
-
 def parse_services(texts: Sequence[str]) -> "tuple[Service, ...]":
     """Services from NAME=TYPE=URI, in the order the chain wants; raises CommandFailedError."""
     from vm.native.did_records import Service
@@ -140,15 +117,6 @@ def parse_services(texts: Sequence[str]) -> "tuple[Service, ...]":
 
 def _parse_dids(texts: Sequence[str], network: "NetworkKind") -> "tuple[Did, ...]":
     return tuple(sorted(dict.fromkeys(parse_did_text(text, network) for text in texts)))
-
-
-def _parse_hex_key(text: str) -> bytes:
-    try:
-        if not text.startswith("0x"):
-            raise ValueError
-        return bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None
 
 
 def _merge(given: "Control", present: "Control") -> "Control":

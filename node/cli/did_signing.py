@@ -20,6 +20,7 @@ from rpc import calls
 if TYPE_CHECKING:
     from identity.address import NetworkKind
     from identity.did import Did
+    from identity.keys import PublicKey
     from node.cli.accounts import Keyring
     from node.cli.signing import ChainFacts
     from rpc.client import Client
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from vm.native.did_payloads import DidSignature
     from vm.native.did_records import DidRecord
 
-PAYLOAD_FILE_BYTES_MAX: Final = 65_536
+JSON_FILE_BYTES_MAX: Final = 65_536  # the longest payload fits many times
 STALE_REASONS: Final = frozenset(
     {"DID_VERSION_STALE", "ATTRIBUTE_SEQUENCE", "VEHICLE_TURN_STALE", "PLATFORM_TURN_STALE", "ROLE_STALE"}
 )
@@ -126,7 +127,7 @@ def _advise(error: "RpcError", signers: str) -> CommandFailedError:
     return CommandFailedError(f"{failure}{advice}", failure.code, failure.facts)
 
 
-# Identities
+# Identities and keys
 
 
 def parse_did_text(text: str, network: "NetworkKind") -> "Did":
@@ -164,6 +165,38 @@ def find_signer(client: "Client", facts: "ChainFacts", did: "Did") -> "Did":
             break
         (did,) = authority.dids
     return did
+
+
+def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "PublicKey":
+    """A key by its name, or TYPE:0x… for one that is kept elsewhere; no password is asked for."""
+    from identity.address import NetworkKind
+    from identity.keys import KeyType, PublicKey
+    from node.cli.accounts import find_development_account
+    from node.key_files import list_key_files
+
+    kind, separator, digits = text.partition(":")
+    if separator:
+        if kind.upper() not in KeyType.__members__:
+            raise CommandFailedError(f"{text!r}: write TYPE:0x…, with one of the types ed25519, secp256k1, p256")
+        return PublicKey(KeyType[kind.upper()], parse_hex_key(digits))
+    if (account := find_development_account(text)) is not None and network is NetworkKind.DEVNET:
+        return account.key.public_key
+    listing = next((each for each in list_key_files(keyring.directory) if each.name == text), None)
+    if listing is None or listing.public_key is None:
+        raise CommandFailedError(
+            f"there is no readable key {text} in {keyring.directory}: see carlive keys list, or write TYPE:0x…"
+        )
+    return listing.public_key
+
+
+def parse_hex_key(text: str) -> bytes:
+    """The bytes of a public key; raises CommandFailedError."""
+    try:
+        if not text.startswith("0x"):
+            raise ValueError
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None
 
 
 def get_subject(operation: Operation) -> "Did":
@@ -285,7 +318,7 @@ def read_payload(path: Path, facts: "ChainFacts") -> Operation:
     from ledger.codec import DecodeError, decode
     from node.cli.did_signed_calls import SIGNED_CALLS
 
-    record = _read_json(path)
+    record = read_json_file(path)
     try:
         row, chain = SIGNED_CALLS[record["call"]], record["chain"]
         payload: Any = decode(row.rule.payload, _parse_hex(record["payload"]))
@@ -319,7 +352,7 @@ def read_signature(path: Path, network: "NetworkKind") -> "DidSignature":
     from ledger.primitives import Signature
     from vm.native.did_payloads import DidSignature
 
-    record = _read_json(path)
+    record = read_json_file(path)
     try:
         key, signature = (_parse_hex(record[name]) for name in ("key", "signature"))
         kind = KeyType[record["keyType"].upper()]
@@ -333,12 +366,13 @@ def _parse_hex(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _read_json(path: Path) -> Any:
+def read_json_file(path: Path) -> Any:
+    """What somebody else may have written; raises CommandFailedError."""
     with path.open("rb") as file:
-        text = file.read(PAYLOAD_FILE_BYTES_MAX + 1)
-    if len(text) > PAYLOAD_FILE_BYTES_MAX:
-        raise CommandFailedError(f"{path} is too large for a payload or signature")
+        text = file.read(JSON_FILE_BYTES_MAX + 1)
+    if len(text) > JSON_FILE_BYTES_MAX:
+        raise CommandFailedError(f"{path} is too large for what it should hold")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CommandFailedError(f"{path} is not JSON") from None

@@ -1,15 +1,13 @@
 """What a platform hands to an account's user, as it comes back from a file of carlive platform claim-package."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError
 
 if TYPE_CHECKING:
     from node.platform_migration import ClaimPackage
-
-PACKAGE_BYTES_MAX: Final = 16_384  # the proof of the longest list has 32 hashes
 
 
 def read_claim_package(path: Path) -> "ClaimPackage":
@@ -27,10 +25,8 @@ def read_claim_package(path: Path) -> "ClaimPackage":
     from ledger.primitives import RootHash
     from node.platform_migration import ClaimPackage
 
-    with path.open("rb") as file:
-        text = file.read(PACKAGE_BYTES_MAX + 1)
+    plain = read_json_file(path)
     try:
-        plain: Any = json.loads(text)
         own = AccountSecrets(*(bytes.fromhex(plain["secrets"][name]) for name in ("salt", "claim_seed")))
         proof = plain["proof"]
         package = ClaimPackage(

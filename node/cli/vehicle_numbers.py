@@ -16,10 +16,10 @@ from typing import IO, Any, Final
 import click
 
 from identity.vin import VIN_SALT_BYTES, InvalidVinError, parse_vin
+from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError
 
 VIN_TEXT_CHARACTERS_MAX: Final = 256  # of a file or of standard input; a number has 17
-NUMBER_FILE_BYTES_MAX: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,8 @@ def load_or_make_proof(path: Path, vehicle: str, vin: str) -> NumberProof:
 
 def load_proof(path: Path) -> NumberProof:
     """Raises CommandFailedError."""
-    with path.open("rb") as file:
-        text = file.read(NUMBER_FILE_BYTES_MAX)
+    plain = read_json_file(path)
     try:
-        plain = json.loads(text)
         salt = bytes.fromhex(plain["salt"].removeprefix("0x"))
         proof = NumberProof(str(plain["vehicle"]), parse_vin(plain["vin"]), salt)
     except (KeyError, TypeError, AttributeError, ValueError):

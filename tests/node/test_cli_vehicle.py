@@ -182,11 +182,14 @@ def test_a_number_that_cannot_be_read(given: list[str], text: str | bytes | None
 async def test_what_is_no_vehicle_or_no_proof(garage: Garage, tmp_path: Path) -> None:
     path = tmp_path / "wrong.proof"
     path.write_text('{"vehicle": "x", "vin": "' + VIN + '", "salt": "0x00"}')
+    other = tmp_path / "other.json"
+    other.write_text("[]")
     for words, code, advice in (
         (["show", garage.owner], ExitCode.FAILED, "is no vehicle"),
         (["show", "did:iov:testnet:Ci9TDNmoZN2SfQDyS8NgCcB8egf"], ExitCode.WRONG_USE, "testnet"),
         (["check", str(path)], ExitCode.WRONG_USE, "a salt of 1 bytes"),
-        (["check", str(garage.vin_file)], ExitCode.WRONG_USE, "not a file of carlive vehicle attest"),
+        (["check", str(other)], ExitCode.WRONG_USE, "not a file of carlive vehicle attest"),
+        (["check", str(garage.vin_file)], ExitCode.WRONG_USE, "is not JSON"),
         (["bind", garage.car, "--from", "dev0"], ExitCode.WRONG_USE, "nobody signs this"),
     ):
         result = await garage.node.run("vehicle", *words)
