@@ -361,14 +361,17 @@ def sign(
 
     Give the signature's file to whoever sends it: carlive did send PAYLOAD --signature FILE
     """
+    from identity.did import format_did
+
     keyring = open_keyring(keys_dir, password_file)
     with connect(node_url) as client:
         facts = read_chain_facts(client)
         operation = read_payload(payload, facts)
+        signer = operation.signer if identity is None else parse_did_text(identity, facts.network)
         if not is_confirmed:
-            click.echo(format_record(describe_operation(client, facts, operation)), err=True)
+            shown = {**describe_operation(client, facts, operation), "signedFor": format_did(signer, facts.network)}
+            click.echo(format_record(shown), err=True)
             click.confirm("Sign this?", abort=True, err=True)
-    signer = operation.signer if identity is None else parse_did_text(identity, facts.network)
     record = signature_to_json(sign_payload(operation, signer, name, keyring, facts), facts.network)
     if out is not None:
         out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

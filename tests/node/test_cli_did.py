@@ -180,7 +180,9 @@ async def test_parties_elsewhere_sign_a_file(node: DidNode, tmp_path: Path) -> N
     assert len(node.scene.list_signed()) == sent
     asked = await node.run("did", "sign", str(payload), "--as", buyer, "--key", "dev2")
     assert asked.exit_code != 0, "nobody has agreed"
-    assert f"owner     {buyer}" in asked.stderr
+    shown = dict(line.split(maxsplit=1) for line in asked.stderr.splitlines() if line.startswith(("call", "owner")))
+    assert shown == {"call": "did.transfer", "owner": buyer}
+    assert re.search(f"^signed for +{buyer}$", asked.stderr, re.MULTILINE)
     signed = await node.run_json(
         *("did", "sign", str(payload), "--as", buyer, "--key", "dev2", "--out", str(signature), "--yes")
     )
