@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from node.cli.connection import connect, read_chain_facts
 from node.cli.failures import CommandFailedError, ExitCode, explain_failure
+from node.cli.limited_files import read_limited
 from node.cli.sending import Intent, Sending, deliver, show_sent
 from rpc import calls
 
@@ -368,11 +369,7 @@ def _parse_hex(text: str) -> bytes:
 
 def read_json_file(path: Path) -> Any:
     """What somebody else may have written; raises CommandFailedError."""
-    with path.open("rb") as file:
-        text = file.read(JSON_FILE_BYTES_MAX + 1)
-    if len(text) > JSON_FILE_BYTES_MAX:
-        raise CommandFailedError(f"{path} is too large for what it should hold")
     try:
-        return json.loads(text)
+        return json.loads(read_limited(path, JSON_FILE_BYTES_MAX))
     except (ValueError, RecursionError):
         raise CommandFailedError(f"{path} is not JSON") from None
