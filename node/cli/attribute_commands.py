@@ -1,6 +1,5 @@
 """The part of `carlive did` about attributes: tags, requests for attributes, and what holders say to them."""
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -9,25 +8,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from node.cli.attribute_requests import MODULE, fetch_request
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.did_options import FILE
-from node.cli.did_signing import Operation, describe_payload, parse_did_text
+from node.cli.did_options import FILE, signing_options
+from node.cli.did_signing import Operation, Signing, find_signer, parse_did_text, send_operation
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
-from node.cli.query_commands import parse_id, to_plain
-from node.cli.sending import Intent, Sending, deliver, sending_options, show_sent
+from node.cli.query_commands import format_time, parse_id, to_plain
+from node.cli.sending import Sending, sending_options
 from rpc import calls
 
 if TYPE_CHECKING:
-    from identity.did import Did
     from node.cli.signing import ChainFacts
     from rpc.client import Client
-    from vm.native.attribute_payloads import RequestPayload
-    from vm.native.attribute_records import AttributeRequest
-    from vm.native.did_payloads import DidSignature
 
-MODULE: Final = "attributes"
 ROLES: Final = ("holder", "verifier")
 STATES: Final = ("open", "approved", "refused", "withdrawn", "expired")
 HEIGHTS_DEFAULT: Final = 3_600  # an hour of blocks of one second
@@ -36,17 +31,6 @@ _ACTIONS: Final = {1: "requested", 2: "approved", 3: "refused", 4: "withdrawn"}
 _FORMS: Final = {1: "plain", 2: "encrypted"}
 
 Made = TypeVar("Made")
-Prepare = Callable[["Client", "ChainFacts", dict[str, str]], Operation]
-"""Makes the operation, and adds what a person should read before signing and the payload does not say."""
-
-_by_option = click.option(
-    "--by",
-    "signers",
-    multiple=True,
-    required=True,
-    metavar="[DID=]KEY",
-    help="Key that signs, and the identity in whose name.  [default: the one that acts]",
-)
 
 
 @click.group(cls=SuggestingGroup)
@@ -60,7 +44,7 @@ def tag() -> None:
 @click.argument("value")
 @click.option("--encrypt-for", default=None, metavar="0x…", help="X25519 key whose owner alone reads the value.")
 @click.option("--commit", "is_committed", is_flag=True, help="Commit to the value; prints the salt: keep it.")
-@_by_option
+@signing_options
 @sending_options
 def set_tag(
     identity: str,
@@ -68,7 +52,7 @@ def set_tag(
     value: str,
     encrypt_for: str | None,
     is_committed: bool,
-    signers: tuple[str, ...],
+    signing: Signing,
     sending: Sending,
 ) -> None:
     """Set tag NAME of DID to VALUE: everybody reads it, unless it is encrypted."""
@@ -82,28 +66,29 @@ def set_tag(
     if key is not None:
         form, stored = TagForm.ENCRYPTED, _seal(value, salt, key)
 
-    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did = parse_did_text(identity, facts.network)
         payload = TagPayload(did, _fetch_sequence(client, identity), Tag(name, form, stored, commitment))
-        return Operation("set_tag", payload, did)
+        return Operation("attributes.set_tag", payload, find_signer(client, facts, did))
 
-    _send(prepare, signers, sending, {"salt": "0x" + salt.hex()} if is_committed else {})
+    send_operation(prepare, signing, sending, {"salt": "0x" + salt.hex()} if is_committed else {})
 
 
 @tag.command("remove")
 @click.argument("identity", metavar="DID")
 @click.argument("name")
-@_by_option
+@signing_options
 @sending_options
-def remove_tag(identity: str, name: str, signers: tuple[str, ...], sending: Sending) -> None:
+def remove_tag(identity: str, name: str, signing: Signing, sending: Sending) -> None:
     """Remove tag NAME of DID."""
     from vm.native.attribute_payloads import TagRemovalPayload
 
-    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did = parse_did_text(identity, facts.network)
-        return Operation("remove_tag", TagRemovalPayload(did, _fetch_sequence(client, identity), name), did)
+        payload = TagRemovalPayload(did, _fetch_sequence(client, identity), name)
+        return Operation("attributes.remove_tag", payload, find_signer(client, facts, did))
 
-    _send(prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @tag.command("list")
@@ -141,7 +126,7 @@ def list_tags(identity: str, node_url: str, output: Output) -> None:
 @click.option(
     "--heights", type=click.IntRange(1), default=HEIGHTS_DEFAULT, show_default=True, help="Blocks in which to answer."
 )
-@_by_option
+@signing_options
 @sending_options
 def request(
     holder: str,
@@ -150,7 +135,7 @@ def request(
     purpose: str,
     secret: Path,
     heights: int,
-    signers: tuple[str, ...],
+    signing: Signing,
     sending: Sending,
 ) -> None:
     """Ask HOLDER, an identity, for attributes.
@@ -166,7 +151,7 @@ def request(
     answer_key = compute_answer_key(_load_or_make_secret(secret))
     made: dict[str, str] = {}
 
-    def prepare(client: "Client", facts: "ChainFacts", _: dict[str, str]) -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did = parse_did_text(verifier, facts.network)
         payload = RequestPayload(
             did,
@@ -178,17 +163,17 @@ def request(
             answer_key,
         )
         made["requestId"] = "0x" + compute_request_id(payload).hex()
-        return Operation("request", payload, did)
+        return Operation("attributes.request", payload, find_signer(client, facts, did))
 
-    _send(prepare, signers, sending, made)
+    send_operation(prepare, signing, sending, made)
 
 
 @click.command()
 @click.argument("request_id", metavar="REQUEST")
 @click.option("--value", "values", multiple=True, required=True, metavar="NAME=VALUE", help="Once for each attribute.")
-@_by_option
+@signing_options
 @sending_options
-def approve(request_id: str, values: tuple[str, ...], signers: tuple[str, ...], sending: Sending) -> None:
+def approve(request_id: str, values: tuple[str, ...], signing: Signing, sending: Sending) -> None:
     """Give the verifier of REQUEST exactly what it asks for, sealed: nobody else reads it."""
     from identity.attributes import compute_attribute_commitment
     from vm.native.attribute_payloads import Answer, ApprovalPayload, RequestId
@@ -196,9 +181,8 @@ def approve(request_id: str, values: tuple[str, ...], signers: tuple[str, ...], 
     given = _parse_values(values)
     parsed = RequestId(parse_id(request_id))
 
-    def prepare(client: "Client", facts: "ChainFacts", shown: dict[str, str]) -> Operation:
-        found = _fetch_request(client, facts, request_id).payload
-        shown |= _describe_request(found, facts)
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+        found = fetch_request(client, facts, parsed).payload
         if set(given) != set(found.names):
             raise CommandFailedError(f"the request is for {', '.join(found.names)}: say --value for exactly those")
         answers = []
@@ -206,27 +190,28 @@ def approve(request_id: str, values: tuple[str, ...], signers: tuple[str, ...], 
             salt = secrets.token_bytes(32)
             sealed = _seal(given[name], salt, found.answer_key)
             answers.append(Answer(name, sealed, compute_attribute_commitment(name, given[name].encode(), salt)))
-        return Operation("approve", ApprovalPayload(found.holder, parsed, tuple(answers)), found.holder)
+        payload = ApprovalPayload(found.holder, parsed, tuple(answers))
+        return Operation("attributes.approve", payload, find_signer(client, facts, found.holder))
 
-    _send(prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @click.command()
 @click.argument("request_id", metavar="REQUEST")
-@_by_option
+@signing_options
 @sending_options
-def refuse(request_id: str, signers: tuple[str, ...], sending: Sending) -> None:
+def refuse(request_id: str, signing: Signing, sending: Sending) -> None:
     """Give the verifier of REQUEST nothing."""
-    _say("refuse", request_id, signers, sending)
+    _say("refuse", request_id, signing, sending)
 
 
 @click.command()
 @click.argument("request_id", metavar="REQUEST")
-@_by_option
+@signing_options
 @sending_options
-def withdraw(request_id: str, signers: tuple[str, ...], sending: Sending) -> None:
+def withdraw(request_id: str, signing: Signing, sending: Sending) -> None:
     """Withdraw the consent to REQUEST; what the verifier has read already, it has read."""
-    _say("withdraw_consent", request_id, signers, sending)
+    _say("withdraw_consent", request_id, signing, sending)
 
 
 @click.command()
@@ -250,7 +235,8 @@ def requests(identity: str, role: Any, state: Any, limit: int, node_url: str, ou
             if cursor is None:
                 break
     other = "verifier" if role == "holder" else "holder"
-    output.show_list(found, ["requestId", "state", other, "names", "purpose", "expiryHeight"], empty="there are none")
+    columns = ["requestId", "state", other, "names", "purpose", "expiryHeight"]
+    output.show_list(found, columns, {"names": ", ".join}, empty="there are none")
 
 
 @click.command("open")
@@ -263,7 +249,7 @@ def open_answer(request_id: str, secret: Path, node_url: str, output: Output) ->
     from identity.attributes import InvalidAttributeError, compute_attribute_commitment, open_attribute
 
     with connect(node_url) as client:
-        found = _fetch_request(client, read_chain_facts(client), request_id)
+        found = fetch_request(client, read_chain_facts(client), parse_id(request_id))
     if not found.answers:
         raise CommandFailedError(f"the request is {found.state.name.lower()}: there is no answer", ExitCode.FAILED)
     loaded = _load_secret(secret)
@@ -300,78 +286,24 @@ def log(identity: str, limit: int, node_url: str, output: Output) -> None:
             ]
             if not page or found[-1]["number"] == 1:
                 break
-    output.show_list(
-        found[:limit], ["number", "action", "requestId", "verifier", "height", "timeMs"], empty="nothing has happened"
-    )
+    columns = ["number", "action", "requestId", "verifier", "height", "timeMs"]
+    output.show_list(found[:limit], columns, {"timeMs": format_time}, empty="nothing has happened")
 
 
 COMMANDS: Final = (tag, request, approve, refuse, withdraw, requests, open_answer, log)
 """What this adds to `carlive did`."""
 
 
-def _say(call: str, request_id: str, signers: tuple[str, ...], sending: Sending) -> None:
+def _say(call: str, request_id: str, signing: Signing, sending: Sending) -> None:
     from vm.native.attribute_payloads import RequestId, RequestIdPayload
 
     parsed = RequestId(parse_id(request_id))
 
-    def prepare(client: "Client", facts: "ChainFacts", shown: dict[str, str]) -> Operation:
-        found = _fetch_request(client, facts, request_id).payload
-        shown |= _describe_request(found, facts)
-        return Operation(call, RequestIdPayload(found.holder, parsed), found.holder)
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+        holder = fetch_request(client, facts, parsed).payload.holder
+        return Operation(f"{MODULE}.{call}", RequestIdPayload(holder, parsed), find_signer(client, facts, holder))
 
-    _send(prepare, signers, sending)
-
-
-def _send(prepare: Prepare, signers: Sequence[str], sending: Sending, added: dict[str, str] | None = None) -> None:
-    """Sign for the identity and send; what is added is shown with the result, once the operation is made."""
-    from identity.did import format_did
-    from ledger.codec import to_plain as to_packed
-    from ledger.transaction import Call
-    from vm.native.attributes import SIGNED_CALLS
-
-    with connect(sending.node_url) as client:
-        facts = read_chain_facts(client)
-        asked: dict[str, str] = {}
-        operation = prepare(client, facts, asked)
-        text = format_did(operation.did, facts.network)
-        signatures = tuple(_sign(operation, each, sending, facts) for each in dict.fromkeys(signers))
-        arguments = SIGNED_CALLS[operation.call].arguments(operation.payload, signatures)
-        described = describe_payload(operation.payload, facts.network)
-        shown = {"did": text, "call": f"{MODULE}.{operation.call}", **asked}
-        shown |= {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in described.items()
-            if name != "did"
-        }
-        intent = Intent([Call(MODULE, operation.call, to_packed(arguments))], shown)
-        result = deliver(client, facts, intent, sending)
-    show_sent(result, sending.options.wait, sending.output, {"did": text, **(added or {})})
-
-
-def _sign(operation: Operation, signer: str, sending: Sending, facts: "ChainFacts") -> "DidSignature":
-    """A key's signature in the name of an identity; raises CommandFailedError, KeyFileError."""
-    from identity.signing import signing_bytes
-    from ledger.codec import encode
-    from ledger.primitives import Signature
-    from vm.native.attributes import SIGNED_CALLS
-    from vm.native.did_payloads import DidSignature
-
-    did_text, separator, name = signer.rpartition("=")
-    did: Did = parse_did_text(did_text, facts.network) if separator else operation.did
-    key = sending.keyring.load(name, facts.network)
-    message = signing_bytes(SIGNED_CALLS[operation.call].purpose, facts.domain, encode(operation.payload))
-    return DidSignature(did, key.key_type, key.public_key.key, Signature(key.sign(message)))
-
-
-def _describe_request(payload: "RequestPayload", facts: "ChainFacts") -> dict[str, str]:
-    """Who asks for what and why: without that nobody should answer."""
-    from identity.did import format_did
-
-    return {
-        "verifier": format_did(payload.did, facts.network),
-        "purpose": payload.purpose,
-        "attributes": ", ".join(payload.names),
-    }
+    send_operation(prepare, signing, sending)
 
 
 def _fetch_sequence(client: "Client", identity: str) -> int:
@@ -379,23 +311,6 @@ def _fetch_sequence(client: "Client", identity: str) -> int:
     sequence = client.run(calls.module_view(MODULE, "record", {"did": identity})).value["sequence"]
     assert isinstance(sequence, int), "the module says so"
     return sequence
-
-
-def _fetch_request(client: "Client", facts: "ChainFacts", request_id: str) -> "AttributeRequest":
-    """A request as the node knows it; raises CommandFailedError."""
-    from ledger.codec import from_plain
-    from rpc.arguments import arguments_from_json, describe_fields
-    from vm.native.attribute_records import AttributeRequest, compute_request_id
-
-    parsed = parse_id(request_id)
-    value = client.run(calls.module_view(MODULE, "request", {"request_id": "0x" + parsed.hex()})).value
-    if value is None:
-        raise CommandFailedError("the chain knows no such request", ExitCode.FAILED)
-    fields = describe_fields(AttributeRequest)
-    found = from_plain(AttributeRequest, arguments_from_json(fields, value, facts.network))
-    if compute_request_id(found.payload) != parsed:  # a key put in its place would get what is sealed
-        raise CommandFailedError("the node shows another request than the one of this id")
-    return found
 
 
 def _seal(value: str, salt: bytes, key: bytes) -> bytes:

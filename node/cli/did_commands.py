@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,28 +12,28 @@ import click
 from node.cli import attribute_commands, credential_commands, pseudonym_commands
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.did_options import FILE, control_options, signing_options
+from node.cli.did_control import ControlOptions, build_control, build_key_policy, describe_control, parse_services
+from node.cli.did_options import FILE, by_option, control_options, keep_option, signature_option, signing_options
 from node.cli.did_signing import (
-    ControlOptions,
     Operation,
     Signing,
-    build_control,
-    build_key_policy,
     collect_signatures,
-    describe_payload,
+    deliver_operation,
+    describe_operation,
     fetch_record,
+    find_signer,
     parse_did_text,
-    parse_services,
     read_payload,
+    read_signature,
+    send_operation,
     sign_payload,
     signature_to_json,
-    write_payload,
 )
 from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, format_record, output_option
-from node.cli.query_commands import to_plain
-from node.cli.sending import Intent, Sending, deliver, sending_options, show_sent
+from node.cli.query_commands import format_time, to_plain
+from node.cli.sending import Sending, sending_options
 from rpc import calls
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ MODULE: Final = "did"
 KINDS: Final = ("person", "organisation", "vehicle", "device")
 SALT_BYTES: Final = 16
 _SERVICE_HELP: Final = "NAME=TYPE=URI; once for each service."
-
-Prepare = Callable[["Client", "ChainFacts"], Operation]
-"""Makes the operation once the chain is known; may ask the node."""
 
 
 @click.group(cls=SuggestingGroup)
@@ -77,17 +75,22 @@ def create(
     from vm.native.did_payloads import CreatePayload
     from vm.native.did_records import DidKind
 
-    def prepare(_: "Client", facts: "ChainFacts") -> Operation:
+    def prepare(client: "Client", facts: "ChainFacts") -> Operation:
+        ruled_by = None if owner is None else parse_did_text(owner, facts.network)
         payload = CreatePayload(
             DidKind[kind.upper()],
-            None if owner is None else parse_did_text(owner, facts.network),
+            ruled_by,
             build_control(control, sending.keyring, facts.network),
             parse_services(services),
             secrets.token_bytes(SALT_BYTES),
         )
-        return Operation("create", payload, compute_did(encode(payload)))
+        controllers = payload.control.controllers
+        if ruled_by is None and controllers is not None and len(controllers.dids) == 1:
+            (ruled_by,) = controllers.dids
+        new = compute_did(encode(payload))
+        return Operation("did.create", payload, new if ruled_by is None else find_signer(client, facts, ruled_by))
 
-    _send(prepare, _add_own_keys(signing, control.keys), sending)
+    send_operation(prepare, _add_own_keys(signing, control.keys), sending)
 
 
 @did.command()
@@ -101,22 +104,30 @@ def show(identity: str, node_url: str, output: Output) -> None:
     with connect(node_url) as client:
         facts = read_chain_facts(client)
         parsed = parse_did_text(identity, facts.network)
-        fetch_record(client, facts, parsed)
+        record = fetch_record(client, facts, parsed)
         value = client.run(calls.module_view(MODULE, "did", {"did": identity})).value
         recovery = client.run(calls.module_view(MODULE, "recovery", {"did": identity})).value
     current = value["current"]
-    content = current["content"]
-    output.show_record(
-        {
-            "did": identity,
-            **current,
-            "operation": DidOperation(current["operation"]).name.lower(),
-            "content": {**content, "kind": DidKind(content["kind"]).name.lower()},
-            "createdMs": value["createdMs"],
-            "account": value["account"],
-            "recovery": recovery,
-        }
-    )
+    content = {**current["content"], "kind": DidKind(current["content"]["kind"]).name.lower()}
+    operation = DidOperation(current["operation"]).name.lower()
+    about = {"createdMs": value["createdMs"], "account": value["account"], "recovery": recovery}
+    if output.is_json:
+        output.show_record({"did": identity, **current, "operation": operation, "content": content, **about})
+        return
+    services = [f"{each['name']} ({each['serviceType']}) {each['endpoint']}" for each in content["services"]]
+    shown = {
+        "did": identity,
+        "kind": content["kind"],
+        "owner": content["owner"],
+        **describe_control(record.current.content.control, facts.network),
+        "services": ", ".join(services) or None,
+        "account": value["account"],
+        "recoveryDue": None if recovery is None else f"block {recovery['dueHeight']}",
+        "version": f"{current['number']}, {operation} in block {current['height']}",
+        "changed": format_time(current["timeMs"]),
+        "created": format_time(value["createdMs"]),
+    }
+    output.show_record({name: each for name, each in shown.items() if each is not None})
 
 
 @did.command()
@@ -155,7 +166,7 @@ def history(identity: str, limit: int, node_url: str, output: Output) -> None:
             cursor = page.cursor
             if cursor is None:
                 break
-    output.show_list(found, ["number", "operation", "versionId", "height", "timeMs"])
+    output.show_list(found, ["number", "operation", "versionId", "height", "timeMs"], {"timeMs": format_time})
 
 
 @did.command()
@@ -178,11 +189,12 @@ def update(identity: str, services: tuple[str, ...], signing: Signing, sending: 
 
 @did.command()
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
 def rotate(identity: str, control: ControlOptions, signing: Signing, sending: Sending) -> None:
-    """Replace keys, controllers, commitments and guardians of DID as a whole: what is not said is gone.
+    """Replace keys, controllers, commitments and guardians of DID: what is not said is gone, unless --keep is said.
 
     The old keys sign (--by), and the new ones (--key) by themselves. A DID that was made with --next-key takes exactly
     those keys.
@@ -192,13 +204,14 @@ def rotate(identity: str, control: ControlOptions, signing: Signing, sending: Se
 
 @did.command()
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
 def recover(identity: str, control: ControlOptions, signing: Signing, sending: Sending) -> None:
     """Take DID back with its recovery keys: --key is exactly those that --recovery-key once named.
 
-    Say with --next-key, --recovery-key and --guardian what is to hold from now on.
+    Say with --next-key, --recovery-key and --guardian what is to hold from now on, or --keep.
     """
     _change_control("recover", identity, control, signing, sending)
 
@@ -211,7 +224,7 @@ def recover(identity: str, control: ControlOptions, signing: Signing, sending: S
 def transfer(identity: str, owner: str, signing: Signing, sending: Sending) -> None:
     """Give the vehicle or device DID to another owner; both owners sign.
 
-    For instance: carlive did transfer CAR --to BUYER --by SELLER=alice --by BUYER=bob --from dev0
+    For instance: carlive did transfer CAR --to BUYER --by alice --by BUYER=bob --from dev0
     """
     from vm.native.did_payloads import TransferPayload
 
@@ -290,6 +303,7 @@ def guardians() -> None:
 
 @guardians.command("request")
 @click.argument("identity", metavar="DID")
+@keep_option
 @control_options
 @signing_options
 @sending_options
@@ -325,7 +339,7 @@ def complete_recovery(identity: str, sending: Sending) -> None:
 
 @did.command()
 @click.argument("payload", type=FILE)
-@click.option("--as", "identity", default=None, metavar="DID", help="In whose name.  [default: the one that changes]")
+@click.option("--as", "identity", default=None, metavar="DID", help="In whose name.  [default: as PAYLOAD says]")
 @click.option("--key", "name", required=True, metavar="KEY", help="Key that signs.")
 @click.option("--out", type=FILE, default=None, help="File for the signature.  [default: print it]")
 @click.option("--yes", "is_confirmed", is_flag=True, help="Sign without asking.")
@@ -343,20 +357,43 @@ def sign(
     node_url: str,
     output: Output,
 ) -> None:
-    """Sign PAYLOAD, a file of --payload-out that somebody else has made, after looking at what it says."""
+    """Sign PAYLOAD, a file of --payload-out that somebody else has made, after looking at what it says.
+
+    Give the signature's file to whoever sends it: carlive did send PAYLOAD --signature FILE
+    """
+    from identity.did import format_did
+
     keyring = open_keyring(keys_dir, password_file)
     with connect(node_url) as client:
         facts = read_chain_facts(client)
-    operation = read_payload(payload, facts)
-    if not is_confirmed:
-        shown = {"operation": operation.call, **describe_payload(operation.payload, facts.network)}
-        click.echo(format_record(shown), err=True)
-        click.confirm("Sign this?", abort=True, err=True)
-    signer = operation.did if identity is None else parse_did_text(identity, facts.network)
+        operation = read_payload(payload, facts)
+        signer = operation.signer if identity is None else parse_did_text(identity, facts.network)
+        if not is_confirmed:
+            shown = {**describe_operation(client, facts, operation), "signedFor": format_did(signer, facts.network)}
+            click.echo(format_record(shown), err=True)
+            click.confirm("Sign this?", abort=True, err=True)
     record = signature_to_json(sign_payload(operation, signer, name, keyring, facts), facts.network)
     if out is not None:
         out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     output.show_record(record)
+
+
+@did.command()
+@click.argument("payload", type=FILE)
+@by_option
+@signature_option
+@sending_options
+def send(payload: Path, signers: tuple[str, ...], signature_files: tuple[Path, ...], sending: Sending) -> None:
+    """Send PAYLOAD, a file of --payload-out, with the signatures of all who have to sign.
+
+    For instance: carlive did send sale.json --signature buyer.json --by SELLER=alice --from dev0
+    """
+    with connect(sending.node_url) as client:
+        facts = read_chain_facts(client)
+        operation = read_payload(payload, facts)
+        signatures = collect_signatures(operation, Signing(signers), sending.keyring, facts)
+        signatures += [read_signature(path, facts.network) for path in signature_files]
+        deliver_operation(client, facts, operation, signatures, sending)
 
 
 for _command in (*attribute_commands.COMMANDS, credential_commands.credential, pseudonym_commands.pseudonym):
@@ -374,9 +411,10 @@ def _change(
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         parsed = parse_did_text(identity, facts.network)
-        return Operation(call, build(fetch_record(client, facts, parsed), parsed, facts), parsed)
+        payload = build(fetch_record(client, facts, parsed), parsed, facts)
+        return Operation(f"{MODULE}.{call}", payload, find_signer(client, facts, parsed))
 
-    _send(prepare, signing, sending)
+    send_operation(prepare, signing, sending)
 
 
 def _change_control(call: str, identity: str, control: ControlOptions, signing: Signing, sending: Sending) -> None:
@@ -386,7 +424,9 @@ def _change_control(call: str, identity: str, control: ControlOptions, signing: 
         call,
         identity,
         lambda record, did, facts: ControlPayload(
-            did, record.current.version_id, build_control(control, sending.keyring, facts.network)
+            did,
+            record.current.version_id,
+            build_control(control, sending.keyring, facts.network, record.current.content.control),
         ),
         _add_own_keys(signing, control.keys),
         sending,
@@ -401,34 +441,4 @@ def _change_version(call: str, identity: str, signing: Signing, sending: Sending
 
 def _add_own_keys(signing: Signing, names: tuple[str, ...]) -> Signing:
     """New keys that are here sign for themselves; those given by their bytes sign elsewhere."""
-    here = tuple(name for name in names if ":" not in name)
-    return Signing((*signing.signers, *here), signing.signature_files, signing.payload_file)
-
-
-def _send(prepare: Prepare, signing: Signing, sending: Sending) -> None:
-    """Sign for the identities and send, or save what others are to sign."""
-    from identity.did import format_did
-    from ledger.codec import to_plain as to_packed
-    from ledger.transaction import Call
-    from vm.native.did import SIGNED_CALLS
-
-    output = sending.output
-    with connect(sending.node_url) as client:
-        facts = read_chain_facts(client)
-        operation = prepare(client, facts)
-        text = format_did(operation.did, facts.network)
-        if signing.payload_file is not None:
-            output.show_record(write_payload(operation, signing.payload_file, facts))
-            return
-        signatures = collect_signatures(operation, signing, sending.keyring, facts)
-        arguments = SIGNED_CALLS[operation.call].arguments(operation.payload, tuple(signatures))
-        shown = {"did": text, "call": f"{MODULE}.{operation.call}"}
-        shown |= {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in describe_payload(operation.payload, facts.network).items()
-            if name != "did"
-        }
-        signers = {format_did(each.did, facts.network): None for each in signatures}
-        intent = Intent([Call(MODULE, operation.call, to_packed(arguments))], {**shown, "signedBy": ", ".join(signers)})
-        result = deliver(client, facts, intent, sending)
-    show_sent(result, sending.options.wait, output, {"did": text})
+    return replace(signing, own_keys=tuple(name for name in names if ":" not in name))

@@ -1,4 +1,4 @@
-"""Options that commands of `carlive did` share: who signs, and who is to rule."""
+"""Options that commands for identities share: who signs, and who is to rule."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -8,42 +8,44 @@ from typing import Any
 
 import click
 
-from node.cli.did_signing import ControlOptions, Signing
+from node.cli.did_control import ControlOptions
+from node.cli.did_signing import Signing
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+signature_option = click.option(
+    "--signature", "signature_files", type=FILE, multiple=True, help="File of carlive did sign, from others."
+)
+by_option = click.option(
+    "--by",
+    "signers",
+    multiple=True,
+    metavar="[DID=]KEY",
+    help="Key that signs, and the identity in whose name.  [default: the one that rules it, or acts]",
+)
 
 
 def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add who signs for identities; the command gets `signing`."""
 
     @wraps(function)
-    def command(
-        *args: Any, signers: tuple[str, ...], signature_files: tuple[Path, ...], payload_file: Path | None, **given: Any
-    ) -> Any:
-        return function(*args, signing=Signing(signers, signature_files, payload_file), **given)
+    def command(*args: Any, signers: tuple[str, ...], payload_file: Path | None, **given: Any) -> Any:
+        return function(*args, signing=Signing(signers, payload_file), **given)
 
-    decorated: Callable[..., Any] = command
-    for option in (
-        click.option(
-            "--payload-out",
-            "payload_file",
-            type=FILE,
-            default=None,
-            help="Send nothing: save the payload, for others to sign with carlive did sign.",
-        ),
-        click.option(
-            "--signature", "signature_files", type=FILE, multiple=True, help="File of carlive did sign, from others."
-        ),
-        click.option(
-            "--by",
-            "signers",
-            multiple=True,
-            metavar="[DID=]KEY",
-            help="Key that signs, and the identity in whose name.  [default: the one that changes]",
-        ),
-    ):
-        decorated = option(decorated)
-    return decorated
+    payload_option = click.option(
+        "--payload-out",
+        "payload_file",
+        type=FILE,
+        default=None,
+        help="Send nothing: save the payload, for others to sign with carlive did sign.",
+    )
+    return by_option(payload_option(command))
+
+
+keep_option = click.option(
+    "--keep", "is_kept", is_flag=True, help="Where nothing is said, keep what is now; next keys are always said anew."
+)
 
 
 def control_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +53,9 @@ def control_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(*args: Any, **given: Any) -> Any:
-        control = ControlOptions(**{field.name: given.pop(field.name) for field in fields(ControlOptions)})
+        control = ControlOptions(
+            **{field.name: given.pop(field.name) for field in fields(ControlOptions) if field.name in given}
+        )
         return function(*args, control=control, **given)
 
     decorated: Callable[..., Any] = command

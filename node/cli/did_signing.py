@@ -1,68 +1,134 @@
-"""What the commands of `carlive did` build and sign: keys by name, control, signatures of several parties.
+"""From a payload to a call that is sent: keys of identities sign it, here or elsewhere, for every command alike.
 
-A party that is not here signs elsewhere: the payload goes out as a file, signatures come back as files.
+A party that is not here signs elsewhere: the payload goes out as a file, signatures come back as files, and whoever has
+all of them sends it. Which calls there are stands in did_signed_calls.py.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from node.cli.failures import CommandFailedError, ExitCode
+from node.cli.connection import connect, read_chain_facts
+from node.cli.failures import CommandFailedError, ExitCode, explain_failure
+from node.cli.limited_files import read_limited
+from node.cli.sending import Intent, Sending, deliver, show_sent
 from rpc import calls
 
 if TYPE_CHECKING:
     from identity.address import NetworkKind
     from identity.did import Did
     from identity.keys import PublicKey
-    from identity.policy import KeyPolicy
     from node.cli.accounts import Keyring
     from node.cli.signing import ChainFacts
     from rpc.client import Client
+    from rpc.errors import RpcError
     from vm.native.did_payloads import DidSignature
-    from vm.native.did_records import Control, DidRecord, Service
+    from vm.native.did_records import DidRecord
 
-PAYLOAD_FILE_BYTES_MAX: Final = 65_536
-_PARTS_OF_SERVICE: Final = 3
+JSON_FILE_BYTES_MAX: Final = 65_536  # the longest payload fits many times
+STALE_REASONS: Final = frozenset(
+    {"DID_VERSION_STALE", "ATTRIBUTE_SEQUENCE", "VEHICLE_TURN_STALE", "PLATFORM_TURN_STALE", "ROLE_STALE"}
+)
+SIGNER_REASONS: Final = frozenset({"DID_UNKNOWN_KEY", "DID_FOREIGN_SIGNER", "DID_NOT_AUTHORISED"})
 
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """Who signs an operation of an identity."""
+    """Who signs an operation of identities."""
 
     signers: tuple[str, ...]
-    """[DID=]KEY: keys that are here, and in whose name; the identity's own when none is named."""
-    signature_files: tuple[Path, ...]
-    payload_file: Path | None
+    """[DID=]KEY: keys that are here, and in whose name; the operation's signer when none is named."""
+    payload_file: Path | None = None
     """Where the payload goes for others to sign, instead of sending it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlOptions:
-    """Who is to rule an identity; None or empty: nobody in that part."""
-
-    keys: tuple[str, ...]
-    threshold: int
-    agreement_keys: tuple[str, ...]
-    controllers: tuple[str, ...]
-    controllers_needed: int
-    next_keys: tuple[str, ...]
-    next_threshold: int
-    recovery_keys: tuple[str, ...]
-    recovery_threshold: int
-    guardians: tuple[str, ...]
-    guardians_needed: int
+    own_keys: tuple[str, ...] = ()
+    """Keys of the identity that the operation is about, which sign in its name whoever rules it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation before it is signed."""
+    """A call before it is signed."""
 
     call: str
+    """Its name in SIGNED_CALLS."""
     payload: Any
-    did: "Did"
+    signer: "Did"
     """In whose name a key signs that names nobody."""
+    more: tuple[Any, ...] = ()
+    """What the call holds between payload and signatures."""
+
+
+Prepare = Callable[["Client", "ChainFacts"], Operation]
+"""Makes the operation once the chain is known; may ask the node."""
+
+
+def send_operation(
+    prepare: Prepare, signing: Signing, sending: Sending, about: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Sign for identities and send, or save what others are to sign; `about` is shown with the result."""
+    with connect(sending.node_url) as client:
+        facts = read_chain_facts(client)
+        operation = prepare(client, facts)
+        if signing.payload_file is not None:
+            sending.output.show_record({**write_payload(operation, signing.payload_file, facts), **about})
+            return
+        signatures = collect_signatures(operation, signing, sending.keyring, facts)
+        deliver_operation(client, facts, operation, signatures, sending, about)
+
+
+def deliver_operation(
+    client: "Client",
+    facts: "ChainFacts",
+    operation: Operation,
+    signatures: "Sequence[DidSignature]",
+    sending: Sending,
+    about: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Send what is signed; raises CommandFailedError."""
+    from identity.did import format_did
+    from ledger.codec import to_plain
+    from ledger.transaction import Call
+    from node.cli.did_signed_calls import SIGNED_CALLS
+    from rpc.errors import RpcError
+
+    if not signatures:
+        raise CommandFailedError(
+            "nobody signs this: say --by [DID=]KEY, or --payload-out FILE to have it signed elsewhere"
+        )
+    row = SIGNED_CALLS[operation.call]
+    arguments = row.rule.arguments(operation.payload, *operation.more, tuple(signatures))
+    signers = dict.fromkeys(format_did(each.did, facts.network) for each in signatures)
+    shown = {**describe_operation(client, facts, operation), "signedBy": ", ".join(signers)}
+    intent = Intent([Call(row.module, row.call, to_plain(arguments))], shown)
+    try:
+        result = deliver(client, facts, intent, sending)
+    except RpcError as error:
+        raise _advise(error, row.signers) from None
+    show_sent(
+        result,
+        sending.options.wait,
+        sending.output,
+        {"did": format_did(get_subject(operation), facts.network), **about},
+    )
+
+
+def _advise(error: "RpcError", signers: str) -> CommandFailedError:
+    """What the node refused, and what to do about signatures that do not do."""
+    failure = explain_failure(error)
+    assert failure is not None, "a node's answer is explained"
+    if error.reason in STALE_REASONS:
+        advice = "; what was signed is out of date: make it anew"
+    elif error.reason in SIGNER_REASONS:
+        advice = f"; who has to sign: {signers}"
+    else:
+        return failure
+    return CommandFailedError(f"{failure}{advice}", failure.code, failure.facts)
+
+
+# Identities and keys
 
 
 def parse_did_text(text: str, network: "NetworkKind") -> "Did":
@@ -89,37 +155,17 @@ def fetch_record(client: "Client", facts: "ChainFacts", did: "Did") -> "DidRecor
     return from_plain(DidRecord, arguments_from_json(describe_fields(DidRecord), value, facts.network))
 
 
-def build_control(options: ControlOptions, keyring: "Keyring", network: "NetworkKind") -> "Control":
-    """Who rules an identity, as the options say; raises CommandFailedError."""
-    from vm.native.did_records import Control, Controllers, DidKeys, Guardians, compute_commitment
+def find_signer(client: "Client", facts: "ChainFacts", did: "Did") -> "Did":
+    """Whose keys agree for an identity: its owner's or sole controller's, or theirs. Raises CommandFailedError."""
+    from vm.native.did_control import CONTROL_DEPTH_MAX, get_authority
+    from vm.native.did_records import Controllers
 
-    policy = build_key_policy(options.keys, options.threshold, keyring, network)
-    agreement_keys = tuple(sorted(_parse_hex_key(text) for text in options.agreement_keys))
-    controllers = _parse_dids(options.controllers, network)
-    guardians = _parse_dids(options.guardians, network)
-    next_policy = build_key_policy(options.next_keys, options.next_threshold, keyring, network)
-    recovery_policy = build_key_policy(options.recovery_keys, options.recovery_threshold, keyring, network)
-    return Control(
-        DidKeys(policy, agreement_keys),
-        Controllers(controllers, options.controllers_needed) if controllers else None,
-        None if next_policy is None else compute_commitment(next_policy),
-        None if recovery_policy is None else compute_commitment(recovery_policy),
-        Guardians(guardians, options.guardians_needed) if guardians else None,
-    )
-
-
-def build_key_policy(
-    names: Sequence[str], threshold: int, keyring: "Keyring", network: "NetworkKind"
-) -> "KeyPolicy | None":
-    """Keys of these names, each of weight 1; None for no keys. Raises CommandFailedError."""
-    from identity.policy import InvalidPolicyError, build_policy
-
-    if not names:
-        return None
-    try:
-        return build_policy([(find_public_key(name, keyring, network), 1) for name in names], threshold)
-    except InvalidPolicyError as error:
-        raise CommandFailedError(f"these keys cannot rule an identity: {error}") from None
+    for _ in range(CONTROL_DEPTH_MAX):
+        authority = get_authority(fetch_record(client, facts, did).current.content)
+        if not isinstance(authority, Controllers) or len(authority.dids) != 1:
+            break
+        (did,) = authority.dids
+    return did
 
 
 def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "PublicKey":
@@ -133,7 +179,7 @@ def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "P
     if separator:
         if kind.upper() not in KeyType.__members__:
             raise CommandFailedError(f"{text!r}: write TYPE:0x…, with one of the types ed25519, secp256k1, p256")
-        return PublicKey(KeyType[kind.upper()], _parse_hex_key(digits))
+        return PublicKey(KeyType[kind.upper()], parse_hex_key(digits))
     if (account := find_development_account(text)) is not None and network is NetworkKind.DEVNET:
         return account.key.public_key
     listing = next((each for each in list_key_files(keyring.directory) if each.name == text), None)
@@ -144,92 +190,149 @@ def find_public_key(text: str, keyring: "Keyring", network: "NetworkKind") -> "P
     return listing.public_key
 
 
-def parse_services(texts: Sequence[str]) -> "tuple[Service, ...]":
-    """Services from NAME=TYPE=URI, in the order the chain wants; raises CommandFailedError."""
-    from vm.native.did_records import Service
-    from vm.native.did_rules import is_normal_uri
+def parse_hex_key(text: str) -> bytes:
+    """The bytes of a public key; raises CommandFailedError."""
+    try:
+        if not text.startswith("0x"):
+            raise ValueError
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None
 
-    services = []
-    for text in texts:
-        parts = text.split("=", _PARTS_OF_SERVICE - 1)
-        if len(parts) != _PARTS_OF_SERVICE:
-            raise CommandFailedError(
-                f"--service {text!r}: write NAME=TYPE=URI, for instance mail=Mail=mailto:me@a.example"
-            )
-        if not is_normal_uri(parts[2]):
-            raise CommandFailedError(
-                f"--service: {parts[2]!r} is not a URI in its normal form: scheme and host in lower case, "
-                "a path after the host (https://a.example/), no default port"
-            )
-        services.append(Service(*parts))
-    return tuple(sorted(services, key=lambda each: each.name))
+
+def get_subject(operation: Operation) -> "Did":
+    """The identity that an operation is about: a payload's first field, except that a new one is the payload's hash."""
+    from identity.did import compute_did
+    from ledger.codec import encode
+    from vm.native.did_payloads import CreatePayload
+
+    payload = operation.payload
+    if isinstance(payload, CreatePayload):
+        return compute_did(encode(payload))
+    subject: Did = getattr(payload, fields(payload)[0].name)
+    return subject
+
+
+# Signatures
 
 
 def collect_signatures(
     operation: Operation, signing: Signing, keyring: "Keyring", facts: "ChainFacts"
 ) -> "list[DidSignature]":
-    """Signatures of the keys that are here and of the files; raises CommandFailedError, KeyFileError."""
+    """Signatures of the keys that are here; raises CommandFailedError, KeyFileError."""
     signatures = []
     for text in dict.fromkeys(signing.signers):
         did_text, separator, name = text.rpartition("=")
-        did = parse_did_text(did_text, facts.network) if separator else operation.did
+        did = parse_did_text(did_text, facts.network) if separator else operation.signer
         signatures.append(sign_payload(operation, did, name, keyring, facts))
-    signatures += [_read_signature(path, facts.network) for path in signing.signature_files]
-    if not signatures:
-        raise CommandFailedError(
-            "nobody signs this: say --by [DID=]KEY, or --payload-out FILE to have it signed elsewhere"
-        )
-    return signatures
+    subject = get_subject(operation)
+    signatures += [sign_payload(operation, subject, name, keyring, facts) for name in dict.fromkeys(signing.own_keys)]
+    return list(dict.fromkeys(signatures))
 
 
 def sign_payload(
     operation: Operation, did: "Did", name: str, keyring: "Keyring", facts: "ChainFacts"
 ) -> "DidSignature":
     """A key's signature in the name of an identity."""
-    from identity.signing import signing_bytes
-    from ledger.codec import encode
     from ledger.primitives import Signature
-    from vm.native.did import SIGNED_CALLS
     from vm.native.did_payloads import DidSignature
 
     key = keyring.load(name, facts.network)
-    purpose = SIGNED_CALLS[operation.call].purpose
-    signature = key.sign(signing_bytes(purpose, facts.domain, encode(operation.payload)))
+    signature = key.sign(compute_message(operation.call, operation.payload, facts))
     return DidSignature(did, key.key_type, key.public_key.key, Signature(signature))
 
 
+def compute_message(call: str, payload: Any, facts: "ChainFacts") -> bytes:
+    """The bytes that keys sign."""
+    from identity.signing import signing_bytes
+    from ledger.codec import encode
+    from node.cli.did_signed_calls import SIGNED_CALLS
+
+    return signing_bytes(SIGNED_CALLS[call].rule.purpose, facts.domain, encode(payload))
+
+
+def describe_operation(client: "Client", facts: "ChainFacts", operation: Operation) -> dict[str, str]:
+    """All of it by name, as a person reads it before signing: from what will be signed, not from options."""
+    from node.cli.attribute_requests import describe_answered_request
+    from node.cli.did_control import describe_control
+
+    shown = {"call": operation.call, **describe_payload(operation.payload, facts.network)}
+    if "control" in shown:
+        del shown["control"]
+        shown |= describe_control(operation.payload.control, facts.network)
+    shown |= describe_answered_request(client, facts, operation.payload)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in shown.items()
+        if value is not None
+    }
+
+
+def describe_payload(payload: Any, network: "NetworkKind") -> dict[str, Any]:
+    """The fields of a payload as JSON, without those that say nothing, and with words for what has a name."""
+    from ledger.codec import to_plain
+    from rpc.arguments import arguments_to_json, describe_fields
+
+    kind: type = type(payload)
+    named = _name_enums(payload, arguments_to_json(describe_fields(kind), to_plain(payload), network))
+    assert isinstance(named, dict), "the fields are known"
+    return {name: value for name, value in named.items() if value not in (None, [], "0x")}
+
+
+def _name_enums(value: Any, shown: Any) -> Any:
+    """JSON of a value with the names of its enums in place of their numbers."""
+    if isinstance(value, IntEnum):
+        return value.name.lower().replace("_", " ")
+    if isinstance(value, tuple):
+        return [_name_enums(*each) for each in zip(value, shown, strict=True)]
+    if is_dataclass(value):
+        inner = [getattr(value, field.name) for field in fields(value)]
+        return {name: _name_enums(each, shown[name]) for name, each in zip(shown, inner, strict=True)}
+    return shown
+
+
+# Files for others
+
+
 def write_payload(operation: Operation, path: Path, facts: "ChainFacts") -> dict[str, str]:
-    """Save what others are to sign; it says for whom and on which chain."""
+    """Save what others are to sign and somebody sends then; what a person should know about the file."""
     from identity.did import format_did
     from ledger.codec import encode
+    from node.cli.did_signed_calls import SIGNED_CALLS
 
-    record = {
+    about = {
         "chain": facts.chain_id,
-        "did": format_did(operation.did, facts.network),
-        "operation": operation.call,
-        "payload": "0x" + encode(operation.payload).hex(),
+        "call": operation.call,
+        "did": format_did(get_subject(operation), facts.network),
+        "signer": format_did(operation.signer, facts.network),
     }
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return record
+    signed = {
+        "payload": "0x" + encode(operation.payload).hex(),
+        "more": ["0x" + encode(each).hex() for each in operation.more],
+    }
+    path.write_text(json.dumps({**about, **signed}, indent=2) + "\n", encoding="utf-8")
+    return {**about, "toBeSignedBy": SIGNED_CALLS[operation.call].signers, "file": str(path)}
 
 
 def read_payload(path: Path, facts: "ChainFacts") -> Operation:
     """An operation that somebody else has prepared; raises CommandFailedError."""
     from ledger.codec import DecodeError, decode
-    from vm.native.did import SIGNED_CALLS
+    from node.cli.did_signed_calls import SIGNED_CALLS
 
-    record = _read_json(path)
+    record = read_json_file(path)
     try:
-        call = record["operation"]
-        payload: Any = decode(SIGNED_CALLS[call].payload, bytes.fromhex(record["payload"].removeprefix("0x")))
-        did, chain = parse_did_text(record["did"], facts.network), record["chain"]
+        row, chain = SIGNED_CALLS[record["call"]], record["chain"]
+        payload: Any = decode(row.rule.payload, _parse_hex(record["payload"]))
+        more = [decode(*each) for each in zip(row.list_more_types(), map(_parse_hex, record["more"]), strict=True)]
+        did, signer = (parse_did_text(record[name], facts.network) for name in ("did", "signer"))
     except (KeyError, TypeError, AttributeError, ValueError, DecodeError):
-        raise CommandFailedError(f"{path} is not a payload of carlive did --payload-out") from None
+        raise CommandFailedError(f"{path} is not a payload that --payload-out has written") from None
     if chain != facts.chain_id:
         raise CommandFailedError(f"{path} is for the chain {chain}, this node is on {facts.chain_id}")
-    if call != "create" and payload.did != did:
+    operation = Operation(row.name, payload, signer, tuple(more))
+    if get_subject(operation) != did:
         raise CommandFailedError(f"{path} names another identity than its payload")
-    return Operation(call, payload, did)
+    return operation
 
 
 def signature_to_json(signature: "DidSignature", network: "NetworkKind") -> dict[str, str]:
@@ -244,25 +347,15 @@ def signature_to_json(signature: "DidSignature", network: "NetworkKind") -> dict
     }
 
 
-def describe_payload(payload: Any, network: "NetworkKind") -> dict[str, Any]:
-    """All of a payload by name, as a person reads it before signing: from what will be signed, not from options."""
-    from ledger.codec import to_plain
-    from rpc.arguments import arguments_to_json, describe_fields
-
-    kind: type = type(payload)
-    named = arguments_to_json(describe_fields(kind), to_plain(payload), network)
-    assert isinstance(named, dict), "the fields are known"
-    return {name: value for name, value in named.items() if value not in (None, [], "0x")}
-
-
-def _read_signature(path: Path, network: "NetworkKind") -> "DidSignature":
+def read_signature(path: Path, network: "NetworkKind") -> "DidSignature":
+    """What somebody else has signed; raises CommandFailedError."""
     from identity.keys import KeyType
     from ledger.primitives import Signature
     from vm.native.did_payloads import DidSignature
 
-    record = _read_json(path)
+    record = read_json_file(path)
     try:
-        key, signature = (bytes.fromhex(record[name].removeprefix("0x")) for name in ("key", "signature"))
+        key, signature = (_parse_hex(record[name]) for name in ("key", "signature"))
         kind = KeyType[record["keyType"].upper()]
         did = parse_did_text(record["did"], network)
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -270,25 +363,13 @@ def _read_signature(path: Path, network: "NetworkKind") -> "DidSignature":
     return DidSignature(did, kind, key, Signature(signature))
 
 
-def _read_json(path: Path) -> Any:
-    with path.open("rb") as file:
-        text = file.read(PAYLOAD_FILE_BYTES_MAX + 1)
-    if len(text) > PAYLOAD_FILE_BYTES_MAX:
-        raise CommandFailedError(f"{path} is too large for a payload or signature")
+def _parse_hex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def read_json_file(path: Path) -> Any:
+    """What somebody else may have written; raises CommandFailedError."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(read_limited(path, JSON_FILE_BYTES_MAX))
+    except (ValueError, RecursionError):
         raise CommandFailedError(f"{path} is not JSON") from None
-
-
-def _parse_dids(texts: Sequence[str], network: "NetworkKind") -> "tuple[Did, ...]":
-    return tuple(sorted(dict.fromkeys(parse_did_text(text, network) for text in texts)))
-
-
-def _parse_hex_key(text: str) -> bytes:
-    try:
-        if not text.startswith("0x"):
-            raise ValueError
-        return bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        raise CommandFailedError(f"{text!r} is not a public key: write 0x and hexadecimal digits") from None

@@ -22,6 +22,7 @@ MEANT: Final[Mapping[str, str]] = {
     "block": "query block",
     "bond": "stake bond",
     "candidates": "stake candidates",
+    "car": "vehicle",
     "committee": "query committee",
     "compile": "contract build",
     "create": "keys new",
@@ -29,6 +30,7 @@ MEANT: Final[Mapping[str, str]] = {
     "deploy": "contract deploy",
     "events": "contract events",
     "governance": "gov",
+    "identity": "did",
     "import": "keys import",
     "info": "node info",
     "mine": "dev mine",
@@ -51,6 +53,7 @@ MEANT: Final[Mapping[str, str]] = {
     "up": "devnet",
     "upgrade": "contract upgrade",
     "validators": "stake candidates",
+    "vin": "vehicle attest",
     "vote": "gov vote",
 }
 """Words that other tools use, and the command here."""

@@ -1,4 +1,7 @@
-"""What commands print: a table for people, JSON for programs, on standard output; everything else on standard error."""
+"""What commands print on standard output: a table for people, JSON or one field of it for programs.
+
+Everything else goes to standard error.
+"""
 
 import json
 import re
@@ -8,23 +11,30 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from node.cli.failures import CommandFailedError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Formats = Mapping[str, Callable[[Any], str]]
 """How the table shows a field."""
 
 _WIDE_COLUMNS: Final = 400  # no terminal: nothing is wrapped or cut
+_FIELD_STYLE: Final = "field="
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Output:
-    """One of the two styles."""
+    """One of the styles."""
 
     def __init__(self, style: str) -> None:
-        self.is_json = style == "json"
+        self.is_json = style != "table"
+        """Whether what is shown is for programs."""
+        self._field = style.removeprefix(_FIELD_STYLE) if style.startswith(_FIELD_STYLE) else None
 
     def show_record(self, record: Mapping[str, Any], formats: Formats | None = None) -> None:
         """One thing: JSON as it is, or a line per field."""
-        if self.is_json:
+        if self._field is not None:
+            click.echo(_pick(record, self._field))
+        elif self.is_json:
             click.echo(json.dumps(record, indent=2))
         else:
             click.echo(format_record(record, formats))
@@ -37,6 +47,10 @@ class Output:
         empty: str = "",
     ) -> None:
         """Many things of a kind: a JSON list, or a table of these columns."""
+        if self._field is not None:
+            for record in records:
+                click.echo(_pick(record, self._field))
+            return
         if self.is_json:
             click.echo(json.dumps(list(records), indent=2))
             return
@@ -57,7 +71,10 @@ class Output:
 
     def show_line(self, record: Mapping[str, Any], text: str) -> None:
         """One of a stream of things: a line of JSON, or this text."""
-        click.echo(json.dumps(record) if self.is_json else make_printable(text))
+        if self._field is not None:
+            click.echo(_pick(record, self._field))
+        else:
+            click.echo(json.dumps(record) if self.is_json else make_printable(text))
 
     def show_text(self, text: str) -> None:
         """For people only."""
@@ -70,11 +87,11 @@ def output_option(function: Function) -> Function:
     return click.option(
         "--output",
         "output",
-        type=click.Choice(["table", "json"]),
+        metavar="[table|json|field=NAME]",
         default="table",
         show_default=True,
-        callback=lambda _context, _option, style: Output(style),
-        help="How to print the result.",
+        callback=lambda _context, _option, style: _parse_style(style),
+        help="How to print the result; field=NAME prints that field of the JSON alone.",
     )(function)
 
 
@@ -94,6 +111,20 @@ def format_fields(fields: Mapping[str, Any]) -> str:
 def make_printable(text: str) -> str:
     """Text from elsewhere without what could steer the terminal."""
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _parse_style(style: str) -> Output:
+    if style not in ("table", "json") and not style.startswith(_FIELD_STYLE):
+        raise click.BadParameter(f"{style!r} is none of table, json, field=NAME", param_hint="--output")
+    return Output(style)
+
+
+def _pick(record: Mapping[str, Any], name: str) -> str:
+    """A field alone, text without quotes; raises CommandFailedError."""
+    if name not in record:
+        raise CommandFailedError(f"--output: there is no field {name!r}; there are: {', '.join(record)}")
+    value = record[name]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _to_label(name: str) -> str:

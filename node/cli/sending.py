@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Wait = Literal["admitted", "final"]
 
 VALID_BLOCKS: Final = 300  # how long a transaction of this command may wait; an unordered one at most 600
+SENDER_VARIABLE: Final = "CARLIVE_FROM"
 WAIT_MS: Final = 30_000
 PENDING_PAGES_MAX: Final = 64
 
@@ -65,8 +66,9 @@ def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--from",
             "signer",
             required=True,
+            envvar=SENDER_VARIABLE,
             metavar="NAME",
-            help="Key that signs, or a path to its file; dev0 to dev9 and op0, op1, … on a devnet.",
+            help=f"Key that signs, or its file's path; dev0 to dev9, op0, op1, … on a devnet; also {SENDER_VARIABLE}.",
         ),
     ):
         function = option(function)

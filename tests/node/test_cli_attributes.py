@@ -154,3 +154,42 @@ async def test_who_answers_reads_first_who_asks_for_what_and_why(parties: Partie
         result = await parties.node.run("did", *words, "--by", "dev1", "--from", "dev0")
         for shown in (parties.verifier, "To rent a car", "adult, city"):
             assert shown in result.output
+
+
+async def test_keys_on_another_machine_sign_what_was_written_out(parties: Parties, tmp_path: Path) -> None:
+    payload, signature = tmp_path / "payload.json", tmp_path / "signature.json"
+
+    async def sign_elsewhere(key: str, *words: str) -> Any:
+        written = await parties.node.run_json("did", *words, "--from", "dev0", "--payload-out", str(payload))
+        await parties.node.run_json("did", "sign", str(payload), "--key", key, "--out", str(signature), "--yes")
+        await parties.node.change("did", "send", str(payload), "--signature", str(signature))
+        return written
+
+    asked = await sign_elsewhere(
+        *("dev2", "request", parties.holder, "--as", parties.verifier, "--purpose", "To rent a car"),
+        *("--attribute", "adult", "--secret", str(parties.secret)),
+    )
+    await sign_elsewhere("dev1", "approve", asked["requestId"], "--value", "adult=yes")
+    (opened,) = await parties.list("open", asked["requestId"], "--secret", str(parties.secret))
+    assert opened["value"] == "yes"
+    await sign_elsewhere("dev1", "withdraw", asked["requestId"])
+    tag = await sign_elsewhere("dev1", "tag", "set", parties.holder, "city", "Paris", "--commit")
+    salt = bytes.fromhex(tag["salt"][2:])
+    (shown,) = await parties.list("tag", "list", parties.holder)
+    assert shown["commitment"] == "0x" + compute_attribute_commitment("city", b"Paris", salt).hex()
+
+
+async def test_who_signs_an_answer_elsewhere_reads_the_request_too(parties: Parties, tmp_path: Path) -> None:
+    payload = tmp_path / "payload.json"
+    request_id = await parties.request()
+    words = ("did", "approve", request_id, "--value", "adult=yes", "--from", "dev0", "--payload-out", str(payload))
+    await parties.node.run_json(*words)
+    result = await parties.node.run("did", "sign", str(payload), "--key", "dev1")
+    for shown in (parties.verifier, "To rent a car", "attributes.approve"):
+        assert shown in result.stderr
+
+
+async def test_a_vehicles_owner_answers_for_it(parties: Parties) -> None:
+    car = await parties.node.create("--kind", "vehicle", "--owner", parties.holder, "--by", "dev1")
+    await parties.node.change("did", "tag", "set", car, "colour", "red", "--by", "dev1")
+    assert [each["value"] for each in await parties.list("tag", "list", car)] == ["red"]

@@ -1,6 +1,7 @@
 """What `carlive did` signs, sends and shows; what it has signed is executed, so wrong signatures fail."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +160,7 @@ async def test_controllers_create_and_sign(node: DidNode) -> None:
 
 async def test_a_car_is_sold(node: DidNode) -> None:
     seller, buyer = [await node.create("--key", name) for name in ("dev1", "dev2")]
-    car = await node.create("--kind", "vehicle", "--owner", seller, "--key", "dev3", "--by", f"{seller}=dev1")
+    car = await node.create("--kind", "vehicle", "--owner", seller, "--key", "dev3", "--by", "dev1")
     content = node.get(car).current.content
     assert (content.kind, content.owner) == (DidKind.VEHICLE, node.parse(seller))
     await node.change("did", "transfer", car, "--to", buyer, "--by", f"{seller}=dev1", "--by", f"{buyer}=dev2")
@@ -174,16 +175,19 @@ async def test_parties_elsewhere_sign_a_file(node: DidNode, tmp_path: Path) -> N
     written = await node.run_json(
         *("did", "transfer", car, "--to", buyer, "--from", "dev0", "--payload-out", str(payload))
     )
-    assert (written["operation"], written["did"]) == ("transfer", car)
+    assert (written["call"], written["did"], written["signer"]) == ("did.transfer", car, seller)
+    assert written["toBeSignedBy"] == "the present owner and the new one"
     assert len(node.scene.list_signed()) == sent
     asked = await node.run("did", "sign", str(payload), "--as", buyer, "--key", "dev2")
     assert asked.exit_code != 0, "nobody has agreed"
-    assert f"owner      {buyer}" in asked.stderr
+    shown = dict(line.split(maxsplit=1) for line in asked.stderr.splitlines() if line.startswith(("call", "owner")))
+    assert shown == {"call": "did.transfer", "owner": buyer}
+    assert re.search(f"^signed for +{buyer}$", asked.stderr, re.MULTILINE)
     signed = await node.run_json(
         *("did", "sign", str(payload), "--as", buyer, "--key", "dev2", "--out", str(signature), "--yes")
     )
     assert json.loads(signature.read_text()) == signed
-    await node.change(*("did", "transfer", car, "--to", buyer, "--by", f"{seller}=dev1", "--signature", str(signature)))
+    await node.change("did", "send", str(payload), "--by", "dev1", "--signature", str(signature))
     assert node.get(car).current.content.owner == node.parse(buyer)
 
 
@@ -191,8 +195,11 @@ async def test_a_new_identity_is_signed_elsewhere_too(node: DidNode, tmp_path: P
     payload = tmp_path / "new.json"
     key = "ed25519:0x" + DEV[1].public_key.key.hex()
     written = await node.run_json("did", "create", "--key", key, "--from", "dev0", "--payload-out", str(payload))
-    signed = await node.run_json("did", "sign", str(payload), "--key", "dev1", "--yes")
-    assert signed["did"] == written["did"]
+    signature = tmp_path / "signature.json"
+    await node.run_json("did", "sign", str(payload), "--key", "dev1", "--yes", "--out", str(signature))
+    sent = await node.change("did", "send", str(payload), "--signature", str(signature))
+    assert sent["did"] == written["did"]
+    assert node.get(sent["did"]).current.content.control.keys.policy == policy(1)
 
 
 async def test_guardians_ask_the_holder_objects_and_somebody_completes(node: DidNode) -> None:
@@ -299,8 +306,8 @@ async def test_what_is_not_there_is_told(node: DidNode, arguments: list[str], co
     [
         ("nonsense", "is not JSON"),
         ("[]", "is not a payload"),
-        ('{"operation": "steal"}', "is not a payload"),
-        ('{"chain": "carlive-test", "did": "' + UNKNOWN + '", "operation": "update", "payload": "0x00"}', "is not a"),
+        ('{"chain": "carlive-test", "call": "did.steal"}', "is not a payload"),
+        ('{"chain": "carlive-test", "call": "did.update", "payload": "0x00", "more": []}', "is not a payload"),
     ],
 )
 async def test_files_of_others_are_looked_at_closely(node: DidNode, tmp_path: Path, text: str, advice: str) -> None:
@@ -317,13 +324,64 @@ async def test_a_file_for_another_chain_or_identity_is_not_signed(node: DidNode,
     record = json.loads(path.read_text())
     for change, advice in [({"chain": "another"}, "for the chain another"), ({"did": UNKNOWN}, "another identity")]:
         path.write_text(json.dumps(record | change))
-        result = await node.run("did", "sign", str(path), "--key", "dev1", "--yes")
-        assert (result.exit_code, advice in result.stderr) == (ExitCode.WRONG_USE, True), result.stderr
+        for words in (["sign", str(path), "--key", "dev1", "--yes"], ["send", str(path), "--from", "dev0", "--yes"]):
+            result = await node.run("did", *words)
+            assert (result.exit_code, advice in result.stderr) == (ExitCode.WRONG_USE, True), result.stderr
 
 
 async def test_a_signature_file_that_is_none_is_refused(node: DidNode, tmp_path: Path) -> None:
     text = await node.create("--key", "dev1")
-    path = tmp_path / "signature.json"
+    path, payload = tmp_path / "signature.json", tmp_path / "payload.json"
     path.write_text("{}")
-    result = await node.run("did", "update", text, "--signature", str(path), "--from", "dev0", "--yes")
+    await node.run_json("did", "update", text, "--from", "dev0", "--payload-out", str(payload))
+    result = await node.run("did", "send", str(payload), "--signature", str(path), "--from", "dev0", "--yes")
     assert (result.exit_code, "is not a signature" in result.stderr) == (ExitCode.WRONG_USE, True)
+
+
+async def test_who_rules_signs_when_nobody_is_named(node: DidNode) -> None:
+    ruler = await node.create("--key", "dev1")
+    firm = await node.create("--kind", "organisation", "--controller", ruler, "--by", "dev1")
+    car = await node.create("--kind", "vehicle", "--owner", firm, "--key", "dev3", "--by", "dev1")
+    await node.change("did", "update", car, "--service", "web=Web=https://example.com/", "--by", "dev1")
+    assert node.get(car).current.content.services == (Service("web", "Web", "https://example.com/"),)
+
+
+async def test_what_is_not_said_is_kept_on_request(node: DidNode) -> None:
+    guardian = await node.create("--key", "dev5")
+    text = await node.create("--key", "dev1", "--recovery-key", "dev4", "--next-key", "dev2", "--guardian", guardian)
+    await node.change("did", "rotate", text, "--key", "dev2", "--keep", "--by", "dev1")
+    control = node.get(text).current.content.control
+    guardians = Guardians((node.parse(guardian),), 1)
+    assert control == Control(DidKeys(policy(2), ()), None, None, compute_commitment(policy(4)), guardians)
+    await node.change("did", "rotate", text, "--agreement-key", "0x" + AGREEMENT_KEY.hex(), "--keep", "--by", "dev2")
+    assert node.get(text).current.content.control == replace(control, keys=DidKeys(policy(2), (AGREEMENT_KEY,)))
+    await node.change("did", "rotate", text, "--key", "dev3", "--by", "dev2")
+    assert node.get(text).current.content.control == Control(DidKeys(policy(3), ()), None, None, None, None)
+
+
+async def test_people_read_who_rules_and_who_is_to_rule(node: DidNode) -> None:
+    friends = [await node.create("--key", f"dev{index}") for index in (5, 6)]
+    named = [word for friend in friends for word in ("--guardian", friend)]
+    text = await node.create(
+        *("--key", "dev1", "--key", "dev2", "--threshold", "2", "--next-key", "dev3", *named),
+        *("--service", "web=Web=https://example.com/", "--agreement-key", "0x" + AGREEMENT_KEY.hex()),
+    )
+    lines = dict(
+        re.split("  +", line, maxsplit=1) for line in (await node.run("did", "show", text)).stdout.splitlines()
+    )
+    keys = ", ".join(sorted("ed25519:0x" + DEV[index].public_key.key.hex() for index in (1, 2)))
+    in_order = ", ".join(format_did(did, NETWORK) for did in sorted(map(node.parse, friends)))
+    assert lines == {
+        "did": text,
+        "kind": "person",
+        "keys": f"2 of {keys}",
+        "agreement keys": "0x" + AGREEMENT_KEY.hex(),
+        "next keys commitment": "0x" + compute_commitment(policy(3)).hex(),
+        "guardians": f"1 of {in_order}",
+        "services": "web (Web) https://example.com/",
+        "version": "1, create in block 3",
+        "changed": "1970-01-01T00:00:03.000+00:00",
+        "created": "1970-01-01T00:00:03.000+00:00",
+    }
+    asked = await node.run("did", "guardians", "request", text, "--key", "dev4", "--from", "dev0", "--by", "dev5")
+    assert "ed25519:0x" + DEV[4].public_key.key.hex() in asked.stderr

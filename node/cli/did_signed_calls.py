@@ -1,0 +1,128 @@
+"""Every call that keys of identities sign, whoever sends it: its payload, the purpose it is signed for, and who signs.
+
+Commands build a payload, keys sign it here or elsewhere, and one path sends it (did_signing.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from identity.signing import SigningPurpose
+from vm.native import attributes, did, platforms, roles, vehicle_records, vehicles
+from vm.native.did import SignedCall
+from vm.native.registry import list_fields
+
+
+@dataclass(frozen=True, slots=True)
+class CallToSign:
+    """A row of the table."""
+
+    module: str
+    call: str
+    rule: SignedCall
+    signers: str
+    """Who signs, in words."""
+
+    @property
+    def name(self) -> str:
+        """As people and files name it."""
+        return f"{self.module}.{self.call}"
+
+    def list_more_types(self) -> list[Any]:
+        """Types of what the call holds between payload and signatures."""
+        return [hint for _, hint in list_fields(self.rule.arguments)][1:-1]
+
+
+_DID: Final = did.SIGNED_CALLS
+_ATTRIBUTES: Final = attributes.SIGNED_CALLS
+_HOLDER: Final = "the authority over the holder"
+_OWNER: Final = "the vehicle's owner"
+_ROWS: Final = (
+    CallToSign("did", "create", _DID["create"], "the authority it begins with, and keys of its own"),
+    CallToSign("did", "update", _DID["update"], "its authority"),
+    CallToSign("did", "rotate", _DID["rotate"], "its authority, the new authority, and new keys"),
+    CallToSign("did", "recover", _DID["recover"], "its recovery keys"),
+    CallToSign("did", "transfer", _DID["transfer"], "the present owner and the new one"),
+    CallToSign("did", "deactivate", _DID["deactivate"], "its authority, and the keys it has committed to"),
+    CallToSign("did", "request_recovery", _DID["request_recovery"], "enough of its guardians, and the new keys"),
+    CallToSign("did", "object_to_recovery", _DID["object_to_recovery"], "its authority"),
+    CallToSign("did", "link_account", _DID["link_account"], "its authority, and the account unless that sends it"),
+    CallToSign("did", "unlink_account", _DID["unlink_account"], "its authority"),
+    CallToSign("attributes", "set_tag", _ATTRIBUTES["set_tag"], _HOLDER),
+    CallToSign("attributes", "remove_tag", _ATTRIBUTES["remove_tag"], _HOLDER),
+    CallToSign("attributes", "request", _ATTRIBUTES["request"], "the authority over the verifier"),
+    CallToSign("attributes", "approve", _ATTRIBUTES["approve"], _HOLDER),
+    CallToSign("attributes", "refuse", _ATTRIBUTES["refuse"], _HOLDER),
+    CallToSign("attributes", "withdraw_consent", _ATTRIBUTES["withdraw_consent"], _HOLDER),
+    CallToSign(
+        "vehicles",
+        "attest_vin",
+        SignedCall(vehicles.AttestVin, vehicle_records.VinPayload, SigningPurpose.VIN_ATTESTATION),
+        "the attester",
+    ),
+    CallToSign(
+        "vehicles",
+        "withdraw_vin",
+        SignedCall(vehicles.WithdrawVin, vehicle_records.VinWithdrawalPayload, SigningPurpose.VIN_WITHDRAWAL),
+        "the attester that said so",
+    ),
+    CallToSign(
+        "vehicles",
+        "bind",
+        SignedCall(vehicles.Bind, vehicle_records.BindingPayload, SigningPurpose.VEHICLE_BINDING),
+        "the vehicle's owner, and its own keys",
+    ),
+    CallToSign(
+        "vehicles",
+        "grant_access",
+        SignedCall(vehicles.GrantAccess, vehicle_records.GrantPayload, SigningPurpose.VEHICLE_GRANT),
+        _OWNER,
+    ),
+    CallToSign(
+        "vehicles",
+        "revoke_access",
+        SignedCall(vehicles.RevokeAccess, vehicle_records.RevocationPayload, SigningPurpose.VEHICLE_REVOCATION),
+        _OWNER,
+    ),
+    CallToSign(
+        "platforms",
+        "bind",
+        SignedCall(platforms.Bind, platforms.BindingPayload, SigningPurpose.PLATFORM_BINDING),
+        "the platform and the person",
+    ),
+    CallToSign(
+        "platforms",
+        "unbind",
+        SignedCall(platforms.Unbind, platforms.UnbindingPayload, SigningPurpose.PLATFORM_UNBINDING),
+        "the platform or the person, as the payload says",
+    ),
+    CallToSign(
+        "platforms",
+        "post_migration",
+        SignedCall(platforms.PostMigration, platforms.MigrationPayload, SigningPurpose.PLATFORM_MIGRATION),
+        "the platform",
+    ),
+    CallToSign(
+        "platforms",
+        "claim",
+        SignedCall(platforms.Claim, platforms.ClaimPayload, SigningPurpose.PLATFORM_CLAIM),
+        "the person; the account's claim key has signed",
+    ),
+    CallToSign(
+        "roles", "grant", SignedCall(roles.GrantRole, roles.GrantPayload, SigningPurpose.ROLE_GRANT), "the issuer"
+    ),
+    CallToSign(
+        "roles",
+        "revoke",
+        SignedCall(roles.RevokeRole, roles.EndPayload, SigningPurpose.ROLE_REVOKE),
+        "the issuer that granted it",
+    ),
+    CallToSign(
+        "roles",
+        "renounce",
+        SignedCall(roles.RenounceRole, roles.EndPayload, SigningPurpose.ROLE_RENOUNCE),
+        "who has the role",
+    ),
+)
+
+SIGNED_CALLS: Final[Mapping[str, CallToSign]] = {row.name: row for row in _ROWS}
