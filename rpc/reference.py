@@ -23,8 +23,8 @@ _CONVENTIONS: Final = """\
 
 A node answers JSON-RPC 2.0 at `POST /rpc` and `GET /ws` (WebSocket) on port {port}, calls alone or in batches.
 `GET /1.0/identifiers/DID` resolves identities as W3C DID Resolution has it ([did-iov.md](did-iov.md)).
-`GET /` shows an explorer, `GET /wallet` a wallet for the browser, and `rpc.discover` answers this reference as an OpenRPC
-document.
+`GET /` shows an explorer, `GET /wallet` a wallet for the browser, and `rpc.discover` answers this reference as an
+OpenRPC document.
 
 ## Conventions
 
