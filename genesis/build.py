@@ -4,15 +4,18 @@ from dataclasses import fields
 from typing import Final
 
 from genesis.document import GenesisDocument, GenesisError, GenesisNode
-from identity.address import NetworkKind, compute_module_address, parse_address
+from identity.address import ADDRESS_BYTES, Address, NetworkKind, compute_module_address, parse_address
+from identity.did import parse_did
+from identity.signing import SigningDomain
 from ledger.block import HEADER_VERSION, Header
 from ledger.chain import initialise_store
-from ledger.codec import DecodeError, from_plain
+from ledger.codec import DecodeError, decode, from_plain
 from ledger.committee import Committee, Member
 from ledger.memory_store import MemoryStore
 from ledger.primitives import (
     EMPTY_ROOT,
     HASH_BYTES,
+    INTEGER_MAX,
     BlockHash,
     ChainId,
     ConsensusKey,
@@ -22,13 +25,20 @@ from ledger.primitives import (
     Round,
     Signature,
     TimeMs,
+    TransactionId,
 )
+from ledger.reasons import Rejected
 from ledger.state import State
 from ledger.store import Store
+from vm.context import BlockContext, Context
+from vm.gas import GasMeter
+from vm.native.did_operations import create_unsigned
+from vm.native.did_payloads import CreatePayload
 from vm.native.election import begin_first_epoch
 from vm.native.governance import BodyKind, put_body
 from vm.native.iov import STAKING_ADDRESS, credit
 from vm.native.network import NodeRole, Operator, RegisteredNode, is_operator, put_node, put_operator
+from vm.native.recognition import Recognition, check_recognisable, put_recognised
 from vm.native.stake import add_stake, build_candidate, put_candidate
 from vm.parameters import Parameters, find_conflict, put_parameters
 
@@ -98,6 +108,7 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
         )
     for node in document.super_nodes:
         _add_candidate(state, document, node)
+    _add_identities(state, document)
     return {key: value for key, value in state.changes.items() if value is not None}
 
 
@@ -142,6 +153,28 @@ def _add_candidate(state: State, document: GenesisDocument, node: GenesisNode) -
     if bond_grains:
         credit(state, STAKING_ADDRESS, bond_grains, document.time_ms)
         add_stake(state, operator, candidate, bond_grains, document.time_ms)
+
+
+def _add_identities(state: State, document: GenesisDocument) -> None:
+    """Identities that are there from the start, and what they are recognised for; raises GenesisError."""
+    block = BlockContext(
+        Height(0), TimeMs(document.time_ms), _NO_PROPOSER, build_parameters(document), SigningDomain(bytes(HASH_BYTES))
+    )
+    nobody = Address(bytes(ADDRESS_BYTES))
+    gas = GasMeter(INTEGER_MAX, 0)
+    context = Context(block, nobody, nobody, TransactionId(bytes(HASH_BYTES)), gas)
+    for index, identity in enumerate(document.identities):
+        try:
+            create_unsigned(state, context, decode(CreatePayload, bytes.fromhex(identity.payload[2:])))
+        except (DecodeError, Rejected) as error:
+            raise GenesisError(f"genesis identities.{index}: {error}") from None
+    for index, entry in enumerate(document.recognised):
+        recognition, did = Recognition[entry.recognition.upper()], parse_did(entry.did, document.network_kind)
+        try:
+            check_recognisable(state, recognition, did)
+        except Rejected as error:
+            raise GenesisError(f"genesis recognised.{index}: {error}") from None
+        put_recognised(state, recognition, did)
 
 
 def _read_consensus_key(node: GenesisNode) -> ConsensusKey | None:

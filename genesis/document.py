@@ -9,15 +9,19 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from identity.address import Address, InvalidAddressError, NetworkKind, parse_address
+from identity.did import Did, InvalidDidError, parse_did
 from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
 from ledger.committee import COMMITTEE_MEMBERS_MAX
 from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS
 from vm.native.iov import MODULE_ACCOUNTS
 from vm.native.network import is_endpoint
+from vm.native.recognition import Recognition
 
 GENESIS_FORMAT: Final = "carlive-genesis/1"
 GENESIS_BYTES_MAX: Final = 16 * 2**20
 ALLOCATIONS_MAX: Final = 200_000
+IDENTITIES_MAX: Final = 1_000  # makers, platforms and issuers; everybody else creates an identity on the chain
+IDENTITY_CHARACTERS_MAX: Final = 16_384  # the largest payload is about half of that
 
 HexKey = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]
 HexSignature = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{128}$")]
@@ -109,6 +113,28 @@ class GenesisNode(_Model):
         return self
 
 
+class GenesisIdentity(_Model):
+    """An identity that is there from the start. Nobody signs it: the document is what all have agreed on."""
+
+    payload: Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2})+$", max_length=IDENTITY_CHARACTERS_MAX)]
+    """What keys sign to create it, as carlive did create --payload-out writes it; its name is the hash of this."""
+
+
+class GenesisRecognition(_Model):
+    """What one of these identities is recognised for from the start."""
+
+    recognition: Annotated[str, StringConstraints(max_length=64)]
+    """In lower case: vin_attester, platform, …"""
+    did: str
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        names = [each.name.lower() for each in Recognition]
+        if self.recognition not in names:
+            raise ValueError(f"nobody is recognised as {self.recognition!r}; there are {', '.join(names)}")
+        return self
+
+
 class GenesisDocument(_Model):
     """Everything that nodes must agree on before the first block."""
 
@@ -121,6 +147,9 @@ class GenesisDocument(_Model):
     nodes: Annotated[list[GenesisNode], Field(max_length=256)]
     bodies: dict[Literal["foundation", "technical", "financial"], Annotated[list[str], Field(max_length=64)]] = {}
     """Who sits in the bodies of governance, by address; an empty body's decisions are the super nodes'."""
+    identities: Annotated[list[GenesisIdentity], Field(max_length=IDENTITIES_MAX)] = []
+    """In an order in which each names only those before it."""
+    recognised: Annotated[list[GenesisRecognition], Field(max_length=IDENTITIES_MAX * len(Recognition))] = []
 
     @property
     def network_kind(self) -> NetworkKind:
@@ -157,6 +186,8 @@ class GenesisDocument(_Model):
         _refuse_repeats("node name", [node.name for node in self.nodes])
         keys = [key for node in self.nodes for key in (node.consensus_key, node.node_key) if key is not None]
         _refuse_repeats("key", keys)
+        for entry in self.recognised:
+            _parse_did(entry.did, self.network_kind)
         if len(self.super_nodes) > COMMITTEE_MEMBERS_MAX:
             raise ValueError(f"a committee has at most {COMMITTEE_MEMBERS_MAX} super nodes")
         return self
@@ -192,6 +223,13 @@ def _parse(text: str, network: NetworkKind) -> Address:
     try:
         return parse_address(text, network)
     except InvalidAddressError as error:
+        raise ValueError(f"{text}: {error}") from None
+
+
+def _parse_did(text: str, network: NetworkKind) -> Did:
+    try:
+        return parse_did(text, network)
+    except InvalidDidError as error:
         raise ValueError(f"{text}: {error}") from None
 
 

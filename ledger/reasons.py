@@ -214,7 +214,7 @@ class Reason(IntEnum):
     # Vehicles: 250-264.
     NOT_A_VEHICLE = 250
     NOT_RECOGNISED = 251
-    """Governance recognises this identity for no such role, or recognises it already."""
+    """Governance does not recognise this identity for this, recognises it already, or never does so with its kind."""
     VIN_ATTESTED = 252
     """The vehicle has an attested number already, or the number belongs to another vehicle."""
     VIN_NOT_ATTESTED = 253
@@ -258,7 +258,7 @@ class Reason(IntEnum):
     ROLE_BAD_HOLDER = 282
     """An identity of this kind does not hold this role, or would grant it to itself."""
     NOT_AN_ISSUER = 283
-    """Governance has not listed the identity as an issuer of this role."""
+    """Governance granted the role, or no longer lets its issuer grant it: only governance takes it back."""
     ROLE_STALE = 284
     """Signed for another grant of the role than the one that is due: a replay, or too late."""
     ROLE_NOT_HELD = 285
@@ -266,8 +266,7 @@ class Reason(IntEnum):
     """Somebody else has granted the role, and it holds."""
     ROLE_BAD_TERM = 287
     """The role would have ended already."""
-    ISSUER_LISTED = 288
-    ISSUERS_LIMIT = 289
+    RECOGNISED_LIMIT = 289
 
     # Status lists of credentials: 290-294.
     STATUS_LIST_STALE = 290

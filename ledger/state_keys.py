@@ -97,7 +97,7 @@ class Table(IntEnum):
     ATTRIBUTE_LOG = 95
     """holder, 20 bytes ‖ number, 4 bytes -> LogEntry"""
     RECOGNISED = 100
-    """number of the role, 1 byte ‖ identity, 20 bytes -> empty: governance recognises the identity in this role"""
+    """number of the recognition, 1 byte ‖ identity, 20 bytes -> empty: governance recognises the identity for this"""
     VEHICLE = 101
     """identity of a vehicle, 20 bytes -> VehicleRecord"""
     VIN_NULLIFIER = 102
@@ -112,8 +112,6 @@ class Table(IntEnum):
     """platform, 20 bytes ‖ leaf hash, 32 bytes -> empty: the account was claimed"""
     ROLE = 110
     """identity, 20 bytes ‖ number of the role, 1 byte -> RoleRecord: its newest grant"""
-    ROLE_ISSUER = 111
-    """identity, 20 bytes -> Issuer: the roles it may grant; absent while there are none"""
     QUOTA_USAGE = 112
     """identity, 20 bytes -> QuotaUsage: gas without a fee of the last day with some"""
     FREE_GAS = 113
@@ -176,7 +174,6 @@ _CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
 _ROLE: Final = bytes([Table.ROLE])
 FREE_GAS_KEY: Final = bytes([Table.FREE_GAS])
 _QUOTA_USAGE: Final = bytes([Table.QUOTA_USAGE])
-ROLE_ISSUER_PREFIX: Final = bytes([Table.ROLE_ISSUER])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
 _ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
@@ -406,14 +403,14 @@ def attribute_log_key(holder: Did, number: int) -> bytes:
     return _ATTRIBUTE_LOG + holder + number.to_bytes(_ATTRIBUTE_NUMBER_BYTES, "big")
 
 
-def recognised_prefix(role: int) -> bytes:
-    """All identities that governance recognises in a role."""
-    return _RECOGNISED + bytes([role])
+def recognised_prefix(recognition: int) -> bytes:
+    """All identities that governance recognises for this."""
+    return _RECOGNISED + bytes([recognition])
 
 
-def recognised_key(role: int, did: Did) -> bytes:
-    """That governance recognises an identity in a role."""
-    return recognised_prefix(role) + did
+def recognised_key(recognition: int, did: Did) -> bytes:
+    """That governance recognises an identity for this."""
+    return recognised_prefix(recognition) + did
 
 
 def vehicle_key(vehicle: Did) -> bytes:
@@ -454,11 +451,6 @@ def claimed_leaf_key(platform: Did, leaf_hash: bytes) -> bytes:
 def role_key(did: Did, role: int) -> bytes:
     """The newest grant of a role to an identity."""
     return _ROLE + did + bytes([role])
-
-
-def role_issuer_key(did: Did) -> bytes:
-    """Which roles an identity may grant."""
-    return ROLE_ISSUER_PREFIX + did
 
 
 def quota_usage_key(did: Did) -> bytes:

@@ -92,6 +92,8 @@ def describe_type(kind: Any) -> ArgumentType:
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         return _describe_union(get_args(kind))
+    if origin is list:
+        return ArgumentType("list", items=(describe_type(get_args(kind)[0]),))
     if origin is tuple:
         return _describe_tuple(get_args(kind))
     if isinstance(kind, type) and issubclass(kind, IntEnum):

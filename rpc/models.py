@@ -833,8 +833,6 @@ ProposalKind = Literal[
     "upgrade_contract",
     "recognise",
     "withdraw_recognition",
-    "list_issuer",
-    "delist_issuer",
     "grant_role",
     "revoke_role",
 ]

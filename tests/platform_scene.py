@@ -22,7 +22,7 @@ from tests.did_scene import SENDER, DidScene, Signer, sign
 from vm.context import Moment
 from vm.native.did_records import DidKind
 from vm.native.platforms import BindingPayload, Claim, ClaimPayload, MigrationPayload, UnbindingPayload, get_link
-from vm.native.recognition import Role, put_recognised
+from vm.native.recognition import Recognition, put_recognised
 from vm.native.registry import answer_view
 
 MASTER = bytes(range(32))
@@ -55,7 +55,7 @@ class PlatformScene(DidScene):
         self.alice = self.create("alice")
         self.bob = self.create("bob")
         self.names = {self.shop: "shop", self.alice: "alice", self.bob: "bob"}
-        put_recognised(self.state, Role.PLATFORM, self.shop)
+        put_recognised(self.state, Recognition.PLATFORM, self.shop)
 
     def sign_as(self, *dids: Any) -> list[Signer]:
         """The one key of each."""

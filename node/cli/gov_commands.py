@@ -13,6 +13,7 @@ from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains, to_plain
+from node.cli.role_names import RECOGNITIONS, ROLES, get_recognition_number, get_role_number
 from node.cli.sending import Intent, Sending, send_intent, sending_options
 from rpc import calls
 
@@ -158,6 +159,47 @@ def propose_resume(module: str, terms: Terms, sending: Sending) -> None:
     _propose(sending, "propose_resume", terms, lambda _: [module])
 
 
+@propose.command("recognition")
+@click.argument("recognition", type=click.Choice(RECOGNITIONS))
+@click.argument("identity", metavar="DID")
+@_terms_options
+@sending_options
+def propose_recognition(recognition: str, identity: str, terms: Terms, sending: Sending) -> None:
+    """Recognise DID for something, so that its word counts in that."""
+    _propose(sending, "propose_recognition", terms, lambda _: [get_recognition_number(recognition), identity])
+
+
+@propose.command("end-recognition")
+@click.argument("recognition", type=click.Choice(RECOGNITIONS))
+@click.argument("identity", metavar="DID")
+@_terms_options
+@sending_options
+def propose_recognition_end(recognition: str, identity: str, terms: Terms, sending: Sending) -> None:
+    """Recognise DID for this no longer; what it has vouched for stays."""
+    _propose(sending, "propose_recognition_end", terms, lambda _: [get_recognition_number(recognition), identity])
+
+
+@propose.command("role")
+@click.argument("identity", metavar="DID")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--until", "until_height", type=click.IntRange(1), required=True, metavar="HEIGHT", help="Last block.")
+@_terms_options
+@sending_options
+def propose_role(identity: str, role: str, until_height: int, terms: Terms, sending: Sending) -> None:
+    """Give DID the role ROLE up to a height, in place of a grant that it may have."""
+    _propose(sending, "propose_role", terms, lambda _: [identity, get_role_number(role), until_height])
+
+
+@propose.command("remove-role")
+@click.argument("identity", metavar="DID")
+@click.argument("role", type=click.Choice(ROLES))
+@_terms_options
+@sending_options
+def propose_role_removal(identity: str, role: str, terms: Terms, sending: Sending) -> None:
+    """Take the role ROLE back from DID, whoever granted it."""
+    _propose(sending, "propose_role_removal", terms, lambda _: [identity, get_role_number(role)])
+
+
 @gov.command()
 @click.argument("proposal_id", metavar="ID", type=click.IntRange(1))
 @click.argument("answer", type=click.Choice(["yes", "no"]))
@@ -211,6 +253,18 @@ def show(proposal_id: int, node_url: str, output: Output) -> None:
     if not page.proposals:
         raise CommandFailedError(f"there is no proposal {proposal_id}: see carlive gov proposals", ExitCode.FAILED)
     output.show_record(to_plain(page.proposals[0]))
+
+
+@gov.command()
+@click.argument("recognition", type=click.Choice(RECOGNITIONS))
+@node_option
+@output_option
+def recognised(recognition: str, node_url: str, output: Output) -> None:
+    """List the identities that are recognised as RECOGNITION."""
+    arguments = {"recognition": get_recognition_number(recognition)}
+    with connect(node_url) as client:
+        found = client.run(calls.module_view(MODULE, "recognised", arguments)).value
+    output.show_list([{"did": each} for each in found], ["did"], empty="nobody is recognised as this")
 
 
 @gov.command()

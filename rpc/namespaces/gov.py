@@ -85,8 +85,6 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.UPGRADE_CONTRACT: "upgrade_contract",
     governance.ProposalKind.RECOGNISE: "recognise",
     governance.ProposalKind.WITHDRAW_RECOGNITION: "withdraw_recognition",
-    governance.ProposalKind.LIST_ISSUER: "list_issuer",
-    governance.ProposalKind.DELIST_ISSUER: "delist_issuer",
     governance.ProposalKind.GRANT_ROLE: "grant_role",
     governance.ProposalKind.REVOKE_ROLE: "revoke_role",
 }

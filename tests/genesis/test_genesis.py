@@ -1,6 +1,7 @@
 """The genesis document, its presets, and the first state."""
 
 import copy
+from typing import Any
 
 import orjson
 import pytest
@@ -15,16 +16,21 @@ from genesis.presets import (
     list_development_accounts,
 )
 from identity.address import NetworkKind, compute_module_address, format_address, parse_address
-from ledger.codec import decode
+from identity.did import Did, compute_did, format_did
+from ledger.codec import decode, encode
 from ledger.primitives import SUPPLY_GRAINS
 from ledger.state import State
 from ledger.state_keys import term_key
 from tests.builders import address_of, make_key
+from tests.did_scene import control_of
 from vm.native.accounts import get_account
+from vm.native.did_payloads import CreatePayload
+from vm.native.did_records import DidContent, DidKind, get_did_record
 from vm.native.election import elect
 from vm.native.governance import BodyKind, get_body
 from vm.native.iov import STAKING_ADDRESS
 from vm.native.network import Operator, get_nodes, get_operators, is_operator
+from vm.native.recognition import Recognition, list_recognised
 from vm.native.stake import Epoch, compute_delegation_value, get_candidates, get_epoch
 from vm.offences import Term
 
@@ -182,6 +188,56 @@ def test_operators_bodies_and_consensus_keys_follow_the_document():
     assert set(get_operators(state)) == expected
     keys = {make_key(f"consensus {index}").public_key.key for index in range(4)}
     assert {node.consensus_key for node in get_nodes(state)} == keys
+
+
+def describe_identity(name: str, kind: DidKind = DidKind.ORGANISATION, **changes: Any) -> tuple[Did, dict[str, str]]:
+    """An identity as a document names it."""
+    payload = encode(CreatePayload(kind, changes.get("owner"), control_of(name), (), b""))
+    return compute_did(payload), {"payload": "0x" + payload.hex()}
+
+
+def test_identities_and_what_they_are_recognised_for_follow_the_document():
+    maker, entry = describe_identity("maker")
+    text = format_did(maker, NetworkKind.DEVNET)
+    added = {"identities": [entry], "recognised": [{"recognition": "vin_attester", "did": text}]}
+    document = load_genesis(orjson.loads(format_genesis(DOCUMENT)) | added)
+    assert parse_genesis(format_genesis(document)) == document
+    state = read_first_state(document)
+    record = get_did_record(state, maker)
+    assert record is not None
+    assert (record.current.height, record.created_ms) == (0, document.time_ms)
+    assert record.current.content == DidContent(DidKind.ORGANISATION, None, control_of("maker"), ())
+    assert list_recognised(state, Recognition.VIN_ATTESTER) == [maker]
+    hashes = {compute_genesis_hash(each) for each in (DOCUMENT, document)}
+    assert len(hashes) == 2
+
+
+MAKER, MAKER_ENTRY = describe_identity("maker")
+CAR_ENTRY = describe_identity("car", DidKind.VEHICLE, owner=MAKER)[1]
+
+
+def recognise(did: Did, recognition: str = "platform", network: NetworkKind = NetworkKind.DEVNET) -> dict[str, str]:
+    """An entry of a document."""
+    return {"recognition": recognition, "did": format_did(did, network)}
+
+
+@pytest.mark.parametrize(
+    ("identities", "recognised", "message"),
+    [
+        ([{"payload": "0x00"}], [], "identities.0"),
+        ([{"payload": "payload"}], [], "match"),
+        ([MAKER_ENTRY, MAKER_ENTRY], [], "identities.1: this identity exists already"),
+        ([CAR_ENTRY, MAKER_ENTRY], [], "identities.0: the owner is an active person"),
+        ([MAKER_ENTRY], [recognise(MAKER, "oracle")], "nobody is recognised as 'oracle'"),
+        ([MAKER_ENTRY], [recognise(MAKER, network=NetworkKind.MAINNET)], "did:iov"),
+        ([MAKER_ENTRY], [recognise(Did(bytes(20)))], "recognised.0: the chain knows no such identity"),
+        ([MAKER_ENTRY], [recognise(MAKER), recognise(MAKER)], "recognised.1: governance recognises this identity"),
+    ],
+)
+def test_identities_of_a_document_keep_the_rules(identities, recognised, message):
+    plain = orjson.loads(format_genesis(DOCUMENT)) | {"identities": identities, "recognised": recognised}
+    with pytest.raises(GenesisError, match=message):
+        build_first_state(load_genesis(plain))
 
 
 def test_parameters_that_contradict_each_other_are_refused():

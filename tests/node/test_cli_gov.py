@@ -9,13 +9,15 @@ from click.testing import CliRunner
 
 from genesis.presets import list_development_accounts
 from identity.address import NetworkKind, compute_key_address, format_address
+from identity.did import Did, format_did
 from identity.keys import verify_signature
 from identity.signing import SigningPurpose, signing_bytes
 from ledger.codec import pack
-from ledger.primitives import GRAINS_PER_IOV
+from ledger.primitives import GRAINS_PER_IOV, Height
 from node.cli.failures import ExitCode
 from node.cli.gov_commands import EFFECT_MARGIN_HEIGHTS
 from node.cli.main import cli
+from node.cli.role_names import RECOGNITIONS, ROLES, format_role, get_role_number
 from node.key_files import load_ed25519_key_file
 from p2p.certificate import expand_certificate
 from tests.builders import PARAMETERS
@@ -31,17 +33,25 @@ from vm.native.governance import (
     ProposeOperatorRemoval,
     ProposeParameter,
     ProposePause,
+    ProposeRecognition,
+    ProposeRecognitionEnd,
     ProposeResume,
+    ProposeRole,
+    ProposeRoleRemoval,
     ProposeSpending,
     Terms,
     Vote,
 )
 from vm.native.network import NodeRole, RegisteredNode, put_node
 from vm.native.network_calls import RegisterNode, RemoveNode, RotateConsensus, RotateNode, UpdateNode
+from vm.native.recognition import Recognition, put_recognised
+from vm.native.role_records import HOLDERS, Role
 
 IOV = GRAINS_PER_IOV
 TEXTS = [format_address(operator, NetworkKind.DEVNET) for operator in OPERATORS]
 DEV = [compute_key_address(account.key.public_key) for account in list_development_accounts()]
+DID = Did(bytes(range(20)))
+DID_TEXT = format_did(DID, NetworkKind.DEVNET)
 TERMS = Terms(Priority.NORMAL, PARAMETERS.voting_heights_normal + EFFECT_MARGIN_HEIGHTS, "Because")
 
 
@@ -77,6 +87,13 @@ def home(tmp_path: Path) -> Path:
         ),
         (["pause", "iov", "--heights", "100"], ProposePause("iov", 100, TERMS)),
         (["resume", "iov"], ProposeResume("iov", TERMS)),
+        (["recognition", "auditor", DID_TEXT], ProposeRecognition(Recognition.AUDITOR, DID, TERMS)),
+        (
+            ["end-recognition", "person-issuer", DID_TEXT],
+            ProposeRecognitionEnd(Recognition.PERSON_ISSUER, DID, TERMS),
+        ),
+        (["role", DID_TEXT, "advertiser", "--until", "900"], ProposeRole(DID, Role.ADVERTISER, Height(900), TERMS)),
+        (["remove-role", DID_TEXT, "attester"], ProposeRoleRemoval(DID, Role.ATTESTER, TERMS)),
     ],
 )
 async def test_each_proposal_is_signed_with_its_terms(node: CliScene, arguments: list[str], expected: object) -> None:
@@ -100,6 +117,18 @@ async def test_terms_may_be_named(node: CliScene) -> None:
 )
 async def test_votes_and_donations_are_signed(node: CliScene, arguments: list[str], expected: object) -> None:
     assert await node.sign("gov", *arguments) == expected
+
+
+def test_roles_and_recognitions_have_the_chains_names() -> None:
+    assert [each.replace("-", "_").upper() for each in RECOGNITIONS] == [each.name for each in Recognition]
+    assert [get_role_number(each) for each in ROLES] == list(HOLDERS)
+    assert [format_role(number) for number in HOLDERS] == list(ROLES)
+
+
+async def test_who_is_recognised_is_listed(node: CliScene) -> None:
+    assert await node.run_json("gov", "recognised", "platform") == []
+    put_recognised(node.scene.state, Recognition.PLATFORM, DID)
+    assert await node.run_json("gov", "recognised", "platform") == [{"did": DID_TEXT}]
 
 
 async def test_what_is_no_vote_is_refused(node: CliScene) -> None:

@@ -20,7 +20,7 @@ from vm.native.platforms import (
     PlatformLink,
     compute_claim_gas,
 )
-from vm.native.recognition import Role, delete_recognised, put_recognised
+from vm.native.recognition import Recognition, delete_recognised, put_recognised
 
 
 @pytest.fixture
@@ -39,9 +39,8 @@ def posted(scene: PlatformScene) -> PlatformScene:
 
 def test_only_who_is_recognised_binds_posts_and_has_accounts_claimed(posted):
     calls = [posted.bind(), posted.post(root=bytes(32)), posted.claim()]
-    delete_recognised(posted.state, Role.PLATFORM, posted.shop)
+    delete_recognised(posted.state, Recognition.PLATFORM, posted.shop)
     assert [posted.send(call).reason for call in calls] == [Reason.NOT_RECOGNISED] * 3
-    assert posted.answer("platforms") == []
 
 
 # P2 and P3: one to one, and both agree
@@ -78,7 +77,7 @@ def test_a_person_has_one_account_on_a_platform_and_may_have_one_on_another(scen
     assert scene.send(scene.bind(1)).reason == Reason.ACCOUNT_BOUND
     other = scene.create("other shop", kind=DidKind.ORGANISATION)
     scene.names[other] = "other shop"
-    put_recognised(scene.state, Role.PLATFORM, other)
+    put_recognised(scene.state, Recognition.PLATFORM, other)
     scene.accept(scene.bind(platform=other))
     accounts = [PersonAccount(platform, ACCOUNTS[0]) for platform in sorted([scene.shop, other])]
     assert scene.answer("accounts", scene.alice) == accounts

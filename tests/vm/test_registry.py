@@ -52,8 +52,6 @@ def test_names_are_stable():
         ("governance", "propose_code"),
         ("governance", "propose_developer"),
         ("governance", "propose_developer_removal"),
-        ("governance", "propose_issuer"),
-        ("governance", "propose_issuer_removal"),
         ("governance", "propose_operator"),
         ("governance", "propose_operator_removal"),
         ("governance", "propose_parameter"),

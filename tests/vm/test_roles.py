@@ -22,8 +22,9 @@ from vm.native import registry, role_table
 from vm.native.did_records import DidKind
 from vm.native.governance import ProposalStatus, apply_decisions, get_proposal
 from vm.native.iov import credit
+from vm.native.recognition import delete_recognised, put_recognised
 from vm.native.registry import CALLS, answer_view
-from vm.native.role_records import HOLDERS, ISSUERS_MAX, Role, holds_role, put_issuer_roles
+from vm.native.role_records import HOLDERS, ISSUERS, Role, holds_role
 from vm.native.role_table import ROLES_NEEDED, RoleNeed
 from vm.native.roles import EndPayload, GrantPayload, GrantRole, HeldRole, RenounceRole, RevokeRole
 
@@ -43,9 +44,15 @@ class RoleScene(DidScene):
             credit(self.state, address_of(key), 10**12, 0)
         self.issuer = self.create("issuer", kind=DidKind.ORGANISATION)
         self.accept(build_call(self.link(self.issuer, address_of(SENDER)), "issuer"))
-        put_issuer_roles(self.state, self.issuer, ALL_ROLES)
+        self.recognise(self.issuer)
         self.person = self.create("person")
         self.proposals = 0
+
+    def recognise(self, did: Did, *roles: Role) -> None:
+        """Let an identity grant these roles and no others; all, when none is named."""
+        for role, recognition in ISSUERS.items():
+            change = put_recognised if role in (roles or ALL_ROLES) else delete_recognised
+            change(self.state, recognition, did)
 
     def grant(self, did: Did, role: Role, **changes: Any) -> Receipt:
         """The receipt of a grant by the scene's issuer, unless changed."""
@@ -126,7 +133,6 @@ def test_roles_that_nobody_grants(role):
     scene = RoleScene()
     assert scene.grant(scene.person, role).reason == Reason.ROLE_NOT_GRANTABLE
     assert scene.propose("propose_role", scene.person, int(role), FAR) == Reason.ROLE_NOT_GRANTABLE
-    assert scene.propose("propose_issuer", scene.person, int(role)) == Reason.ROLE_NOT_GRANTABLE
 
 
 def test_everybody_with_an_active_identity_is_a_visitor():
@@ -159,8 +165,8 @@ def test_a_role_ends_with_its_identity():
 
 def test_who_is_no_issuer_of_the_role_grants_nothing():
     scene = RoleScene()
-    put_issuer_roles(scene.state, scene.issuer, (Role.ATTESTER,))
-    assert scene.grant(scene.person, Role.PERSON).reason == Reason.NOT_AN_ISSUER
+    scene.recognise(scene.issuer, Role.ATTESTER)
+    assert scene.grant(scene.person, Role.PERSON).reason == Reason.NOT_RECOGNISED
     assert scene.grant(scene.person, Role.ATTESTER).reason == 0
 
 
@@ -188,7 +194,7 @@ def test_a_signed_grant_counts_once():
 def test_another_issuers_grant_is_left_alone_while_it_holds():
     scene = RoleScene()
     other = scene.create("other", kind=DidKind.ORGANISATION)
-    put_issuer_roles(scene.state, other, ALL_ROLES)
+    scene.recognise(other)
     until = Height(scene.height + 1)
     assert scene.grant(scene.person, Role.PERSON, issuer=other, signer="other", until_height=until).reason == 0
     assert scene.grant(scene.person, Role.PERSON).reason == Reason.ROLE_HELD
@@ -206,10 +212,10 @@ def test_the_issuer_revokes():
     assert scene.end("revoke", scene.person, Role.PERSON, (scene.issuer, "issuer")).reason == Reason.ROLE_NOT_HELD
 
 
-def test_an_issuer_that_is_listed_no_more_revokes_nothing():
+def test_an_issuer_that_is_recognised_no_more_revokes_nothing():
     scene = RoleScene()
     scene.grant(scene.person, Role.PERSON)
-    put_issuer_roles(scene.state, scene.issuer, ())
+    scene.recognise(scene.issuer, Role.ATTESTER)
     assert scene.end("revoke", scene.person, Role.PERSON, (scene.issuer, "issuer")).reason == Reason.NOT_AN_ISSUER
     assert scene.roles_of(scene.person) == [Role.PERSON]
 
@@ -227,36 +233,12 @@ def test_the_holder_renounces():
     assert scene.end("renounce", scene.person, Role.PERSON, (scene.person, "person")).reason == Reason.ROLE_STALE
 
 
-def test_governance_lists_and_delists_issuers():
+@pytest.mark.parametrize("role", ALL_ROLES)
+def test_who_is_recognised_for_any_role_is_an_issuer(role):
     scene = RoleScene()
-    other = scene.create("other")
-    assert scene.decide("propose_issuer", other, int(Role.PERSON)) == [
-        Event("governance", "IssuerListed", [other, int(Role.PERSON)])
-    ]
-    assert scene.ask("issuers", Role.PERSON) == sorted([scene.issuer, other])
-    assert scene.ask("issuers", Role.ATTESTER) == [scene.issuer]
-    assert scene.propose("propose_issuer", other, int(Role.PERSON)) == Reason.ISSUER_LISTED
-    assert scene.propose("propose_issuer_removal", other, int(Role.ATTESTER)) == Reason.NOT_AN_ISSUER
-    assert scene.decide("propose_issuer_removal", other, int(Role.PERSON)) == [
-        Event("governance", "IssuerDelisted", [other, int(Role.PERSON)])
-    ]
-    assert scene.ask("issuers", Role.PERSON) == [scene.issuer]
-
-
-def test_issuers_are_identities_that_are_active():
-    scene = RoleScene()
-    scene.accept(build_call(scene.deactivate(scene.person), "person"))
-    assert scene.propose("propose_issuer", scene.person, int(Role.PERSON)) == Reason.DID_DEACTIVATED
-    assert scene.propose("propose_issuer", bytes(20), int(Role.PERSON)) == Reason.UNKNOWN_DID
-
-
-def test_there_are_not_too_many_issuers():
-    scene = RoleScene()
-    for index in range(ISSUERS_MAX - 1):
-        put_issuer_roles(scene.state, Did(index.to_bytes(20, "big")), (Role.PERSON,))
-    assert scene.propose("propose_issuer", scene.person, int(Role.PERSON)) == Reason.ISSUERS_LIMIT
-    put_issuer_roles(scene.state, scene.issuer, (Role.ATTESTER,))
-    assert scene.propose("propose_issuer", scene.issuer, int(Role.PERSON)) == 0, "it is counted already"
+    assert not holds_role(scene.state, scene.person, Role.ISSUER, 1)
+    scene.recognise(scene.person, role)
+    assert holds_role(scene.state, scene.person, Role.ISSUER, 1)
 
 
 def test_governance_grants_and_revokes():

@@ -89,14 +89,28 @@ def apply_create(state: State, context: Context, call: Create) -> None:
     given, payload = call.payload, encode(call.payload)
     did = compute_did(payload)
     check_signatures(context, SigningPurpose.DID_CREATE, payload, call.signatures)
+    content = _build_first_content(state, context, did, given)
+    check_agreed(state, context, list_new_parties(did, content), call.signatures)
+    put_first_version(state, context, did, content, compute_version_id(DidOperation.CREATE, payload))
+
+
+def create_unsigned(state: State, context: Context, given: CreatePayload) -> Did:
+    """An identity of the first state, under the same rules but D1: signatures name a chain that is not there yet."""
+    payload = encode(given)
+    did = compute_did(payload)
+    content = _build_first_content(state, context, did, given)
+    put_first_version(state, context, did, content, compute_version_id(DidOperation.CREATE, payload))
+    return did
+
+
+def _build_first_content(state: State, context: Context, did: Did, given: CreatePayload) -> DidContent:
+    """Rules D2 to D7, signatures excepted; raises Rejected."""
     if state.get(did_key(did)) is not None:
         raise Rejected(Reason.DID_EXISTS, "this identity exists already")
     check_owner(state, context, given.kind, given.owner)
     check_control(state, context, did, given.kind, given.control)
     check_services(given.services)
-    content = DidContent(given.kind, given.owner, given.control, given.services)
-    check_agreed(state, context, list_new_parties(did, content), call.signatures)
-    put_first_version(state, context, did, content, compute_version_id(DidOperation.CREATE, payload))
+    return DidContent(given.kind, given.owner, given.control, given.services)
 
 
 def apply_update(state: State, context: Context, call: Update) -> None:

@@ -54,7 +54,6 @@ from vm.contracts.abi import UpgradeRule
 from vm.contracts.lifecycle import check_upgrade, replace_code
 from vm.contracts.records import CodeHash, get_code_facts, is_developer
 from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
-from vm.native.did_records import get_active_did
 from vm.native.iov import (
     TREASURY_ADDRESSES,
     TREASURY_PERCENT,
@@ -68,20 +67,22 @@ from vm.native.network import Name, Operator, get_operators, is_operator, put_op
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
 from vm.native.pauses import PAUSABLE, ModuleName, Pause, get_pauses, put_pauses
-from vm.native.recognition import Role as RecognisedRole
-from vm.native.recognition import check_recognisable, check_recognised, delete_recognised, put_recognised
+from vm.native.recognition import (
+    RECOGNISED_MAX,
+    Recognition,
+    check_recognisable,
+    check_recognised,
+    delete_recognised,
+    list_recognised,
+    put_recognised,
+)
 from vm.native.role_records import (
-    ISSUERS_MAX,
     Grant,
     Role,
-    check_grantable,
     check_holder,
-    count_issuers,
     end_grant,
-    get_issuer_roles,
     get_role_record,
     put_grant,
-    put_issuer_roles,
 )
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
@@ -134,8 +135,6 @@ class ProposalKind(IntEnum):
     DECERTIFY_DEVELOPER = 9
     APPROVE_CODE = 10
     UPGRADE_CONTRACT = 11
-    LIST_ISSUER = 12
-    DELIST_ISSUER = 13
     GRANT_ROLE = 14
     REVOKE_ROLE = 15
     RECOGNISE = 30
@@ -297,18 +296,18 @@ class ProposeDeveloperRemoval:
 
 @dataclass(frozen=True, slots=True)
 class ProposeRecognition:
-    """Propose to recognise an identity in a role, in which its word then counts."""
+    """Propose to recognise an identity for something: its word then counts in that."""
 
-    role: RecognisedRole
+    recognition: Recognition
     did: Did
     terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
 class ProposeRecognitionEnd:
-    """Propose to recognise an identity in a role no longer; what it has vouched for stays."""
+    """Propose to recognise an identity for this no longer; what it has vouched for stays."""
 
-    role: RecognisedRole
+    recognition: Recognition
     did: Did
     terms: Terms
 
@@ -329,24 +328,6 @@ class ProposeUpgrade:
     code_hash: CodeHash
     arguments: UpgradeArguments
     """Of the new code's migrate method, packed."""
-    terms: Terms
-
-
-@dataclass(frozen=True, slots=True)
-class ProposeIssuer:
-    """Propose to let an identity grant a role."""
-
-    issuer: Did
-    role: Role
-    terms: Terms
-
-
-@dataclass(frozen=True, slots=True)
-class ProposeIssuerRemoval:
-    """Propose to let an identity grant a role no more; what it granted stays."""
-
-    issuer: Did
-    role: Role
     terms: Terms
 
 
@@ -494,17 +475,17 @@ class DeveloperDecertified:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """An identity's word counts in a role."""
+    """An identity's word counts in what it is recognised for."""
 
-    role: RecognisedRole
+    recognition: Recognition
     did: Did
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionEnded:
-    """An identity's word counts in that role no longer."""
+    """An identity's word counts in that no longer."""
 
-    role: RecognisedRole
+    recognition: Recognition
     did: Did
 
 
@@ -522,22 +503,6 @@ class ContractUpgraded:
     contract: Address
     code_hash: CodeHash
     previous_code_hash: CodeHash
-
-
-@dataclass(frozen=True, slots=True)
-class IssuerListed:
-    """An identity may grant a role."""
-
-    issuer: Did
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class IssuerDelisted:
-    """An identity may grant a role no longer."""
-
-    issuer: Did
-    role: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -941,21 +906,21 @@ def _apply_developer_removal(state: State, _: BlockContext, call: ProposeDevelop
 
 
 def _check_recognition(state: StateReader, call: ProposeRecognition) -> None:
-    check_recognisable(state, call.role, call.did)
+    check_recognisable(state, call.recognition, call.did)
 
 
 def _apply_recognition(state: State, _: BlockContext, call: ProposeRecognition) -> list[Event]:
-    put_recognised(state, call.role, call.did)
-    return [_event(Recognised, int(call.role), call.did)]
+    put_recognised(state, call.recognition, call.did)
+    return [_event(Recognised, int(call.recognition), call.did)]
 
 
 def _check_recognition_end(state: StateReader, call: ProposeRecognitionEnd) -> None:
-    check_recognised(state, call.role, call.did)
+    check_recognised(state, call.recognition, call.did)
 
 
 def _apply_recognition_end(state: State, _: BlockContext, call: ProposeRecognitionEnd) -> list[Event]:
-    delete_recognised(state, call.role, call.did)
-    return [_event(RecognitionEnded, int(call.role), call.did)]
+    delete_recognised(state, call.recognition, call.did)
+    return [_event(RecognitionEnded, int(call.recognition), call.did)]
 
 
 def _check_code(_: StateReader, __: ProposeCode) -> None:
@@ -981,32 +946,6 @@ def _apply_contract_upgrade(state: State, block: BlockContext, call: ProposeUpgr
     return [*context.events, _event(ContractUpgraded, call.contract, call.code_hash, contract.code_hash)]
 
 
-def _check_issuer(state: StateReader, call: ProposeIssuer) -> None:
-    check_grantable(call.role)
-    get_active_did(state, call.issuer)
-    roles = get_issuer_roles(state, call.issuer)
-    if call.role in roles:
-        raise Rejected(Reason.ISSUER_LISTED, "the identity may grant this role already")
-    if not roles and count_issuers(state) >= ISSUERS_MAX:
-        raise Rejected(Reason.ISSUERS_LIMIT, f"there are at most {ISSUERS_MAX} issuers", maximum=ISSUERS_MAX)
-
-
-def _apply_issuer(state: State, _: BlockContext, call: ProposeIssuer) -> list[Event]:
-    put_issuer_roles(state, call.issuer, (*get_issuer_roles(state, call.issuer), call.role))
-    return [_event(IssuerListed, call.issuer, int(call.role))]
-
-
-def _check_issuer_removal(state: StateReader, call: ProposeIssuerRemoval) -> None:
-    if call.role not in get_issuer_roles(state, call.issuer):
-        raise Rejected(Reason.NOT_AN_ISSUER, "the identity may not grant this role")
-
-
-def _apply_issuer_removal(state: State, _: BlockContext, call: ProposeIssuerRemoval) -> list[Event]:
-    left = tuple([role for role in get_issuer_roles(state, call.issuer) if role is not call.role])
-    put_issuer_roles(state, call.issuer, left)
-    return [_event(IssuerDelisted, call.issuer, int(call.role))]
-
-
 def _check_role(state: StateReader, call: ProposeRole) -> None:
     check_holder(state, call.did, call.role)
     if call.until_height <= call.terms.effective_height:
@@ -1029,7 +968,7 @@ def _apply_role_removal(state: State, _: BlockContext, call: ProposeRoleRemoval)
     return [end_grant(state, call.did, call.role)]
 
 
-_ROLE_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
+_IDENTITY_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
 
 DECISIONS: Final = (
     Decision(ProposalKind.ADMIT_OPERATOR, ProposeOperator, (BodyKind.COMMITTEE,), _check_operator, _apply_operator),
@@ -1080,23 +1019,19 @@ DECISIONS: Final = (
     Decision(
         ProposalKind.RECOGNISE,
         ProposeRecognition,
-        (BodyKind.FOUNDATION, BodyKind.COMMITTEE),
+        _IDENTITY_BODIES,
         _check_recognition,
         _apply_recognition,
     ),
     Decision(
         ProposalKind.WITHDRAW_RECOGNITION,
         ProposeRecognitionEnd,
-        (BodyKind.FOUNDATION, BodyKind.COMMITTEE),
+        _IDENTITY_BODIES,
         _check_recognition_end,
         _apply_recognition_end,
     ),
-    Decision(ProposalKind.LIST_ISSUER, ProposeIssuer, _ROLE_BODIES, _check_issuer, _apply_issuer),
-    Decision(
-        ProposalKind.DELIST_ISSUER, ProposeIssuerRemoval, _ROLE_BODIES, _check_issuer_removal, _apply_issuer_removal
-    ),
-    Decision(ProposalKind.GRANT_ROLE, ProposeRole, _ROLE_BODIES, _check_role, _apply_role),
-    Decision(ProposalKind.REVOKE_ROLE, ProposeRoleRemoval, _ROLE_BODIES, _check_role_removal, _apply_role_removal),
+    Decision(ProposalKind.GRANT_ROLE, ProposeRole, _IDENTITY_BODIES, _check_role, _apply_role),
+    Decision(ProposalKind.REVOKE_ROLE, ProposeRoleRemoval, _IDENTITY_BODIES, _check_role_removal, _apply_role_removal),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1138,9 +1073,14 @@ def answer_pauses(state: StateReader, _: Moment) -> list[Pause]:
     return list(get_pauses(state).modules)
 
 
+def answer_recognised(state: StateReader, _: Moment, recognition: Recognition) -> list[Did]:
+    """The view of all identities that are recognised for this."""
+    return list_recognised(state, recognition)
+
+
 _PROPOSE_GAS: Final = 3 * GAS_STATE_WRITE + 8 * GAS_STATE_READ
 _PROPOSE_OPERATOR_GAS: Final = _PROPOSE_GAS + OPERATORS_MAX * GAS_STATE_READ  # all of them are counted
-_PROPOSE_ISSUER_GAS: Final = _PROPOSE_GAS + ISSUERS_MAX * GAS_STATE_READ  # all of them are counted
+_PROPOSE_RECOGNITION_GAS: Final = _PROPOSE_GAS + RECOGNISED_MAX * GAS_STATE_READ  # all of them are counted
 _VOTE_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
 _DONATE_GAS: Final = (1 + len(TREASURY_PERCENT)) * GAS_STATE_WRITE
 
@@ -1162,7 +1102,7 @@ MODULE = ModuleRule(
         _propose_rule("propose_resume", ProposeResume),
         _propose_rule("propose_developer", ProposeDeveloper),
         _propose_rule("propose_developer_removal", ProposeDeveloperRemoval),
-        _propose_rule("propose_recognition", ProposeRecognition),
+        _propose_rule("propose_recognition", ProposeRecognition, _PROPOSE_RECOGNITION_GAS),
         _propose_rule("propose_recognition_end", ProposeRecognitionEnd),
         _propose_rule("propose_code", ProposeCode),
         CallRule(
@@ -1172,8 +1112,6 @@ MODULE = ModuleRule(
             lambda call: _PROPOSE_GAS + GAS_BYTE * len(call.arguments),
             f"{_PROPOSE_GAS} + {GAS_BYTE} for each byte of arguments",
         ),
-        _propose_rule("propose_issuer", ProposeIssuer, _PROPOSE_ISSUER_GAS),
-        _propose_rule("propose_issuer_removal", ProposeIssuerRemoval),
         _propose_rule("propose_role", ProposeRole),
         _propose_rule("propose_role_removal", ProposeRoleRemoval),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
@@ -1200,8 +1138,6 @@ MODULE = ModuleRule(
                 ContractUpgraded,
                 Recognised,
                 RecognitionEnded,
-                IssuerListed,
-                IssuerDelisted,
             ),
         )
     ),
@@ -1211,5 +1147,6 @@ MODULE = ModuleRule(
         ViewRule("bodies", (), answer_bodies),
         ViewRule("treasury", (), answer_treasury),
         ViewRule("pauses", (), answer_pauses),
+        ViewRule("recognised", (("recognition", Recognition),), answer_recognised),
     ),
 )

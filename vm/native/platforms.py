@@ -46,7 +46,7 @@ from vm.gas import GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, DidKind, get_active_did
-from vm.native.recognition import Role, check_recognised, list_recognised
+from vm.native.recognition import Recognition, check_recognised
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 MIGRATION_HEIGHTS_MAX: Final = 30_000_000  # about three years of three-second blocks: users come back late
@@ -202,7 +202,7 @@ class PersonAccount:
 def apply_bind(state: State, context: Context, call: Bind) -> None:
     """Rules P1 to P4."""
     given = call.payload
-    check_recognised(state, Role.PLATFORM, given.platform)
+    check_recognised(state, Recognition.PLATFORM, given.platform)
     link = _get_present(state, given.person, given.platform, given.turn)
     check_signatures(context, SigningPurpose.PLATFORM_BINDING, encode(given), call.signatures)
     parties = [get_party(state, context, given.platform), get_party(state, context, given.person)]
@@ -226,7 +226,7 @@ def apply_unbind(state: State, context: Context, call: Unbind) -> None:
 def apply_post_migration(state: State, context: Context, call: PostMigration) -> None:
     """Rules P1 and P5."""
     given, height = call.payload, context.block.height
-    check_recognised(state, Role.PLATFORM, given.platform)
+    check_recognised(state, Recognition.PLATFORM, given.platform)
     if get_migration(state, given.platform, given.root) is not None:
         raise Rejected(Reason.MIGRATION_EXISTS, "the platform has posted this root already")
     if not height <= given.until_height <= height + MIGRATION_HEIGHTS_MAX:
@@ -245,7 +245,7 @@ def apply_post_migration(state: State, context: Context, call: PostMigration) ->
 def apply_claim(state: State, context: Context, call: Claim) -> None:
     """Rules P1, P2 and P6. Neither platform nor person need a turn: an account of a list is claimed once."""
     given = call.payload
-    check_recognised(state, Role.PLATFORM, given.platform)
+    check_recognised(state, Recognition.PLATFORM, given.platform)
     migration = get_migration(state, given.platform, given.root)
     if migration is None:
         raise Rejected(Reason.UNKNOWN_MIGRATION, "the platform has posted no such root")
@@ -356,11 +356,6 @@ def answer_is_claimed(state: StateReader, _: Moment, platform: Did, account: Acc
     return is_claimed(state, platform, compute_leaf_hash(encode_claim_leaf(account, claim_key)))
 
 
-def answer_platforms(state: StateReader, _: Moment) -> list[Did]:
-    """The view of the recognised platforms."""
-    return list_recognised(state, Role.PLATFORM)
-
-
 def compute_claim_gas(call: Claim) -> int:
     """A claim costs more in a longer list."""
     return GAS_CLAIM + GAS_PATH_STEP * len(call.proof.path)
@@ -400,6 +395,5 @@ MODULE = ModuleRule(
             (("platform", Did), ("account", AccountHash), ("claim_key", ClaimKey)),
             answer_is_claimed,
         ),
-        ViewRule("platforms", (), answer_platforms),
     ),
 )

@@ -3,7 +3,8 @@
 | key                      | value                                                                 |
 |--------------------------|-----------------------------------------------------------------------|
 | role_key(did, role)      | RoleRecord; stays once a role has ended, so no signature counts twice |
-| role_issuer_key(did)     | Issuer: roles that an identity may grant; absent while there are none |
+
+Who may grant a role is recognised for that, see recognition.py.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Annotated, Final
 
-from annotated_types import Interval, Len
+from annotated_types import Interval
 
 from identity.did import Did
 from ledger.codec import decode, encode
@@ -19,8 +20,9 @@ from ledger.primitives import JSON_INTEGER_MAX, Height
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.state import State, StateReader
-from ledger.state_keys import ROLE_ISSUER_PREFIX, role_issuer_key, role_key
+from ledger.state_keys import role_key
 from vm.native.did_records import DidKind, get_active_did, get_did_record
+from vm.native.recognition import Recognition, is_recognised
 
 
 @unique
@@ -36,7 +38,7 @@ class Role(IntEnum):
     COMMUNITY_ADMINISTRATOR = 6
     ATTESTER = 7
     ISSUER = 8
-    """Whoever may grant some role. Governance keeps the list; nobody grants this one."""
+    """Whoever is recognised for granting some role; nobody grants this one."""
 
 
 HOLDERS: Final[Mapping[Role, tuple[DidKind, ...]]] = {
@@ -49,7 +51,17 @@ HOLDERS: Final[Mapping[Role, tuple[DidKind, ...]]] = {
 }
 """Roles that are granted, and the kinds of identities that may hold them."""
 
-ISSUERS_MAX: Final = 256  # all of them are looked at when one is listed, and by the view
+ISSUERS: Final[Mapping[Role, Recognition]] = {
+    Role.PERSON: Recognition.PERSON_ISSUER,
+    Role.CERTIFIED_INFLUENCER: Recognition.CERTIFIED_INFLUENCER_ISSUER,
+    Role.CERTIFIED_COMPANY: Recognition.CERTIFIED_COMPANY_ISSUER,
+    Role.ADVERTISER: Recognition.ADVERTISER_ISSUER,
+    Role.COMMUNITY_ADMINISTRATOR: Recognition.COMMUNITY_ADMINISTRATOR_ISSUER,
+    Role.ATTESTER: Recognition.ATTESTER_ISSUER,
+}
+"""What an identity is recognised for that grants a role."""
+
+assert ISSUERS.keys() == HOLDERS.keys(), "who grants a role is recognised for that"
 
 GrantNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """How often an identity was granted this role: what is signed names it, so that it counts once."""
@@ -72,14 +84,6 @@ class RoleRecord:
     number: GrantNumber
     grant: Grant | None
     """None once it was revoked or renounced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """Which roles an identity may grant."""
-
-    roles: Annotated[tuple[Role, ...], Len(1, len(HOLDERS))]
-    """In order, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,36 +120,6 @@ def get_grant(state: StateReader, did: Did, role: Role, height: int) -> Grant | 
     return record.grant
 
 
-def is_issuer(state: StateReader, did: Did, role: Role) -> bool:
-    """Whether governance lets an identity grant this role."""
-    return role in get_issuer_roles(state, did)
-
-
-def get_issuer_roles(state: StateReader, did: Did) -> tuple[Role, ...]:
-    """Which roles an identity may grant."""
-    encoded = state.get(role_issuer_key(did))
-    return () if encoded is None else decode(Issuer, encoded).roles
-
-
-def list_issuers(state: StateReader, role: Role) -> list[Did]:
-    """All identities that may grant a role, in order."""
-    found = state.iterate_prefix(ROLE_ISSUER_PREFIX)
-    return [Did(key[len(ROLE_ISSUER_PREFIX) :]) for key, encoded in found if role in decode(Issuer, encoded).roles]
-
-
-def count_issuers(state: StateReader) -> int:
-    """How many identities may grant some role."""
-    return sum(1 for _ in state.iterate_prefix(ROLE_ISSUER_PREFIX))
-
-
-def put_issuer_roles(state: State, did: Did, roles: tuple[Role, ...]) -> None:
-    """Replace which roles an identity may grant."""
-    if roles:
-        state.put(role_issuer_key(did), encode(Issuer(tuple(sorted(roles)))))
-    else:
-        state.delete(role_issuer_key(did))
-
-
 def holds_role(state: StateReader, did: Did, role: Role, height: int) -> bool:
     """Rule R1: whether an identity is active and has this role at a height."""
     record = get_did_record(state, did)
@@ -154,14 +128,14 @@ def holds_role(state: StateReader, did: Did, role: Role, height: int) -> bool:
     if role is Role.VISITOR:
         return True
     if role is Role.ISSUER:
-        return bool(get_issuer_roles(state, did))
+        return any(is_recognised(state, each, did) for each in ISSUERS.values())
     return get_grant(state, did, role, height) is not None
 
 
 def check_grantable(role: Role) -> None:
     """Rule R2; raises Rejected."""
     if role not in HOLDERS:
-        raise Rejected(Reason.ROLE_NOT_GRANTABLE, "everybody is a visitor, and governance lists issuers by role")
+        raise Rejected(Reason.ROLE_NOT_GRANTABLE, "everybody is a visitor, and issuers are recognised, not granted")
 
 
 def check_holder(state: StateReader, did: Did, role: Role) -> None:

@@ -14,13 +14,13 @@ from ledger.state import StateReader
 from vm.context import Context
 from vm.gas import GAS_STATE_READ
 from vm.native.did_records import GAS_DID_READ, get_account_did
-from vm.native.role_records import Role, holds_role
+from vm.native.role_records import ISSUERS, Role, holds_role
 
 ROLES_NEEDED: Final[Mapping[tuple[str, str], Role]] = MappingProxyType({("roles", "grant"): Role.ISSUER})
 """(module, call) -> role."""
 
-GAS_ROLE_CHECK: Final = GAS_DID_READ + 2 * GAS_STATE_READ
-"""The account's link, the identity and its role."""
+GAS_ROLE_CHECK: Final = GAS_DID_READ + (1 + len(ISSUERS)) * GAS_STATE_READ
+"""The account's link, the identity and its role: an issuer may be recognised for any of the roles that are granted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ identities, keys of identities sign; the transaction's sender only brings it.
 Rules
 * R1 A role holds while its identity is active, up to its height, that one included.
 * R2 Six roles are granted, each to certain kinds of identities; everybody is a visitor.
-* R3 Governance lists the identities that may grant a role, and grants and takes back any role itself.
-* R4 An issuer grants the roles it is listed for, by its signatures, to others. A role that somebody else granted and
-  that holds it leaves alone.
-* R5 A role is taken back by the issuer that granted it, while it is listed for it, or given up by its holder. An issuer
-  that is listed no more leaves behind what it granted: governance takes back what was wrong.
+* R3 Governance recognises the identities that may grant a role, and grants and takes back any role itself.
+* R4 An issuer grants the roles it is recognised for, by its signatures, to others. A role that somebody else granted
+  and that holds it leaves alone.
+* R5 A role is taken back by the issuer that granted it, while it is recognised for it, or given up by its holder. What
+  an issuer granted that is so no more stays: governance takes back what was wrong.
 * R6 A call that needs a role is made by an account whose identity holds it. Granting needs an issuer.
 * R7 What is signed names the number of the grant, so it counts once.
 """
@@ -31,8 +31,10 @@ from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ
 from vm.native.free_quota import answer_free_quota
+from vm.native.recognition import check_recognised, is_recognised
 from vm.native.role_records import (
     HOLDERS,
+    ISSUERS,
     Grant,
     GrantNumber,
     Role,
@@ -43,8 +45,6 @@ from vm.native.role_records import (
     get_grant,
     get_role_record,
     holds_role,
-    is_issuer,
-    list_issuers,
     put_grant,
 )
 from vm.native.role_table import GAS_ROLE_CHECK, RoleNeed, list_role_needs
@@ -117,8 +117,7 @@ def apply_grant(state: State, context: Context, call: GrantRole) -> None:
     check_holder(state, given.did, given.role)
     if given.issuer == given.did:
         raise Rejected(Reason.ROLE_BAD_HOLDER, "nobody grants roles to itself")
-    if not is_issuer(state, given.issuer, given.role):
-        raise Rejected(Reason.NOT_AN_ISSUER, "governance has not listed the identity as an issuer of this role")
+    check_recognised(state, ISSUERS[given.role], given.issuer)
     record = get_role_record(state, given.did, given.role)
     _check_number(given.number, 1 if record is None else record.number + 1)
     held = get_grant(state, given.did, given.role, height)
@@ -132,8 +131,8 @@ def apply_revoke(state: State, context: Context, call: RevokeRole) -> None:
     """Rules R5 and R7."""
     given = call.payload
     grant = _get_present(state, given)
-    if grant.issuer is None or not is_issuer(state, grant.issuer, given.role):
-        raise Rejected(Reason.NOT_AN_ISSUER, "governance granted the role, or lists its issuer no more")
+    if grant.issuer is None or not is_recognised(state, ISSUERS[given.role], grant.issuer):
+        raise Rejected(Reason.NOT_AN_ISSUER, "governance granted the role, or recognises its issuer no more")
     check_did_signatures(state, context, grant.issuer, SigningPurpose.ROLE_REVOKE, encode(given), call.signatures)
     context.events.append(end_grant(state, given.did, given.role))
 
@@ -171,11 +170,6 @@ def answer_roles(state: StateReader, moment: Moment, did: Did) -> list[HeldRole]
     return held
 
 
-def answer_issuers(state: StateReader, _: Moment, role: Role) -> list[Did]:
-    """The view of who may grant a role."""
-    return list_issuers(state, role)
-
-
 def answer_next_number(state: StateReader, _: Moment, did: Did, role: Role) -> int:
     """The view of the number that the next grant of a role carries."""
     record = get_role_record(state, did, role)
@@ -200,7 +194,6 @@ MODULE = ModuleRule(
     events=tuple(map(EventRule, (RoleGranted, RoleEnded))),
     views=(
         ViewRule("roles", (("did", Did),), answer_roles),
-        ViewRule("issuers", (("role", Role),), answer_issuers),
         ViewRule("next_number", (("did", Did), ("role", Role)), answer_next_number),
         ViewRule("who_needs", (), answer_who_needs),
         ViewRule("free_quota", (("account", Address),), answer_free_quota),

@@ -35,7 +35,7 @@ from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, DidKind, get_active_did, get_did_record
-from vm.native.recognition import Role, check_recognised, list_recognised
+from vm.native.recognition import Recognition, check_recognised
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.native.vehicle_records import (
     GRANTS_MAX,
@@ -177,7 +177,7 @@ def apply_attest_vin(state: State, context: Context, call: AttestVin) -> None:
     given = call.payload
     get_active_vehicle(state, given.vehicle)
     record = _get_present(state, given.vehicle, given.turn)
-    check_recognised(state, Role.VIN_ATTESTER, given.attester)
+    check_recognised(state, Recognition.VIN_ATTESTER, given.attester)
     if record.vin is not None:
         raise Rejected(Reason.VIN_ATTESTED, "the vehicle has a number already")
     if state.get(vin_nullifier_key(given.nullifier)) is not None:
@@ -374,11 +374,6 @@ def answer_is_granted(state: StateReader, moment: Moment, vehicle: Did, grantee:
     return is_granted(state, vehicle, grantee, scope, moment.height)
 
 
-def answer_attesters(state: StateReader, _: Moment) -> list[Did]:
-    """The view of the recognised attesters."""
-    return list_recognised(state, Role.VIN_ATTESTER)
-
-
 _VIN_WORDS: Final = f"{GAS_VIN_OPERATION} + signatures, {GAS_DID_READ} for each identity looked up"
 _OWNER_WORDS: Final = f"{GAS_VEHICLE_OPERATION} + signatures, {GAS_DID_READ} for each identity looked up"
 
@@ -399,6 +394,5 @@ MODULE = ModuleRule(
         ViewRule("vin", (("nullifier", VinNullifier),), answer_vin),
         ViewRule("grants", (("vehicle", Did),), answer_grants),
         ViewRule("is_granted", (("vehicle", Did), ("grantee", Did), ("scope", AccessScope)), answer_is_granted),
-        ViewRule("attesters", (), answer_attesters),
     ),
 )
