@@ -138,7 +138,7 @@ def params(node_url: str, output: Output) -> None:
 @node_option
 @output_option
 def describe_module(name: str | None, node_url: str, output: Output) -> None:
-    """List the calls and views of a native MODULE with their arguments, or the modules."""
+    """List the calls of a native MODULE, with arguments and the role they need, and its views; or the modules."""
     from node.cli.module_calls import describe_form
 
     with connect(node_url) as client:
@@ -150,18 +150,19 @@ def describe_module(name: str | None, node_url: str, output: Output) -> None:
     if output.is_json:
         output.show_record(to_plain(described))
         return
-    offered = [("call", each.name, each.arguments, each.doc) for each in described.calls]
-    offered += [("view", each.name, each.arguments, "") for each in described.views]
+    offered = [("call", each.name, each.arguments, each.role, each.doc) for each in described.calls]
+    offered += [("view", each.name, each.arguments, "", "") for each in described.views]
     rows = [
         {
             "kind": kind,
             "name": each,
             "arguments": " ".join(f"{field.name}={describe_form(field)}" for field in arguments),
+            "role": role,
             "about": " ".join(doc.split()),
         }
-        for kind, each, arguments, doc in offered
+        for kind, each, arguments, role, doc in offered
     ]
-    output.show_list(rows, ["kind", "name", "arguments", "about"])
+    output.show_list(rows, ["kind", "name", "arguments", "role", "about"])
 
 
 def to_plain(result: BaseModel) -> dict[str, Any]:

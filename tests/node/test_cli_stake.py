@@ -198,6 +198,9 @@ async def test_modules_are_listed_with_how_to_write_their_arguments(node: CliSce
     assert "staking" in [each["name"] for each in await node.run_json("query", "module")]
     table = (await node.run("query", "module", "staking")).stdout
     assert "operator=ADDRESS amountGrains=AMOUNTIOV" in table
+    roles = {each["name"]: each["role"] for each in (await node.run_json("query", "module", "roles"))["calls"]}
+    assert roles == {"grant": "issuer", "revoke": "visitor", "renounce": "visitor"}
+    assert "issuer" in (await node.run("query", "module", "roles")).stdout.split()
     table = (await node.run("query", "module", "governance")).stdout
     assert 'terms={"priority": NUMBER, "effectiveHeight": NUMBER, "title": TEXT}' in table
     assert (await node.run("query", "module", "nothing")).exit_code == ExitCode.FAILED

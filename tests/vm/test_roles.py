@@ -279,9 +279,9 @@ def test_granting_needs_an_issuer_as_its_sender():
     assert scene.grant(scene.person, Role.PERSON).reason == 0
 
 
-def test_the_table_names_calls_that_exist():
+def test_every_call_states_the_role_it_needs():
     scene = RoleScene()
-    assert set(ROLES_NEEDED) <= set(CALLS)
+    assert set(ROLES_NEEDED) == set(CALLS)
     assert scene.ask("who_needs") == [RoleNeed("roles", "grant", Role.ISSUER)]
 
 
@@ -294,13 +294,18 @@ def apply_greet(_: object, context: Any, __: Greet) -> None:
     context.emit("double", "Greeted")
 
 
+def need(monkeypatch: pytest.MonkeyPatch, module: str, call: str, role: Role) -> None:
+    """Let a call need a role."""
+    monkeypatch.setattr(role_table, "ROLES_NEEDED", MappingProxyType({**ROLES_NEEDED, (module, call): role}))
+
+
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> Call:
     """A module whose one call needs a person."""
     rule = registry.CallRule("greet", Greet, apply_greet, lambda _: 1, "1")
     ready = registry.ReadyCall(rule, registry.get_reader(Greet))
     monkeypatch.setattr(registry, "CALLS", MappingProxyType({**CALLS, ("double", "greet"): ready}))
-    monkeypatch.setattr(role_table, "ROLES_NEEDED", MappingProxyType({("double", "greet"): Role.PERSON}))
+    need(monkeypatch, "double", "greet", Role.PERSON)
     return Call("double", "greet", [])
 
 
@@ -325,7 +330,7 @@ def test_a_call_that_needs_a_role_pays_for_the_check(double, monkeypatch):
     scene.accept(build_call(scene.link(scene.person, address_of(STRANGER)), "person"), STRANGER)
     scene.grant(scene.person, Role.PERSON)
     needed = scene.send(double, STRANGER).gas_used
-    monkeypatch.setattr(role_table, "ROLES_NEEDED", MappingProxyType({}))
+    need(monkeypatch, "double", "greet", Role.VISITOR)
     assert needed - scene.send(double, STRANGER).gas_used == role_table.GAS_ROLE_CHECK
 
 
@@ -337,7 +342,7 @@ def test_contracts_are_checked_the_same_way(monkeypatch):
     step = call_native("iov", "transfer", arguments)
     scene.run(puppet, step)
     before = scene.stored(puppet, 0xF1)
-    monkeypatch.setattr(role_table, "ROLES_NEEDED", MappingProxyType({("iov", "transfer"): Role.PERSON}))
+    need(monkeypatch, "iov", "transfer", Role.PERSON)
     scene.run(puppet, step)
     codes = [int.from_bytes(each or b"", "little") for each in (before, scene.stored(puppet, 0xF1))]
     assert codes == [Reason.INSUFFICIENT_BALANCE, Reason.ROLE_MISSING]

@@ -22,6 +22,7 @@ from vm.native import (
     staking,
     vehicles,
 )
+from vm.native.role_table import ROLES_NEEDED
 from vm.native.rules import CallRule, ModuleRule
 
 MODULES: Final = MappingProxyType(
@@ -60,6 +61,8 @@ CALLS: Final = MappingProxyType(
         for rule in module.calls
     }
 )
+
+assert CALLS.keys() == ROLES_NEEDED.keys(), "every call states the role it needs"
 
 
 def find_call(module: str, call: str) -> ReadyCall:
