@@ -67,6 +67,8 @@ class SigningPurpose(IntEnum):
     """What keys of an identity confirm to an auditor, that a pseudonym is its own. No transaction has it."""
     PSEUDONYM_LINK_BY_PSEUDONYM = 46
     """The same, by the pseudonym's own keys."""
+    GROWTH_REPORT = 47
+    """What a reporter signs, that it has counted so much for an identity."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

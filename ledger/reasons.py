@@ -275,6 +275,32 @@ class Reason(IntEnum):
     STATUS_LIST_URI_TAKEN = 292
     """The address has led to another list of this issuer, and credentials may name it."""
 
+    # Growth tasks: 300-319.
+    UNKNOWN_TASK = 300
+    TASK_ENDED = 301
+    BAD_TASK = 302
+    """A task asks for nothing, for evidence that has no name, or leads to a role that is not earned."""
+    TASKS_LIMIT = 303
+    BAD_PERIOD = 304
+    """Only the present period of the task counts, and the one before."""
+    UNKNOWN_EVIDENCE = 305
+    """The task takes no evidence of this kind."""
+    REPORT_STALE = 306
+    """Signed for another number than the next report's: a replay, or too late."""
+    ONES_OWN = 307
+    """Nobody reports for itself, or rates itself or what it owns or controls."""
+    RATINGS_LIMIT = 308
+    NO_RATING = 309
+    RATER_ACTIVE = 310
+    """Stars of somebody who is still a person are not dropped."""
+    EVIDENCE_MISSING = 311
+    """Too little was counted for the certification."""
+    RATERS_MISSING = 312
+    RATING_TOO_LOW = 313
+    """The mean of the stars is below what the task asks for."""
+    CERTIFIED_ALREADY = 314
+    """An identity is certified once for a period of a task."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

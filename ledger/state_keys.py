@@ -122,6 +122,20 @@ class Table(IntEnum):
     """issuer, 20 bytes ‖ number, 2 bytes ‖ purpose, 1 byte ‖ version, 4 bytes -> StatusListVersion with a successor"""
     STATUS_LIST_URI = 122
     """issuer, 20 bytes ‖ SHA-256 of an address -> StatusListName: the list it has led to"""
+    GROWTH_TASKS = 132
+    """-> TaskList: number of growth tasks so far, and those that are open"""
+    GROWTH_TASK = 133
+    """task, 2 bytes -> Task"""
+    GROWTH_STANDING = 134
+    """identity, 20 bytes ‖ task, 2 bytes ‖ period, 8 bytes -> Standing: evidence and ratings, added up"""
+    GROWTH_EVIDENCE = 135
+    """the same ‖ reporter, 20 bytes ‖ index of the requirement, 1 byte -> Evidence: the newest report"""
+    GROWTH_STARS = 136
+    """the same as for GROWTH_STANDING ‖ rater, 20 bytes -> stars, 1 byte"""
+    GROWTH_RATING = 137
+    """identity, 20 bytes -> Rating: all ratings, added up"""
+    GROWTH_RATER = 138
+    """identity, 20 bytes -> RaterUsage: how often it has rated on the last day on which it did"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -186,6 +200,14 @@ _STATUS_LIST: Final = bytes([Table.STATUS_LIST])
 _STATUS_LIST_VERSION: Final = bytes([Table.STATUS_LIST_VERSION])
 _STATUS_LIST_URI: Final = bytes([Table.STATUS_LIST_URI])
 _STATUS_LIST_NUMBER_BYTES: Final = 2
+GROWTH_TASKS_KEY: Final = bytes([Table.GROWTH_TASKS])
+_GROWTH_TASK: Final = bytes([Table.GROWTH_TASK])
+_GROWTH_STANDING: Final = bytes([Table.GROWTH_STANDING])
+_GROWTH_EVIDENCE: Final = bytes([Table.GROWTH_EVIDENCE])
+_GROWTH_STARS: Final = bytes([Table.GROWTH_STARS])
+_GROWTH_RATING: Final = bytes([Table.GROWTH_RATING])
+_GROWTH_RATER: Final = bytes([Table.GROWTH_RATER])
+_TASK_BYTES: Final = 2
 
 
 def account_key(address: Address) -> bytes:
@@ -482,3 +504,37 @@ def status_list_version_key(issuer: Did, number: int, purpose: int, version: int
 def status_list_uri_key(issuer: Did, uri_hash: bytes) -> bytes:
     """Which status list an address leads to, or has led to."""
     return _STATUS_LIST_URI + issuer + uri_hash
+
+
+def growth_task_key(task: int) -> bytes:
+    """A growth task, counted from 1."""
+    return _GROWTH_TASK + task.to_bytes(_TASK_BYTES, "big")
+
+
+def growth_standing_key(did: Did, task: int, period: int) -> bytes:
+    """What counts for an identity in one period of a task."""
+    return _GROWTH_STANDING + _build_growth_place(did, task, period)
+
+
+def growth_evidence_key(did: Did, task: int, period: int, reporter: Did, index: int) -> bytes:
+    """What a reporter has counted for one requirement of the task."""
+    return _GROWTH_EVIDENCE + _build_growth_place(did, task, period) + reporter + bytes([index])
+
+
+def growth_stars_key(did: Did, task: int, period: int, rater: Did) -> bytes:
+    """The stars that somebody has given."""
+    return _GROWTH_STARS + _build_growth_place(did, task, period) + rater
+
+
+def growth_rating_key(did: Did) -> bytes:
+    """All ratings of an identity."""
+    return _GROWTH_RATING + did
+
+
+def growth_rater_key(rater: Did) -> bytes:
+    """How often an identity has rated."""
+    return _GROWTH_RATER + rater
+
+
+def _build_growth_place(did: Did, task: int, period: int) -> bytes:
+    return did + task.to_bytes(_TASK_BYTES, "big") + period.to_bytes(_NUMBER_BYTES, "big")

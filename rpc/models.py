@@ -835,6 +835,8 @@ ProposalKind = Literal[
     "withdraw_recognition",
     "grant_role",
     "revoke_role",
+    "define_task",
+    "end_task",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]

@@ -87,6 +87,8 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.WITHDRAW_RECOGNITION: "withdraw_recognition",
     governance.ProposalKind.GRANT_ROLE: "grant_role",
     governance.ProposalKind.REVOKE_ROLE: "revoke_role",
+    governance.ProposalKind.DEFINE_TASK: "define_task",
+    governance.ProposalKind.END_TASK: "end_task",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

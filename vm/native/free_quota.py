@@ -53,6 +53,8 @@ EVERYDAY_CALLS: Final = frozenset(
         ("did", "transfer"),
         ("did", "unlink_account"),
         ("did", "update"),
+        ("growth", "rate"),
+        ("growth", "withdraw_rating"),
         ("iov", "transfer"),
         ("platforms", "bind"),
         ("platforms", "claim"),

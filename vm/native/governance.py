@@ -54,6 +54,7 @@ from vm.contracts.abi import UpgradeRule
 from vm.contracts.lifecycle import check_upgrade, replace_code
 from vm.contracts.records import CodeHash, get_code_facts, is_developer
 from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
+from vm.native.growth_records import Task, TaskId, check_task, define_task, end_task, get_open_task
 from vm.native.iov import (
     TREASURY_ADDRESSES,
     TREASURY_PERCENT,
@@ -137,6 +138,8 @@ class ProposalKind(IntEnum):
     UPGRADE_CONTRACT = 11
     GRANT_ROLE = 14
     REVOKE_ROLE = 15
+    DEFINE_TASK = 16
+    END_TASK = 17
     RECOGNISE = 30
     WITHDRAW_RECOGNITION = 31
 
@@ -347,6 +350,22 @@ class ProposeRoleRemoval:
 
     did: Did
     role: Role
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeTask:
+    """Propose a growth task: what leads to a role."""
+
+    task: Task
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeTaskEnd:
+    """Propose to end a growth task; roles that it has led to stay."""
+
+    task: TaskId
     terms: Terms
 
 
@@ -968,6 +987,22 @@ def _apply_role_removal(state: State, _: BlockContext, call: ProposeRoleRemoval)
     return [end_grant(state, call.did, call.role)]
 
 
+def _check_task(state: StateReader, call: ProposeTask) -> None:
+    check_task(state, call.task)
+
+
+def _apply_task(state: State, _: BlockContext, call: ProposeTask) -> list[Event]:
+    return [define_task(state, call.task)]
+
+
+def _check_task_end(state: StateReader, call: ProposeTaskEnd) -> None:
+    get_open_task(state, call.task)
+
+
+def _apply_task_end(state: State, _: BlockContext, call: ProposeTaskEnd) -> list[Event]:
+    return [end_task(state, call.task)]
+
+
 _IDENTITY_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
 
 DECISIONS: Final = (
@@ -1032,6 +1067,8 @@ DECISIONS: Final = (
     ),
     Decision(ProposalKind.GRANT_ROLE, ProposeRole, _IDENTITY_BODIES, _check_role, _apply_role),
     Decision(ProposalKind.REVOKE_ROLE, ProposeRoleRemoval, _IDENTITY_BODIES, _check_role_removal, _apply_role_removal),
+    Decision(ProposalKind.DEFINE_TASK, ProposeTask, _IDENTITY_BODIES, _check_task, _apply_task),
+    Decision(ProposalKind.END_TASK, ProposeTaskEnd, _IDENTITY_BODIES, _check_task_end, _apply_task_end),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1114,6 +1151,8 @@ MODULE = ModuleRule(
         ),
         _propose_rule("propose_role", ProposeRole),
         _propose_rule("propose_role_removal", ProposeRoleRemoval),
+        _propose_rule("propose_task", ProposeTask),
+        _propose_rule("propose_task_end", ProposeTaskEnd),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),

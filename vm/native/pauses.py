@@ -24,6 +24,7 @@ PAUSABLE: Final = (
     "contracts",
     "credentials",
     "did",
+    "growth",
     "iov",
     "network",
     "platforms",

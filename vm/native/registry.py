@@ -15,6 +15,7 @@ from vm.native import (
     credentials,
     did,
     governance,
+    growth,
     iov,
     network_calls,
     platforms,
@@ -41,6 +42,7 @@ MODULES: Final = MappingProxyType(
             platforms.MODULE,
             roles.MODULE,
             credentials.MODULE,
+            growth.MODULE,
         )
     }
 )

@@ -74,7 +74,7 @@ class Grant:
     until_height: Height
     """The last block in which it holds."""
     issuer: Did | None
-    """None: governance."""
+    """None: governance, by a decision or by a growth task that it has defined."""
 
 
 @dataclass(frozen=True, slots=True)

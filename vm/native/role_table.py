@@ -59,6 +59,8 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "propose_upgrade": Role.VISITOR,
         "propose_role": Role.VISITOR,
         "propose_role_removal": Role.VISITOR,
+        "propose_task": Role.VISITOR,
+        "propose_task_end": Role.VISITOR,
         "vote": Role.VISITOR,
         "donate": Role.VISITOR,
     },
@@ -109,6 +111,13 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "grant": Role.ISSUER,
         "revoke": Role.VISITOR,
         "renounce": Role.VISITOR,
+    },
+    "growth": {
+        "report": Role.VISITOR,
+        "rate": Role.PERSON,
+        "withdraw_rating": Role.VISITOR,
+        "drop_rating": Role.VISITOR,
+        "certify": Role.VISITOR,
     },
 }
 """Visitor where the sender only brings a transaction in which identities have signed, or an account acts for itself."""
