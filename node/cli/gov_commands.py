@@ -1,5 +1,6 @@
 """`carlive gov`: propose, vote, and see what was decided."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +14,7 @@ from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains, to_plain
-from node.cli.role_names import RECOGNITIONS, ROLES, get_recognition_number, get_role_number
+from node.cli.role_names import EARNED_ROLES, RECOGNITIONS, ROLES, get_recognition_number, get_role_number
 from node.cli.sending import Intent, Sending, send_intent, sending_options
 from rpc import calls
 
@@ -200,6 +201,50 @@ def propose_role_removal(identity: str, role: str, terms: Terms, sending: Sendin
     _propose(sending, "propose_role_removal", terms, lambda _: [identity, get_role_number(role)])
 
 
+@propose.command("task")
+@click.argument("name")
+@click.option("--role", type=click.Choice(EARNED_ROLES), required=True, help="What the task leads to.")
+@click.option("--term", "term_heights", type=click.IntRange(1), required=True, metavar="N", help="Blocks of the role.")
+@click.option(
+    "--period", "period_heights", type=click.IntRange(1), required=True, metavar="N", help="Blocks that count together."
+)
+@click.option(
+    "--evidence", "evidence", multiple=True, metavar="KIND=COUNT", help="What must be counted; once for each kind."
+)
+@click.option("--raters", type=click.IntRange(0), default=0, show_default=True, help="How many persons must rate.")
+@click.option("--mean", default="1", show_default=True, metavar="STARS", help="Least mean, with up to 2 decimals.")
+@_terms_options
+@sending_options
+def propose_task(
+    name: str,
+    role: str,
+    term_heights: int,
+    period_heights: int,
+    evidence: tuple[str, ...],
+    raters: int,
+    mean: str,
+    terms: Terms,
+    sending: Sending,
+) -> None:
+    """Define the growth task NAME: what is counted and how it is rated within a period leads to a role.
+
+    For instance: carlive gov propose task Guide --role certified-influencer --term 200000 --period 20000
+    --evidence posts=50 --raters 20 --mean 4.25 --title 'A way to become one' --from op0
+    """
+    requirements = [list(each) for each in sorted(_parse_evidence(evidence).items())]
+    task = [name, get_role_number(role), term_heights, period_heights, requirements, raters, _parse_mean(mean)]
+    _propose(sending, "propose_task", terms, lambda _: [task])
+
+
+@propose.command("end-task")
+@click.argument("task", metavar="TASK", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_task_end(task: int, terms: Terms, sending: Sending) -> None:
+    """End the growth task of this number; roles that it has led to stay."""
+    _propose(sending, "propose_task_end", terms, lambda _: [task])
+
+
 @gov.command()
 @click.argument("proposal_id", metavar="ID", type=click.IntRange(1))
 @click.argument("answer", type=click.Choice(["yes", "no"]))
@@ -332,6 +377,26 @@ def _make_find(sending: Sending, facts: "ChainFacts") -> Find:
     from identity.address import format_address
 
     return lambda text: format_address(sending.keyring.find_address(text, facts.network), facts.network)
+
+
+def _parse_evidence(texts: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for text in texts:
+        kind, _, count = text.partition("=")
+        if not re.fullmatch("[1-9][0-9]{0,9}", count, re.ASCII) or kind in found:
+            raise CommandFailedError(
+                f"--evidence {text!r}: write KIND=COUNT, for instance posts=50, once for each kind"
+            )
+        found[kind] = int(count)
+    return found
+
+
+def _parse_mean(text: str) -> int:
+    """Stars in hundredths."""
+    match = re.fullmatch(r"([1-5])(?:\.([0-9]{1,2}))?", text, re.ASCII)
+    if match is None:
+        raise CommandFailedError(f"--mean {text!r}: write stars from 1 to 5, for instance 4.25")
+    return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
 
 
 def _get_priority(name: str) -> int:

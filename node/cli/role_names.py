@@ -11,6 +11,8 @@ ROLES: Final = (
     "attester",
 )
 """Those that are granted."""
+EARNED_ROLES: Final = tuple(each for each in ROLES if each != "person")
+"""Those to which growth tasks may lead."""
 RECOGNITIONS: Final = (
     "vin-attester",
     "platform",

@@ -39,9 +39,12 @@ from vm.native.governance import (
     ProposeRole,
     ProposeRoleRemoval,
     ProposeSpending,
+    ProposeTask,
+    ProposeTaskEnd,
     Terms,
     Vote,
 )
+from vm.native.growth_records import Requirement, Task
 from vm.native.network import NodeRole, RegisteredNode, put_node
 from vm.native.network_calls import RegisterNode, RemoveNode, RotateConsensus, RotateNode, UpdateNode
 from vm.native.recognition import Recognition, put_recognised
@@ -93,6 +96,25 @@ def home(tmp_path: Path) -> Path:
             ProposeRecognitionEnd(Recognition.PERSON_ISSUER, DID, TERMS),
         ),
         (["role", DID_TEXT, "advertiser", "--until", "900"], ProposeRole(DID, Role.ADVERTISER, Height(900), TERMS)),
+        (
+            [
+                *("task", "Guide", "--role", "certified-company", "--term", "500", "--period", "100"),
+                *("--evidence", "sales=50", "--evidence", "posts=2", "--raters", "20", "--mean", "4.2"),
+            ],
+            ProposeTask(
+                Task(
+                    "Guide",
+                    Role.CERTIFIED_COMPANY,
+                    500,
+                    100,
+                    (Requirement("posts", 2), Requirement("sales", 50)),
+                    20,
+                    420,
+                ),
+                TERMS,
+            ),
+        ),
+        (["end-task", "7"], ProposeTaskEnd(7, TERMS)),
         (["remove-role", DID_TEXT, "attester"], ProposeRoleRemoval(DID, Role.ATTESTER, TERMS)),
     ],
 )
@@ -129,6 +151,24 @@ async def test_who_is_recognised_is_listed(node: CliScene) -> None:
     assert await node.run_json("gov", "recognised", "platform") == []
     put_recognised(node.scene.state, Recognition.PLATFORM, DID)
     assert await node.run_json("gov", "recognised", "platform") == [{"did": DID_TEXT}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--evidence", "posts"),
+        ("--evidence", "posts=0"),
+        ("--evidence", "posts=1", "--evidence", "posts=2"),
+        ("--mean", "4.255"),
+        ("--mean", "0.5"),
+        ("--role", "person"),
+    ],
+)
+async def test_what_is_no_task_is_refused(node: CliScene, arguments: tuple[str, ...]) -> None:
+    task = ("task", "Guide", "--role", "advertiser", "--term", "5", "--period", "1", "--title", "Why")
+    result = await node.run("gov", "propose", *task, *arguments, "--from", "dev0", "--yes")
+    assert result.exit_code != 0
+    assert node.list_signed() == []
 
 
 async def test_what_is_no_vote_is_refused(node: CliScene) -> None:

@@ -282,7 +282,10 @@ def test_granting_needs_an_issuer_as_its_sender():
 def test_every_call_states_the_role_it_needs():
     scene = RoleScene()
     assert set(ROLES_NEEDED) == set(CALLS)
-    assert scene.ask("who_needs") == [RoleNeed("roles", "grant", Role.ISSUER)]
+    assert scene.ask("who_needs") == [
+        RoleNeed("roles", "grant", Role.ISSUER),
+        RoleNeed("growth", "rate", Role.PERSON),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
