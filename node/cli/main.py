@@ -26,6 +26,8 @@ ENTRIES = {
     "did": ("node.cli.did_commands:did", "Make and manage identities that their holders rule."),
     "vehicle": ("node.cli.vehicle_commands:vehicle", "Attest vehicles' numbers, bind owners, let others use vehicles."),
     "platform": ("node.cli.platform_commands:platform", "Bind accounts on platforms to persons."),
+    "role": ("node.cli.role_commands:role", "Grant roles to identities, take them back, and see who has which."),
+    "growth": ("node.cli.growth_commands:growth", "See growth tasks and progress, report, rate and certify."),
     "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
     "dev": ("node.cli.dev_commands:dev", "Make blocks and epochs pass on a devnet."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),
