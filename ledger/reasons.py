@@ -251,7 +251,7 @@ class Reason(IntEnum):
     BAD_CLAIM_SIGNATURE = 275
     """The account's claim key has not signed this."""
 
-    # Roles: 280-289.
+    # Roles: 280-289; 288 is not used again.
     ROLE_MISSING = 280
     """The call needs a role that the sender's identity does not hold now, or the sender has no identity."""
     ROLE_NOT_GRANTABLE = 281

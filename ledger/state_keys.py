@@ -10,7 +10,7 @@ from ledger.primitives import Height, NodeKey, TransactionId
 
 @unique
 class Table(IntEnum):
-    """First byte of a state key; never reused."""
+    """First byte of a state key; never reused, nor is 111."""
 
     PARAMETERS = 1
     """-> Parameters"""

@@ -139,3 +139,5 @@ def test_answers_name_their_fields() -> None:
     assert answer_to_json(anything, [1, 10**18, b"\x01"], NETWORK) == [1, str(10**18), "0x01"]
     assert answer_to_json(anything, None, NETWORK) is None
     assert answer_to_json(describe_type(Grains), 5, NETWORK) == "5"
+    assert answer_to_json(describe_type(list[Address]), [ADDRESS], NETWORK) == [ADDRESS_TEXT]
+    assert answer_to_json(describe_type(list[Inner]), [], NETWORK) == []

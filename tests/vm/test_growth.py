@@ -6,22 +6,25 @@ import pytest
 
 from identity.did import Did
 from ledger.codec import to_plain
-from ledger.primitives import Height
+from ledger.primitives import Height, TransactionId
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.transaction import Call
-from tests.builders import make_key
+from tests.builders import address_of, block_context, make_key
 from tests.did_scene import build_call, control_of
 from tests.growth_scene import COMMITMENT, FAR, TASK, GrowthScene
 from tests.vm.contracts.test_decisions import Chamber, applied
+from vm.context import Context
+from vm.gas import GasMeter
 from vm.native.did_records import Controllers, DidKind
 from vm.native.free_quota import DAY_MS
 from vm.native.growth import (
     RATINGS_PER_DAY_MAX,
+    Certify,
     Progress,
     RatingDescription,
     TaskDescription,
-    _refuse_missing,
+    apply_certify,
 )
 from vm.native.growth_records import (
     TASKS_OPEN_MAX,
@@ -245,10 +248,14 @@ def test_each_condition_that_does_not_hold_is_named(scene):
     assert scene.certify().reason == 0
 
 
-def test_a_refused_certification_says_with_numbers_what_is_missing():
-    missing = [Missing(Condition.EVIDENCE, "posts", 9, 10), Missing(Condition.RATERS, "", 1, 2)]
+def test_a_refused_certification_says_with_numbers_what_is_missing(scene):
+    for receipt in (scene.report(9), scene.report(3, "referrals"), scene.rate(scene.ann, 5)):
+        assert receipt.reason == 0
+    sender = address_of(make_key("anybody"))
+    block = block_context(scene.height)
+    context = Context(block, sender, sender, TransactionId(bytes(32)), GasMeter(100_000, 0))
     with pytest.raises(Rejected) as refusal:
-        _refuse_missing(missing)
+        apply_certify(scene.state, context, Certify(scene.ivy, 1, 2))
     assert (refusal.value.message, refusal.value.details) == (
         "evidence of posts: 9 of 10",
         {"kind": "posts", "held": 9, "needed": 10, "conditions_missing": 2},

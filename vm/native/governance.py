@@ -123,7 +123,7 @@ class Priority(IntEnum):
 
 @unique
 class ProposalKind(IntEnum):
-    """Number of what a proposal wants; never reused."""
+    """Number of what a proposal wants; never reused, nor are 12 and 13."""
 
     ADMIT_OPERATOR = 1
     REMOVE_OPERATOR = 2

@@ -19,7 +19,7 @@ from vm.native.did_records import OWNED_KINDS, get_active_did
 
 @unique
 class Recognition(IntEnum):
-    """What an identity is recognised for; wire number, never reused."""
+    """What an identity is recognised for; wire number, never reused. An issuer's is 32 above that of its role."""
 
     VIN_ATTESTER = 1
     """A maker or inspector, who says which vehicle has which number."""

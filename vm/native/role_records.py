@@ -62,6 +62,7 @@ ISSUERS: Final[Mapping[Role, Recognition]] = {
 """What an identity is recognised for that grants a role."""
 
 assert ISSUERS.keys() == HOLDERS.keys(), "who grants a role is recognised for that"
+assert all(recognition == 32 + role for role, recognition in ISSUERS.items()), "as Recognition says"
 
 GrantNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """How often an identity was granted this role: what is signed names it, so that it counts once."""
