@@ -19,6 +19,7 @@ from node.cli.group import SuggestingGroup
 from node.cli.limited_files import read_limited
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
+from node.cli.role_names import get_recognition_number
 from node.cli.sending import Sending, deliver, sending_options, show_sent
 from rpc import calls
 
@@ -182,7 +183,7 @@ def auditor_key(secret: Path, output: Output) -> None:
 @pseudonym.command()
 @pseudonym_options
 @click.option(
-    "--auditor", required=True, metavar="DID", help="Who alone can open it: an identity with the role attester."
+    "--auditor", required=True, metavar="DID", help="Who alone can open it: an identity that is recognised as an auditor."
 )
 @click.option("--purpose", required=True, help="What for, as the auditor has asked, for instance the number of a case.")
 @click.option("--heights", type=click.IntRange(1), default=HEIGHTS_DEFAULT, show_default=True, help="Blocks it holds.")
@@ -225,7 +226,7 @@ def prove(
         made = _derive(options, keyring, facts)
         reader = parse_did_text(auditor, facts.network)
         if not is_auditor(client, auditor):
-            raise CommandFailedError(f"{auditor} does not have the role of an auditor now", ExitCode.FAILED)
+            raise CommandFailedError(f"{auditor} is not recognised as an auditor now", ExitCode.FAILED)
         keys = fetch_record(client, facts, reader).current.content.control.keys.agreement_keys
         if not keys:
             raise CommandFailedError(f"{auditor} has no X25519 key to seal for", ExitCode.FAILED)
@@ -290,11 +291,14 @@ def open_proof(file: Path, auditor: str, secret: Path, purpose: str, node_url: s
 
 
 def is_auditor(client: "Client", auditor: str) -> bool:
-    """Whether an identity is authorised to be shown whose a pseudonym is: it has the role attester now."""
-    from vm.native.role_records import Role
+    """Whether an identity is authorised to be shown whose a pseudonym is: active, and recognised as an auditor."""
+    from vm.native.did_records import DidOperation
 
-    held = client.run(calls.module_view("roles", "roles", {"did": auditor})).value
-    return any(each["role"] == Role.ATTESTER for each in held)
+    arguments = {"recognition": get_recognition_number("auditor")}
+    if auditor not in client.run(calls.module_view("governance", "recognised", arguments)).value:
+        return False
+    record = client.run(calls.module_view("did", "did", {"did": auditor})).value
+    return bool(record["current"]["operation"] != DidOperation.DEACTIVATE)
 
 
 def _derive(options: PseudonymOptions, keyring: Keyring, facts: "ChainFacts") -> Made:

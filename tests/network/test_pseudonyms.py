@@ -1,25 +1,19 @@
 """A pseudonym on a real devnet: somebody else pays, and an auditor whom governance authorised learns whose it is."""
 
-import json
-
 import pytest
 
 from node.cli.failures import ExitCode
 from tests.network.test_credentials import Party, party
-from vm.native.role_records import Role
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("devnet")]
 
 __all__ = ["party"]
 
-PROPOSAL = ("--arg", f"role={int(Role.ATTESTER)}", "--arg", "untilHeight=100000")
-TERMS = json.dumps({"priority": 1, "effectiveHeight": 60, "title": "An auditor"})
-
 
 def authorise(party: Party, auditor: str) -> None:
     """By governance, which on this devnet is one operator."""
     for words in (
-        ("tx", "call", "governance", "propose_role", "--arg", f"did={auditor}", *PROPOSAL, "--arg", f"terms={TERMS}"),
+        ("gov", "propose", "recognition", "auditor", auditor, "--title", "An auditor", "--effective", "60"),
         ("gov", "vote", "1", "yes"),
     ):
         done = party.call(*words, "--from", "op0", "--yes")

@@ -13,7 +13,6 @@ from identity.policy import build_policy
 from identity.pseudonym import derive_pseudonym
 from identity.wallet.wallet_file import build_wallet
 from ledger.codec import encode
-from ledger.primitives import Height
 from node.cli.failures import ExitCode
 from node.cli.main import cli
 from node.key_files import load_key_file
@@ -22,7 +21,7 @@ from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DEV, DidNode
 from tests.rpc.fake_backend import DOMAIN
 from vm.native.did_records import DidKind
-from vm.native.role_records import Grant, Role, end_grant, put_grant
+from vm.native.recognition import Recognition, delete_recognised, put_recognised
 
 PURPOSE = "Case 7"
 
@@ -85,7 +84,7 @@ class Trade:
 
 def authorise(node: DidNode, auditor: str) -> None:
     """Let an identity be an auditor."""
-    put_grant(node.state, node.parse(auditor), Role.ATTESTER, Grant(Height(10**6), None), 1)
+    put_recognised(node.state, Recognition.AUDITOR, node.parse(auditor))
 
 
 @pytest.fixture
@@ -180,11 +179,18 @@ async def test_a_proof_holds_for_its_purpose_alone(trade: Trade) -> None:
 async def test_a_proof_is_for_an_auditor_who_is_authorised(trade: Trade) -> None:
     await trade.create()
     await trade.prove()
-    end_grant(trade.node.state, trade.node.parse(trade.auditor), Role.ATTESTER)
+    delete_recognised(trade.node.state, Recognition.AUDITOR, trade.node.parse(trade.auditor))
     assert await trade.refuse() == "not_an_auditor"
     result = await trade.node.run(*trade.proving(out="other"))
-    assert (result.exit_code, "role of an auditor" in result.output) == (ExitCode.FAILED, True)
+    assert (result.exit_code, "not recognised as an auditor" in result.output) == (ExitCode.FAILED, True)
     assert not (trade.directory / "other").exists()
+
+
+async def test_an_auditor_that_has_ended_is_one_no_longer(trade: Trade) -> None:
+    await trade.create()
+    await trade.prove()
+    await trade.node.change("did", "deactivate", trade.auditor, "--by", "dev3")
+    assert await trade.refuse() == "not_an_auditor"
 
 
 async def test_a_proof_ends_with_the_keys(trade: Trade) -> None:

@@ -26,7 +26,7 @@ class Recognition(IntEnum):
     PLATFORM = 2
     """A service with accounts of its own, which says whose they are."""
     AUDITOR = 3
-    """May learn who is behind a pseudonym, where the holder or the law asks for that."""
+    """May be shown whose a pseudonym is."""
     EVIDENCE_REPORTER = 4
     """Counts what identities have done for growth tasks."""
     PERSON_ISSUER = 34

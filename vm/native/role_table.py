@@ -112,6 +112,9 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "revoke": Role.VISITOR,
         "renounce": Role.VISITOR,
     },
+    "credentials": {
+        "anchor_status_list": Role.VISITOR,
+    },
     "growth": {
         "report": Role.VISITOR,
         "rate": Role.PERSON,
