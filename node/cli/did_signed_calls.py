@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from identity.signing import SigningPurpose
-from vm.native import attributes, did, platforms, roles, vehicle_records, vehicles
+from vm.native import attributes, did, growth, growth_records, platforms, roles, vehicle_records, vehicles
 from vm.native.did import SignedCall
 from vm.native.registry import list_fields
 
@@ -122,6 +122,12 @@ _ROWS: Final = (
         "renounce",
         SignedCall(roles.RenounceRole, roles.EndPayload, SigningPurpose.ROLE_RENOUNCE),
         "who has the role",
+    ),
+    CallToSign(
+        "growth",
+        "report",
+        SignedCall(growth.Report, growth_records.ReportPayload, SigningPurpose.GROWTH_REPORT),
+        "the reporter",
     ),
 )
 

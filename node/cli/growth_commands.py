@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.did_options import FILE
-from node.cli.did_signing import Operation, parse_did_text
+from node.cli.did_options import FILE, signing_options
+from node.cli.did_signing import Operation, Signing, find_signer, parse_did_text, send_operation
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.role_names import format_role
-from node.cli.role_signing import by_option, send_signed
 from node.cli.sending import Intent, Sending, send_intent, sending_options
 from rpc import calls
 
@@ -93,7 +92,7 @@ def rating(identity: str, node_url: str, output: Output) -> None:
 @click.option("--file", "file", type=FILE, default=None, help="What was counted: its SHA-256 goes with the report.")
 @click.option("--commitment", default=None, metavar="0x…", help="A hash of what was counted, in place of a file.")
 @_period_option
-@by_option
+@signing_options
 @sending_options
 def report(
     identity: str,
@@ -104,7 +103,7 @@ def report(
     file: Path | None,
     commitment: str | None,
     period: int | None,
-    signers: tuple[str, ...],
+    signing: Signing,
     sending: Sending,
 ) -> None:
     """Say that DID has COUNT of KIND in a period of TASK, as a reporter that governance recognises.
@@ -122,9 +121,9 @@ def report(
         former = client.run(calls.module_view(MODULE, "evidence", place)).value
         sequence = 1 if former is None else former["sequence"] + 1
         payload = ReportPayload(reporter_did, did, task, when, kind, count, committed, sequence)
-        return Operation("report", payload, reporter_did)
+        return Operation("growth.report", payload, find_signer(client, facts, reporter_did))
 
-    send_signed(MODULE, prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @growth.command()

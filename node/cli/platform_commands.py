@@ -15,6 +15,7 @@ from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
 from node.cli.platform_package import read_claim_package
+from node.cli.role_names import get_recognition_number
 from node.cli.sending import Sending, sending_options
 from rpc import calls
 
@@ -200,10 +201,10 @@ def show(identity: str, directory: Path | None, node_url: str, output: Output) -
     from node.platform_migration import load_migration
 
     with connect(node_url) as client:
-        did = parse_did_text(identity, read_chain_facts(client).network)
+        parse_did_text(identity, read_chain_facts(client).network)
         record = {
             "did": identity,
-            "isPlatform": did in _list_platforms(client),
+            "isPlatform": identity in _list_platforms(client),
             "accounts": client.run(calls.module_view(MODULE, "accounts", {"person": identity})).value,
         }
         if directory is not None:
@@ -213,21 +214,19 @@ def show(identity: str, directory: Path | None, node_url: str, output: Output) -
     output.show_record(record)
 
 
-def _list_platforms(client: "Client") -> "list[Did]":
-    """The recognised platforms; the view tells them as bytes."""
-    from identity.did import Did
-
-    return [Did(bytes.fromhex(each[2:])) for each in client.run(calls.module_view(MODULE, "platforms", {})).value]
+def _list_platforms(client: "Client") -> list[str]:
+    """The recognised platforms."""
+    arguments = {"recognition": get_recognition_number("platform")}
+    found: list[str] = client.run(calls.module_view("governance", "recognised", arguments)).value
+    return found
 
 
 def _find_poster(client: "Client", facts: "ChainFacts", root: bytes) -> "Did":
     """The recognised platform that has posted this list; raises CommandFailedError."""
-    from identity.did import format_did
-
-    for did in _list_platforms(client):
-        asked = {"platform": format_did(did, facts.network), "root": "0x" + root.hex()}
+    for platform in _list_platforms(client):
+        asked = {"platform": platform, "root": "0x" + root.hex()}
         if client.run(calls.module_view(MODULE, "migration", asked)).value is not None:
-            return did
+            return parse_did_text(platform, facts.network)
     raise CommandFailedError("no platform that governance recognises has posted this list", ExitCode.FAILED)
 
 

@@ -183,7 +183,10 @@ def auditor_key(secret: Path, output: Output) -> None:
 @pseudonym.command()
 @pseudonym_options
 @click.option(
-    "--auditor", required=True, metavar="DID", help="Who alone can open it: an identity that is recognised as an auditor."
+    "--auditor",
+    required=True,
+    metavar="DID",
+    help="Who alone can open it: an identity that is recognised as an auditor.",
 )
 @click.option("--purpose", required=True, help="What for, as the auditor has asked, for instance the number of a case.")
 @click.option("--heights", type=click.IntRange(1), default=HEIGHTS_DEFAULT, show_default=True, help="Blocks it holds.")

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from node.cli.connection import connect, node_option, read_chain_facts
-from node.cli.did_signing import Operation, parse_did_text
+from node.cli.did_options import signing_options
+from node.cli.did_signing import Operation, Signing, find_signer, parse_did_text, send_operation
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.output import Output, output_option
 from node.cli.role_names import ROLES, format_role, get_recognition_number, get_role_number
-from node.cli.role_signing import by_option, send_signed
 from node.cli.sending import Sending, sending_options
 from rpc import calls
 
@@ -48,9 +48,9 @@ def list_roles(identity: str, node_url: str, output: Output) -> None:
 @click.argument("role", type=click.Choice(ROLES))
 @click.option("--as", "issuer", required=True, metavar="DID", help="Issuer of this role: carlive role issuers.")
 @click.option("--until", "until_height", type=click.IntRange(1), required=True, metavar="HEIGHT", help="Last block.")
-@by_option
+@signing_options
 @sending_options
-def grant(identity: str, role: str, issuer: str, until_height: int, signers: tuple[str, ...], sending: Sending) -> None:
+def grant(identity: str, role: str, issuer: str, until_height: int, signing: Signing, sending: Sending) -> None:
     """Give DID the role ROLE up to a height, as an issuer whose account sends this.
 
     For instance: carlive role grant DID person --as ISSUER --until 100000 --by issuer --from issuer
@@ -67,17 +67,17 @@ def grant(identity: str, role: str, issuer: str, until_height: int, signers: tup
         arguments = {"did": identity, "role": number}
         next_number = client.run(calls.module_view(MODULE, "next_number", arguments)).value
         payload = GrantPayload(issuer_did, did, Role(number), next_number, Height(until_height))
-        return Operation("grant", payload, issuer_did)
+        return Operation("roles.grant", payload, find_signer(client, facts, issuer_did))
 
-    send_signed(MODULE, prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @role.command()
 @click.argument("identity", metavar="DID")
 @click.argument("role", type=click.Choice(ROLES))
-@by_option
+@signing_options
 @sending_options
-def revoke(identity: str, role: str, signers: tuple[str, ...], sending: Sending) -> None:
+def revoke(identity: str, role: str, signing: Signing, sending: Sending) -> None:
     """Take the role ROLE back from DID, as the issuer that granted it."""
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
@@ -86,24 +86,25 @@ def revoke(identity: str, role: str, signers: tuple[str, ...], sending: Sending)
             raise CommandFailedError(
                 "governance granted this role: see carlive gov propose remove-role", ExitCode.FAILED
             )
-        return Operation("revoke", _build_end(identity, held, facts), parse_did_text(held["issuer"], facts.network))
+        issuer = parse_did_text(held["issuer"], facts.network)
+        return Operation("roles.revoke", _build_end(identity, held, facts), find_signer(client, facts, issuer))
 
-    send_signed(MODULE, prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @role.command()
 @click.argument("identity", metavar="DID")
 @click.argument("role", type=click.Choice(ROLES))
-@by_option
+@signing_options
 @sending_options
-def renounce(identity: str, role: str, signers: tuple[str, ...], sending: Sending) -> None:
+def renounce(identity: str, role: str, signing: Signing, sending: Sending) -> None:
     """Give the role ROLE of DID up, as its holder."""
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         payload = _build_end(identity, _fetch_role(client, facts, identity, role), facts)
-        return Operation("renounce", payload, payload.did)
+        return Operation("roles.renounce", payload, find_signer(client, facts, payload.did))
 
-    send_signed(MODULE, prepare, signers, sending)
+    send_operation(prepare, signing, sending)
 
 
 @role.command()

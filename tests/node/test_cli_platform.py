@@ -15,7 +15,7 @@ from node.cli.main import cli
 from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DidNode
 from vm.native.platforms import PersonAccount, list_accounts
-from vm.native.recognition import Role, put_recognised
+from vm.native.recognition import Recognition, put_recognised
 
 
 def run(*arguments: str) -> dict[str, object]:
@@ -79,7 +79,7 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async with open_cli_scene(tmp_path, monkeypatch) as scene:
         node = DidNode(scene)
         platform = await node.create("--kind", "organisation", "--key", "dev2")
-        put_recognised(node.state, Role.PLATFORM, node.parse(platform))
+        put_recognised(node.state, Recognition.PLATFORM, node.parse(platform))
         ann = await node.create("--key", "dev1")
         yield Shop(node, platform, ann, tmp_path / "migration", tmp_path / "master.key")
 

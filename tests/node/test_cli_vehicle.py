@@ -15,7 +15,7 @@ from node.cli.vehicle_commands import SCOPES
 from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DidNode
 from tests.rpc.fake_backend import DOMAIN
-from vm.native.recognition import Role, put_recognised
+from vm.native.recognition import Recognition, put_recognised
 from vm.native.vehicle_records import AccessScope, Grant, VinAttestation, get_vehicle
 
 VIN = "WVWZZZ1JZXW000001"
@@ -52,7 +52,7 @@ async def garage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         owner, workshop = await node.create("--key", "dev1"), await node.create("--key", "dev2")
         maker = await node.create("--kind", "organisation", "--key", "dev4")
         car = await node.create("--kind", "vehicle", "--owner", owner, "--key", "dev3", "--by", "dev1")
-        put_recognised(node.state, Role.VIN_ATTESTER, node.parse(maker))
+        put_recognised(node.state, Recognition.VIN_ATTESTER, node.parse(maker))
         vin_file = tmp_path / "vin.txt"
         vin_file.write_text(f"{VIN.lower()}\n")
         yield Garage(node, owner, workshop, maker, car, tmp_path / "car.proof", vin_file)
