@@ -3,7 +3,9 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from node.verifier import Verifier
 from vm.native.iov import credit
 from vm.proposal import build_header, get_next_block_rules
 
+BENCH_CHAIN_ID = "bench"
 BLOCK_TRANSFERS = 2_000
 TRANSFERS = 100_000
 SENDERS_MAX = 20_000
@@ -63,33 +66,48 @@ def make_document() -> GenesisDocument:
         node_key="0x" + PrivateKey(KeyType.ED25519, sha256(b"node").digest()).public_key.key.hex(),
         node_certificate_signature="0x" + bytes(64).hex(),
     )
-    return build_preset(NetworkKind.DEVNET, "bench", 1, [node])
+    return build_preset(NetworkKind.DEVNET, BENCH_CHAIN_ID, 1, [node])
 
 
 async def measure_apply(accounts: int, transfers: int, progress: Progress) -> tuple[float, dict[str, object]]:
     """Transfers a second among so many accounts, and where the time went."""
+    with open_funded_chain(accounts, progress) as funded:
+        progress(f"signing {transfers:,} transfers")
+        senders, domain = funded.senders, funded.domain
+        sequences = [0] * len(senders)
+        raws = []
+        for number, recipient in list_pairs(senders, funded.addresses, transfers):
+            raws.append(sign_transfer(senders[number], sequences[number], recipient, 5, BENCH_CHAIN_ID, domain))
+            sequences[number] += 1
+        return await apply_all(funded, raws, BLOCK_TRANSFERS, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class FundedChain:
+    """A chain on disk whose accounts have coins."""
+
+    chain: Chain
+    domain: SigningDomain
+    senders: list[BenchAccount]
+    addresses: list[Address]
+    """Of all accounts; those of the senders come first."""
+
+
+@contextmanager
+def open_funded_chain(accounts: int, progress: Progress) -> Iterator[FundedChain]:
+    """A chain with so many accounts, of which at most SENDERS_MAX have keys; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="carlive-bench-") as directory:
         store = LevelDbStore(Path(directory) / "data")
         try:
             genesis_hash = initialise_chain(store, make_document()).hash
             chain = Chain(store)
-            domain = compute_signing_domain("bench", genesis_hash)
             progress(f"funding {accounts:,} accounts")
             senders = [BenchAccount(f"sender {index}") for index in range(min(SENDERS_MAX, accounts))]
             addresses = [sender.address for sender in senders]
             addresses += [Address(sha256(b"%d" % index).digest()[:20]) for index in range(accounts - len(senders))]
             fund_accounts(chain, addresses)
             store.compact()  # the state of a chain that has grown over time, not of one filled a moment ago
-            progress(f"signing {transfers:,} transfers")
-            sequences = [0] * len(senders)
-            raws = []
-            for number, recipient in list_pairs(senders, addresses, transfers):
-                raws.append(sign_transfer(senders[number], sequences[number], recipient, 5, "bench", domain))
-                sequences[number] += 1
-            calm_collector()
-            async with Verifier(processes=1) as verifier:
-                progress("applying")
-                return await _apply_all(chain, verifier, raws, domain, progress)
+            yield FundedChain(chain, compute_signing_domain(BENCH_CHAIN_ID, genesis_hash), senders, addresses)
         finally:
             store.close()
 
@@ -119,13 +137,24 @@ def build_block(chain: Chain, transactions: list[Transaction]) -> CertifiedBlock
     return CertifiedBlock(block, CommitCertificate(header.height, Round(0), header.hash, ()))
 
 
-async def _apply_all(
-    chain: Chain, verifier: Verifier, raws: list[bytes], domain: SigningDomain, progress: Progress
+async def apply_all(
+    funded: FundedChain, raws: list[bytes], block_transactions: int, progress: Progress
+) -> tuple[float, dict[str, object]]:
+    """Transactions a second in blocks of so many, and where the time went."""
+    calm_collector()
+    async with Verifier(processes=1) as verifier:
+        progress("applying")
+        return await _apply_verified(funded, verifier, raws, block_transactions, progress)
+
+
+async def _apply_verified(
+    funded: FundedChain, verifier: Verifier, raws: list[bytes], block_transactions: int, progress: Progress
 ) -> tuple[float, dict[str, object]]:
     """The signatures of the next blocks are checked while a block is executed, as in a node."""
+    chain, domain = funded.chain, funded.domain
 
     async def prepare(start: int) -> list[Transaction]:
-        transactions = [decode_transaction(raw) for raw in raws[start : start + BLOCK_TRANSFERS]]
+        transactions = [decode_transaction(raw) for raw in raws[start : start + block_transactions]]
         checks = [
             (
                 int(each.authorisations[0].key_type),
@@ -135,22 +164,26 @@ async def _apply_all(
             )
             for each in transactions
         ]
-        assert all(await verifier.verify_many(checks)), "every transfer of the benchmark is signed"
+        assert all(await verifier.verify_many(checks)), "every transaction of the benchmark is signed"
         return transactions
 
     execution = Execution(chain, domain, None)
     started_s = time.perf_counter()
     busy_ms = 0.0
-    starts = range(0, len(raws), BLOCK_TRANSFERS)
+    starts = range(0, len(raws), block_transactions)
     upcoming = [asyncio.create_task(prepare(start)) for start in starts[:BLOCKS_AHEAD]]
     for number, start in enumerate(starts):
         transactions = await upcoming.pop(0)
         if number + BLOCKS_AHEAD < len(starts):
             upcoming.append(asyncio.create_task(prepare(starts[number + BLOCKS_AHEAD])))
         committed = await execution.execute(build_block(chain, transactions), transactions)
-        assert all(receipt.status == 0 for receipt in committed.receipts), "every transfer of the benchmark succeeds"
+        assert all(receipt.status == 0 for receipt in committed.receipts), "every transaction of the benchmark succeeds"
         busy_ms += committed.executed_ms
         progress(f"applied {start + len(transactions):,} of {len(raws):,}")
     seconds = time.perf_counter() - started_s
-    details = {"seconds": round(seconds, 2), "execute and commit, us a transfer": round(busy_ms * 1e3 / len(raws), 1)}
+    details: dict[str, object] = {
+        "seconds": round(seconds, 2),
+        "execute and commit, us each": round(busy_ms * 1e3 / len(raws), 1),
+        "gas each": round(sum(receipt.gas_used for receipt in committed.receipts) / len(committed.receipts)),
+    }
     return len(raws) / seconds, details

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import quantiles
 from typing import Any
 
@@ -70,11 +70,18 @@ def build_batches(
 ) -> list[bytes]:
     """Encoded JSON-RPC batches, by default among the accounts; counts the sequences on."""
     addresses = recipients or [account.address for account in accounts]
+    raws = []
+    for number, recipient in list_pairs(accounts, addresses, transfers):
+        raws.append(sign_transfer(accounts[number], sequences[number], recipient, 5, CHAIN_ID, network.domain))
+        sequences[number] += 1
+    return pack_batches(raws, batch)
+
+
+def pack_batches(raws: Iterable[bytes], batch: int = BATCH) -> list[bytes]:
+    """Encoded JSON-RPC batches that send these transactions."""
     calls: list[dict[str, Any]] = []
     bodies = []
-    for number, recipient in list_pairs(accounts, addresses, transfers):
-        raw = sign_transfer(accounts[number], sequences[number], recipient, 5, CHAIN_ID, network.domain)
-        sequences[number] += 1
+    for raw in raws:
         calls.append({"jsonrpc": "2.0", "id": len(calls), "method": "tx_send", "params": {"raw": "0x" + raw.hex()}})
         if len(calls) == batch:
             bodies.append(json.dumps(calls).encode())

@@ -126,7 +126,7 @@ def check_public_key(public_key: PublicKey) -> None:
         if y >= _ED25519_PRIME:
             raise InvalidKeyError("the key is not in its canonical form")
         # RFC 8032 5.1.7 leaves small orders open; libsodium refuses them, and points outside the prime-order group too
-        if not sodium.crypto_core_ed25519_is_valid_point(key):
+        if not _is_in_prime_order_group(key):
             raise InvalidKeyError("the key is not a point of the prime-order group (small order, or off the curve)")
         return
     try:
