@@ -14,7 +14,8 @@ from bench.contract_code import run_contract_code
 from bench.contracts import run_contracts
 from bench.faults import run_one_down
 from bench.gas import run_gas
-from bench.identity import run_did_create, run_did_resolve, run_platform_migration, run_request_approve
+from bench.identity import run_did_create, run_did_resolve, run_request_approve
+from bench.migration import run_platform_migration
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
 from bench.sync import run_snapshot_sync

@@ -1,13 +1,8 @@
-"""Scenarios `did-create`, `did-resolve`, `platform-migration` and `request-approve`: what identities cost."""
+"""Scenarios `did-create`, `did-resolve` and `request-approve`: what identities cost."""
 
 import asyncio
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from pathlib import Path
 from statistics import median, quantiles
 
 import aiohttp
@@ -44,11 +39,6 @@ RESOLVED_IDENTITIES = 10_000
 RESOLVE_CONNECTIONS = 50
 RESOLVE_SECONDS = 8.0
 PAYERS = 500
-
-MIGRATED_ACCOUNTS = 1_000_000
-MIGRATED_ACCOUNTS_FEW = 100_000
-MEMORY_GROWTH_MAX = 1.1
-"""Between the two lists; what is above 1 is what a process differs by from one run to the next."""
 
 ROUNDS = 30
 ATTRIBUTE_GAS_LIMIT = 60_000
@@ -154,56 +144,6 @@ async def _resolve_for_a_while(port: int, dids: Sequence[Did], resolve: Resolve)
         for first in range(RESOLVE_CONNECTIONS):
             tasks.create_task(work(session, first))
     return times_ms
-
-
-# platform-migration
-
-
-async def run_platform_migration(progress: Progress) -> list[Result]:
-    """The list of 10^6 accounts, and whether a tenth of it takes as much memory."""
-    return await asyncio.to_thread(_run_platform_migration, progress)
-
-
-def _run_platform_migration(progress: Progress) -> list[Result]:
-    floor = measure_floor()
-    progress(f"building the list of {MIGRATED_ACCOUNTS_FEW:,} accounts")
-    few_mib = _build_list(MIGRATED_ACCOUNTS_FEW)[1]
-    progress(f"building the list of {MIGRATED_ACCOUNTS:,} accounts")
-    seconds, many_mib, disk_bytes = _build_list(MIGRATED_ACCOUNTS)
-    details = {"accounts/s": round(MIGRATED_ACCOUNTS / seconds), "MB on disk": round(disk_bytes / 1e6, 1)}
-    memory = {f"MiB at {MIGRATED_ACCOUNTS_FEW} accounts": round(few_mib), f"at {MIGRATED_ACCOUNTS}": round(many_mib)}
-    growth = many_mib / few_mib
-    return [
-        Result("platform-migration", seconds, "s", floor, None, details=details),
-        Result(
-            "platform-migration-memory",
-            growth,
-            "x peak memory from 10^5 to 10^6",
-            floor,
-            None,
-            MEMORY_GROWTH_MAX,
-            at_most=True,
-            details=memory,
-        ),
-    ]
-
-
-def _build_list(accounts: int) -> tuple[float, float, int]:
-    """Seconds, peak MiB of the process, and bytes on disk, of the command that a platform's operator enters."""
-    with tempfile.TemporaryDirectory(prefix="carlive-bench-") as directory:
-        source, target = Path(directory) / "accounts.csv", Path(directory) / "migration"
-        with source.open("w") as file:
-            file.write("account\n")
-            file.writelines(f"user-{index:08}@example.com\n" for index in range(accounts))
-        command = [sys.executable, "-m", "node.cli.main", "platform", "build-migration", str(source)]
-        options = ["--out", str(target), "--master-key", str(Path(directory) / "master.key")]
-        started_s = time.perf_counter()
-        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started_s
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, "the list is built"
-        return seconds, usage.ru_maxrss / 1024, sum(path.stat().st_size for path in target.iterdir())
 
 
 # request-approve

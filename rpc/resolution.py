@@ -109,9 +109,10 @@ def resolve(state: StateReader, network: NetworkKind, text: str, options: Mappin
     if record is None or version is None:
         what = "identity" if record is None else "version of this identity"
         raise ResolutionError(Problem.NOT_FOUND, f"the {network.name.lower()} has no such {what}")
-    successor = get_did_version(state, did, version.number + 1)
+    is_present = version.number == record.current.number
+    successor = None if is_present else get_did_version(state, did, version.number + 1)
     metadata = build_did_metadata(did, record, version, successor, network)
-    has_ended = version.number == record.current.number and record.is_deactivated
+    has_ended = is_present and record.is_deactivated
     return Resolved(None if has_ended else build_did_document(did, version, network), metadata)
 
 
