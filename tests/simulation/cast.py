@@ -14,12 +14,15 @@ from ledger.block import Header
 from ledger.chain import initialise_store
 from ledger.memory_store import MemoryStore
 from ledger.primitives import SUPPLY_GRAINS, ConsensusKey, NodeKey, RootHash, Signature
+from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
 from node.verify_worker import Check
 from tests.builders import make_key
+from tests.simulation.identities import found_identities
 
 CHAIN_ID = "simulation"
-START_MS = 1_700_000_000_000
+START_MS = 1_700_006_390_000
+"""Ten seconds before midnight UTC, when free quotas begin anew, a little sooner or later by each machine's clock."""
 SIGNATURE_BYTES = 64
 ACCOUNTS = 12
 ACCOUNT_GRAINS = 10**12
@@ -122,7 +125,10 @@ def build_genesis(seats: int, others: int, first_bodies: int, parameters: Genesi
     So many others may connect from the start: liars' twins, and an observer.
     """
     document = _build_document(seats, others, first_bodies, parameters)
-    changes = build_first_state(document)
+    first = build_first_state(document)
+    state = State(first.get, lambda start, stop: iter(()))
+    found_identities(state, [get_account_address(index) for index in range(ACCOUNTS)])
+    changes = {**first, **state.changes}
 
     def build_header(state_root: RootHash) -> Header:
         return build_genesis_header(document, state_root)

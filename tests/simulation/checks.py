@@ -30,6 +30,7 @@ from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.execution import CommittedBlock
 from tests.simulation.cast import verify
+from tests.simulation.identity_checks import check_identities
 from tests.simulation.violation import require
 from tests.stake_scene import check_books
 from vm.native.accounts import Account
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 LOG_RECORDS_MAX = 20_000
 """Of one height: 21 members' votes in a few hundred rounds."""
+IDENTITIES_CHECKED_HEIGHTS = 8
+"""Going through all tables of identities takes as long as a block."""
 ACCOUNT_PREFIX = bytes([Table.ACCOUNT])
 SIGN_STEPS = {VoteKind.PREVOTE: SignStep.PREVOTE, VoteKind.PRECOMMIT: SignStep.PRECOMMIT}
 
@@ -74,6 +77,7 @@ class Checks:
         self.evidence = 0
         self.skips = 0
         self.failed = 0
+        self.free = 0
         self.events: Counter[str] = Counter()
         """How often each event happened, by module and name."""
         self.registries: dict[int, frozenset[NodeKey]] = {}
@@ -133,6 +137,7 @@ class Checks:
                     self.skipped[receipt.transaction_id] = height
                 continue
             self.failed += receipt.status is Status.FAILED
+            self.free += receipt.fee_grains == 0
             self.events.update(f"{event.module}.{event.name}" for event in receipt.events)
             require(receipt.transaction_id not in self.final, "a transaction is included once")
             self.final[receipt.transaction_id] = height
@@ -141,8 +146,16 @@ class Checks:
         total_grains = sum(account.balance_grains for account in accounts)
         require(total_grains == SUPPLY_GRAINS, f"after block {height} there are {total_grains} grains")
         check_books(state)
+        if height % IDENTITIES_CHECKED_HEIGHTS == 0:
+            check_identities(state, height)
         if any(event.name == "EpochEnded" for event in committed.events):
             self._check_election(state, committed.events)
+
+    def check_end(self) -> None:
+        """After a run: what is not looked at after every block."""
+        node = self._world.find_front()
+        assert node is not None, "all is mended"
+        check_identities(node.chain.open_state(), node.chain.head.header.height)
 
     def _check_election(self, state: State, events: Sequence[Event]) -> None:
         """A newcomer with more stake than a member of the next committee, or a free seat before it, is elected."""

@@ -97,6 +97,11 @@ def test_the_seeds_reach_what_they_are_for() -> None:
     assert sum(outcome.removed for outcome in outcomes) > 1
     assert sum(outcome.rotated for outcome in outcomes) > 2
     assert sum(outcome.refused for outcome in outcomes) > 100
+    identity_events = {name for outcome in outcomes for name in outcome.identity_events}
+    assert {name.partition(".")[0] for name in identity_events} == set(world.IDENTITY_MODULES)
+    assert len(identity_events) > 12
+    assert sum(sum(outcome.identity_events.values()) for outcome in outcomes) > 200
+    assert sum(outcome.free for outcome in outcomes) > 20
     assert sum(outcome.drifting for outcome in outcomes) > 10
     assert sum(outcome.jumps for outcome in outcomes) > 10
 

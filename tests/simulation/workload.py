@@ -68,10 +68,10 @@ class Clients:
         assert machine.node is not None, "just chosen for that"
         self._submit(machine, self._build(machine.node))
 
-    def ask(self, machine: "Machine", key: PrivateKey, call: Call) -> None:
-        """A given call through a given machine, which is up."""
+    def ask(self, machine: "Machine", key: PrivateKey, call: Call, price_grains: int | None = None) -> None:
+        """A given call through a given machine, which is up, at this price or one that is drawn."""
         assert machine.node is not None, "the machine is up"
-        self._submit(machine, self._sign(machine.node, key, [call]))
+        self._submit(machine, self._sign(machine.node, key, [call], price_grains=price_grains))
 
     def _submit(self, machine: "Machine", transaction: Transaction) -> None:
         assert machine.node is not None, "the machine is up"

@@ -6,7 +6,7 @@ honest node goes on within HEAL_MS of virtual time, that all heads agree, and th
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -22,6 +22,7 @@ from ledger.primitives import ConsensusKey, NodeKey
 from tests.simulation import faults
 from tests.simulation.cast import START_MS, build_genesis, get_consensus_key, get_node_key
 from tests.simulation.checks import Checks
+from tests.simulation.citizens import Citizens
 from tests.simulation.clocks import CLOCK_PRECISION_MS, Clock, Clockwork
 from tests.simulation.disk import SimulatedDisk, build_disk
 from tests.simulation.liars import Mouth
@@ -35,6 +36,7 @@ from tests.simulation.workload import (
     Clients,
 )
 
+IDENTITY_MODULES = ("did", "attributes", "vehicles", "platforms", "roles")
 HEAL_MS = 180_000
 """How long every honest node may take to be HEAL_HEIGHTS further, once all is mended: a bench of block sync is 60 s."""
 HEAL_HEIGHTS = 3
@@ -111,6 +113,10 @@ class Outcome:
     punishments: int
     decisions: int
     """Proposals of governance that were settled."""
+    identity_events: Mapping[str, int]
+    """How often each event of identities and what they do happened."""
+    free: int
+    """Transactions that took no fee."""
     blames: int
     joined: int
     """Newcomers' nodes that were registered."""
@@ -141,7 +147,9 @@ class Outcome:
             f"{self.crashes} crashes, {self.final} of {self.admitted} transactions final, {self.skipped} skipped, "
             f"{self.proposed_again} blocks proposed again, {self.equivocations} equivocations, "
             f"{self.evidence} evidence, {self.epochs} epochs, {self.elections} committees elected, "
-            f"{self.punishments} jailed, {self.decisions} decisions, {self.blames} bad messages, "
+            f"{self.punishments} jailed, {self.decisions} decisions, "
+            f"{sum(self.identity_events.values())} operations of identities, {self.free} without a fee, "
+            f"{self.blames} bad messages, "
             f"{self.joined} joined, {self.elected} of them elected for {self.newcomer_blocks} blocks, "
             f"{self.retired} retired, {self.removed} removed, {self.rotated} rotated, "
             f"{self.refused} messages of strangers, "
@@ -201,6 +209,7 @@ class World:
             self.start(machine)
         self._change_weather()
         self._let_clients_act()
+        Citizens(self, Random(f"citizens {seed}")).begin()
         if not is_calm:
             self.operators.begin()
         if self.clockwork.is_at_work:
@@ -223,6 +232,7 @@ class World:
         self._are_clients_on = False
         self._go_on_until(self._is_drained, DRAIN_MS, "heads differ or transactions wait")
         self._check_bounds()
+        self.checks.check_end()
         self._flush_trace()
         return Outcome(
             self.seed,
@@ -243,6 +253,8 @@ class World:
             self.checks.events["staking.CommitteeElected"],
             self.checks.events["staking.Jailed"],
             self.checks.events["governance.ProposalSettled"],
+            {name: count for name, count in self.checks.events.items() if name.partition(".")[0] in IDENTITY_MODULES},
+            self.checks.free,
             self.checks.blames,
             self.checks.events["network.NodeRegistered"],
             len(self.checks.newcomers_elected),
@@ -619,7 +631,7 @@ class World:
             self.clients.act()
 
     def _draw_parameters(self) -> GenesisParameters:
-        draw = self.random
+        draw, quotas = self.random, Random(f"quotas {self.seed}")
         seats = min(self.seats, 4) if self.seats == 5 else self.seats
         members_min = draw.choice((seats, min(seats, 4)))
         return GenesisParameters(
@@ -650,8 +662,8 @@ class World:
             pause_heights_max=10,
             contract_publishers=0,
             recovery_delay_heights=10,
-            free_quota_gas_daily=0,
-            free_quota_block_gas_max=0,
+            free_quota_gas_daily=quotas.choice((0, 600_000, 6_000_000)),
+            free_quota_block_gas_max=quotas.choice((150_000, 1_000_000)),
         )
 
     # The trace
