@@ -66,7 +66,7 @@ from vm.native.did_records import (
     put_first_version,
     put_next_version,
 )
-from vm.native.platforms import ClaimPayload, MigrationPayload, UnbindingPayload, get_link
+from vm.native.platforms import ClaimPayload, MigrationPayload, UnbindingPayload, get_link, get_migration
 from vm.native.recognition import Role as RecognisedRole
 from vm.native.recognition import put_recognised
 from vm.native.role_records import HOLDERS, Grant, Role, get_role_record, put_grant, put_issuer_roles
@@ -78,6 +78,7 @@ from vm.native.vehicle_records import (
     RevocationPayload,
     VinPayload,
     VinWithdrawalPayload,
+    get_binding,
     get_vehicle,
 )
 
@@ -85,7 +86,8 @@ KEYS = 8
 """Keys that identities have; several may have the same one."""
 NUMBERS = 3
 """Vehicle identification numbers, fewer than vehicles: they are fought over."""
-IDENTITIES_MAX = 40
+IDENTITIES_MAX = 20
+"""Those that are known: few enough to meet again and again. Ended ones make room."""
 MISTAKES = 8
 """One of so many signatures is another key's, and one of so many operations is for what has passed."""
 ISSUING_ACCOUNT = 4
@@ -191,8 +193,8 @@ class IdentityTraffic:
             *[self._link] * 2,
             *[self._recover] * 2,
             *[self._set_tag] * 2,
-            *[self._request] * 3,
-            *[self._answer] * 4,
+            *[self._request] * 4,
+            *[self._answer] * 3,
             self._withdraw,
             *[self._number_vehicle] * 2,
             *[self._bind_vehicle] * 2,
@@ -218,7 +220,12 @@ class IdentityTraffic:
     def _create(self) -> Call | None:
         draw = self._random
         if len(self._dids) >= IDENTITIES_MAX:
-            return None
+            ended = [
+                did for did in self._dids if not self._is_active(did) and get_vehicle(self._state, did).vin is None
+            ]
+            if not ended:
+                return None
+            self._dids.remove(self._random.choice(ended))
         kind = draw.choice((DidKind.PERSON, DidKind.PERSON, DidKind.ORGANISATION, DidKind.VEHICLE, DidKind.DEVICE))
         owner = self._choose(DidKind.PERSON) if kind in OWNED_KINDS else None
         key = draw.randrange(KEYS)
@@ -253,7 +260,7 @@ class IdentityTraffic:
         return self._change(TransferPayload(did, self._get_version(did), owner), did, owner)
 
     def _deactivate(self) -> Call | None:
-        did = self._choose()
+        did = self._choose(self._random.choice((None, DidKind.VEHICLE)))
         if did in INSTITUTIONS or self._random.randrange(2):
             return None
         return self._change(DeactivatePayload(did, self._get_version(did), None), did)
@@ -310,7 +317,7 @@ class IdentityTraffic:
     def _request(self) -> Call:
         verifier, holder = self._choose(), self._choose(DidKind.PERSON)
         names = self._random.choice((("adult",), ("born", "city"), ("city", "born")))
-        expiry_height = Height(self._height + self._random.choice((-1, 2, 12, 12, 300)))
+        expiry_height = Height(self._height + self._random.choice((-1, 2, 12, 300, 300)))
         sequence = self._get_sequence(verifier)
         payload = RequestPayload(verifier, sequence, holder, names, PURPOSE, expiry_height, ANSWER_KEY)
         return self._sign_attributes("request", payload)
@@ -369,18 +376,21 @@ class IdentityTraffic:
         withdrawal = VinWithdrawalPayload(vehicle, self._pass(record.vin.turn))
         return self._sign("vehicles", "withdraw_vin", withdrawal, SigningPurpose.VIN_WITHDRAWAL, record.vin.attester)
 
-    def _bind_vehicle(self) -> Call:
+    def _bind_vehicle(self) -> Call | None:
         vehicle = self._choose(DidKind.VEHICLE)
-        record, turn = self._find(vehicle), self._pass(get_vehicle(self._state, vehicle).turn)
-        payload = BindingPayload(vehicle, 1 if record is None else record.ownership, turn)
+        identity, record = self._find(vehicle), get_vehicle(self._state, vehicle)
+        if identity is None or (get_binding(record, identity) is not None and self._random.randrange(4)):
+            return None
+        payload = BindingPayload(vehicle, identity.ownership, self._pass(record.turn))
         signers = [*self._list_signers(vehicle), *self._list_own(vehicle)]
         return self._sign_as("vehicles", "bind", payload, SigningPurpose.VEHICLE_BINDING, signers)
 
     def _share_vehicle(self) -> Call:
         vehicle, grantee = self._choose(DidKind.VEHICLE), self._choose()
-        turn = self._pass(get_vehicle(self._state, vehicle).turn)
-        if self._random.randrange(4) == 0:
-            ended = RevocationPayload(vehicle, grantee, turn)
+        record = get_vehicle(self._state, vehicle)
+        turn = self._pass(record.turn)
+        if record.binding is not None and record.binding.grants and self._random.randrange(3) == 0:
+            ended = RevocationPayload(vehicle, self._random.choice(record.binding.grants).grantee, turn)
             return self._sign("vehicles", "revoke_access", ended, SigningPurpose.VEHICLE_REVOCATION, vehicle)
         until_height = Height(self._height + self._random.choice((0, 3, 100)))
         scopes = (AccessScope.DIAGNOSTICS, AccessScope.DRIVING)
@@ -402,9 +412,11 @@ class IdentityTraffic:
         payload = platforms.BindingPayload(SHOP.did, person, account, turn)
         return self._sign("platforms", "bind", payload, SigningPurpose.PLATFORM_BINDING, SHOP.did, person)
 
-    def _migrate(self) -> Call:
-        until_height = Height(self._height + self._random.choice((20, 1_000)))
+    def _migrate(self) -> Call | None:
+        until_height = Height(self._height + self._random.choice((200, 3_000)))
         root = RootHash(self._random.choice((ROOT, ROOT, bytes(32))))
+        if get_migration(self._state, SHOP.did, root) is not None and self._random.randrange(4):
+            return None
         payload = MigrationPayload(SHOP.did, root, len(LEAVES), until_height)
         return self._sign("platforms", "post_migration", payload, SigningPurpose.PLATFORM_MIGRATION, SHOP.did)
 

@@ -61,9 +61,7 @@ def _check_vehicles(state: StateReader, identities: dict[Did, DidRecord]) -> Non
     records = {Did(key): decode(VehicleRecord, value) for key, value in _iterate(state, Table.VEHICLE)}
     attested = [(record.vin.nullifier, vehicle) for vehicle, record in records.items() if record.vin is not None]
     owners = [(key, Did(value)) for key, value in _iterate(state, Table.VIN_NULLIFIER)]
-    require(sorted(owners) == sorted(attested), "a vehicle and its number name each other")
-    active = Counter(nullifier for nullifier, vehicle in attested if not identities[vehicle].is_deactivated)
-    require(all(count == 1 for count in active.values()), "a number is at most one active vehicle's")
+    require(sorted(owners) == sorted(attested), "a vehicle and its number, which is no other's, name each other")
     for vehicle, record in records.items():
         require(identities[vehicle].current.content.kind is DidKind.VEHICLE, "only vehicles have numbers and bindings")
         ownership = identities[vehicle].ownership
