@@ -4,6 +4,7 @@ differ in whatever must not matter: hash seed, time zone, locale, working direct
 
 import random
 import sys
+from dataclasses import replace
 from hashlib import sha256
 
 from identity.address import compute_policy_address
@@ -11,9 +12,9 @@ from identity.keys import KeyType
 from identity.policy import build_policy, policy_to_bytes
 from ledger.codec import encode, to_plain
 from ledger.transaction import Call, Transaction
-from tests.builders import Draft, address_of, make_key, transfer
+from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
 from tests.chains import SmallChain
-from tests.did_scene import build_call, build_create, control_of
+from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, found_identities
 from tests.vm.contracts.puppet import (
     DIVE,
     TRAP,
@@ -30,12 +31,12 @@ from tests.vm.contracts.puppet import (
     view_native,
 )
 from vm.native.accounts import get_account
-from vm.native.did_payloads import DeactivatePayload, UpdatePayload
-from vm.native.did_records import Service, get_did_record
 from vm.native.iov import MODULE_ACCOUNTS
 
 ACCOUNTS = 12
 START_GRAINS = 40_000_000
+IDENTITIES_SHARE = 0.4
+"""Of the transactions: what identities do, and some of it is free."""
 PUBLICATION_HEIGHTS = (2, 9, 30)
 HASHED_MEMO = "Ölwechsel 换油 İıſ"  # upper and lower case differ by locale
 
@@ -59,8 +60,17 @@ class History:
             find_address(self.publisher, code, bytes([index])) for index in range(len(PUBLICATION_HEIGHTS))
         ]
         self.chain = SmallChain(
-            dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS)
+            dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS),
+            parameters=replace(PARAMETERS, free_quota_gas_daily=200_000, free_quota_block_gas_max=40_000),
         )
+        self.traffic = IdentityTraffic(self.random, DOMAIN, self.addresses)
+        self._found_identities()
+
+    def _found_identities(self) -> None:
+        """A first block that writes them into the state."""
+        state = self.chain.chain.open_state()
+        found_identities(state, self.addresses)
+        self.chain.chain.commit(self.chain.build_block(), [], (), state.changes)
 
     def draw_block(self) -> list[Transaction]:
         """Transactions for the next block; each account's sequences go on from the state, with some mistakes."""
@@ -69,10 +79,16 @@ class History:
         sequences: dict[int, int] = {}
         transactions: dict[bytes, Transaction] = {}
         for _ in range(self.random.randrange(8)):
+            wish = self.traffic.draw(state, height) if self.random.random() < IDENTITIES_SHARE else None
             index = self.random.randrange(ACCOUNTS)
+            if wish is not None:
+                index = self.random.choice((index, *PERSONS_ACCOUNTS)) if wish.account is None else wish.account
             sequence = sequences.get(index, get_account(state, self.addresses[index]).sequence)
             sequences[index] = sequence + 1
-            transaction = self._draw(index, sequence, height).sign()
+            draft = self._draw(index, sequence, height)
+            if wish is not None:
+                draft.calls, draft.gas_limit = [wish.call], 20_000
+            transaction = draft.sign()
             transactions[transaction.id] = transaction
         if height in PUBLICATION_HEIGHTS:
             publication = self._publish(height)
@@ -132,27 +148,11 @@ class History:
                 steps.append(call(contract, *self._draw_script(depth + 1), value=value, method=method))
         return steps
 
-    def _draw_identity(self) -> Call:
-        """An identity begins, or one that did changes: by the right keys of the right version, mostly."""
-        draw = self.random
-        name = draw.choice(("ed25519 a", "p256 b", "secp256k1 c"))
-        did, create = build_create(control_of(name), name, salt=draw.choice((b"1", b"2")))
-        record = get_did_record(self.chain.chain.open_state(), did)
-        if record is None:
-            return create
-        version_id = record.current.version_id
-        signer = name if draw.random() < 0.8 else "ed25519 a"
-        services = tuple(Service(f"s{index}", "Web", "https://example.com/") for index in range(draw.randrange(3)))
-        payloads = [UpdatePayload(did, version_id, services)] * 20 + [DeactivatePayload(did, version_id, None)]
-        return build_call(draw.choice(payloads), signer)
-
     def _draw_call(self) -> Call:
         draw = self.random
         if draw.random() < 0.3:
             contract, value = draw.choice(self.contracts), draw.choice((0, 0, 300))
             return Call("contracts", "call", [contract, "run", pack_script(*self._draw_script()), value])
-        if draw.random() < 0.15:
-            return self._draw_identity()
         recipient = draw.choice([*self.addresses, self.policy_address])
         kind = draw.random()
         if kind < 0.6:
@@ -173,7 +173,7 @@ class History:
 
 
 def run(seed: int, blocks: int) -> list[str]:
-    """One line a block: its hash, the roots after it, the receipts' bytes, and how its transactions ended."""
+    """One line a block: its hash, the roots after it, the receipts' bytes, how its transactions ended, and events."""
     history = History(seed)
     lines = []
     for _ in range(blocks):
@@ -181,9 +181,12 @@ def run(seed: int, blocks: int) -> list[str]:
         receipts = history.chain.add_block(transactions)
         head = history.chain.chain.head
         receipts_hash = sha256(b"".join(encode(receipt) for receipt in receipts)).hexdigest()
-        outcomes = ",".join(f"{receipt.status.name}:{receipt.reason}" for receipt in receipts)
+        outcomes = ",".join(
+            f"{receipt.status.name}:{receipt.reason}:{'paid' if receipt.fee_grains else 'free'}" for receipt in receipts
+        )
+        events = ",".join(f"{event.module}.{event.name}" for receipt in receipts for event in receipt.events)
         roots = f"{head.state_root.hex()} {head.receipts_root.hex()}"
-        lines.append(f"{head.header.height} {head.header.hash.hex()} {roots} {receipts_hash} {outcomes}")
+        lines.append(f"{head.header.height} {head.header.hash.hex()} {roots} {receipts_hash} {outcomes} {events}")
     return lines
 
 

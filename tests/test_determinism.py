@@ -10,6 +10,7 @@ import pytest
 
 from ledger.reasons import Reason
 from tests.determinism import run
+from vm.native import attributes, did, platforms, roles, vehicles
 
 ROOT = Path(__file__).parent.parent
 SEED, BLOCKS = 20_261, 250
@@ -66,8 +67,24 @@ def test_the_history_holds_every_outcome():
         Reason.CONTRACT_NOT_FOUND,
         Reason.STACK_OVERFLOW,
         Reason.UNREACHABLE,
+        Reason.DID_UNKNOWN_KEY,
+        Reason.DID_VERSION_STALE,
+        Reason.ATTRIBUTE_SEQUENCE,
+        Reason.VEHICLE_TURN_STALE,
+        Reason.PLATFORM_TURN_STALE,
+        Reason.ROLE_STALE,
     ):
-        assert f":{reason.value}" in text, reason.name
+        assert f":{reason.value}:" in text, reason.name
+    assert "SUCCEEDED:0:free" in text
+
+
+def test_the_history_holds_what_identities_do():
+    happened = {event for line in run_child(0) for event in line.split(" ")[6].split(",")}
+    modules = (did.MODULE, attributes.MODULE, vehicles.MODULE, platforms.MODULE, roles.MODULE)
+    for module in modules:
+        known = {f"{module.name}.{rule.fields.__name__}" for rule in module.events}
+        assert known & happened, module.name
+    assert sum(event.partition(".")[0] in {module.name for module in modules} for event in happened) > 12
 
 
 def test_another_history_gives_other_bytes():

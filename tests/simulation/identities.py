@@ -448,6 +448,8 @@ class IdentityTraffic:
             for role in (Role.PERSON, Role.ADVERTISER)
             if (record := get_role_record(self._state, did, role)) is not None
         ]
+        if not granted:
+            return None
         did, role, number = self._random.choice(granted)
         if did in (person.did for person in PERSONS) and self._random.randrange(4):
             return None
