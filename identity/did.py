@@ -10,8 +10,7 @@ from typing import Annotated, Final, NewType
 from annotated_types import Len
 
 from identity.address import NetworkKind
-from identity.wallet.base58 import decode_base58, encode_base58
-from identity.wallet.errors import WalletError
+from identity.base58 import InvalidBase58Error, decode_base58, encode_base58
 
 DID_BYTES: Final = 20
 DID_METHOD: Final = "iov"
@@ -61,7 +60,7 @@ def parse_did_of_any_network(text: str) -> tuple[Did, NetworkKind]:
         )
     try:
         did = decode_base58(encoded)
-    except WalletError as error:
+    except InvalidBase58Error as error:
         raise InvalidDidError(str(error)) from None
     if len(did) != DID_BYTES:
         raise InvalidDidError(f"an identifier has {DID_BYTES} bytes, not {len(did)}")

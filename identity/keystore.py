@@ -27,6 +27,7 @@ from typing import Any, Final, NoReturn
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from identity import strict_json
 from identity.keys import PUBLIC_KEY_BYTES, SECRET_BYTES, InvalidKeyError, KeyType, PrivateKey, PublicKey
 
 KEYSTORE_VERSION: Final = 1
@@ -255,12 +256,12 @@ def parse_document(text: str, noun: str, fields_by_encryption: Mapping[str, froz
 
 
 def parse_json(text: str, noun: str) -> Any:
-    """JSON of a bounded size in which no field stands twice; raises KeystoreError."""
+    """JSON of a bounded size that is strict: no field stands twice, all numbers are integers. Raises KeystoreError."""
     if len(text) > KEYSTORE_BYTES_MAX:
         _fail(KeystoreReason.MALFORMED, f"a {noun} has at most {KEYSTORE_BYTES_MAX} characters")
     try:
-        return json.loads(text, object_pairs_hook=_refuse_doubles, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # deep nesting exhausts the parser's stack
+        return strict_json.parse_json(text.encode())
+    except ValueError:  # also of half a surrogate pair in the text itself
         _fail(KeystoreReason.MALFORMED, f"this is not a {noun} (not JSON, or a field stands twice)")
 
 
@@ -311,17 +312,6 @@ def _check_pair(secret: bytes, public_key: PublicKey) -> PrivateKey:
 def format_hex(value: bytes) -> str:
     """How a field shows bytes."""
     return "0x" + value.hex()
-
-
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a field stands twice")
-    return fields
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _fail(reason: KeystoreReason, message: str) -> NoReturn:

@@ -12,8 +12,8 @@ X25519 keys (RFC 7748) agree on secrets and sign nothing, so they are no PublicK
 
 from typing import Final
 
+from identity.base58 import encode_base58
 from identity.keys import InvalidKeyError, KeyType, PublicKey
-from identity.wallet.base58 import encode_base58
 
 AGREEMENT_KEY_BYTES: Final = 32
 

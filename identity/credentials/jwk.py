@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from identity.credentials.base64url import decode_base64url, encode_base64url
 from identity.credentials.reasons import CredentialError, CredentialReason
-from identity.credentials.strict_json import Json
 from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
+from identity.strict_json import Json
 
 _COORDINATE_BYTES: Final = 32
 _UNCOMPRESSED: Final = b"\x04"

@@ -16,9 +16,10 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from identity.credentials.base64url import decode_base64url, encode_base64url
+from identity.credentials.credential_json import check_json, parse_json_object
 from identity.credentials.reasons import CredentialError, CredentialReason
-from identity.credentials.strict_json import Json, check_json, format_json, parse_json_object
 from identity.keys import SIGNATURE_BYTES, KeyType, PrivateKey, PublicKey, verify_signature
+from identity.strict_json import Json, format_json
 
 JWS_CHARACTERS_MAX: Final = 65_536  # of which 256 digests take 16,000
 HEADER_TEXT_CHARACTERS_MAX: Final = 256  # of one field; a key id has about 100

@@ -19,11 +19,12 @@ from hashlib import sha256
 from typing import Final, TypeAlias
 
 from identity.credentials.base64url import decode_base64url, encode_base64url
+from identity.credentials.credential_json import check_json, parse_json
 from identity.credentials.jwk import format_jwk, parse_jwk
 from identity.credentials.jws import JWS_CHARACTERS_MAX, Jws, check_jws, parse_jws, sign_jws
 from identity.credentials.reasons import CredentialError, CredentialReason
-from identity.credentials.strict_json import JSON_DEPTH_MAX, Json, check_json, format_json, parse_json
 from identity.keys import PrivateKey, PublicKey
+from identity.strict_json import JSON_DEPTH_MAX, Json, format_json
 
 SALT_BYTES_MIN: Final = 16  # RFC 9901 section 9.3
 DISCLOSURES_MAX: Final = 256  # of one credential; the work of a verifier grows with them

@@ -16,10 +16,10 @@ from identity.address import NetworkKind
 from identity.credentials.reasons import CredentialError, CredentialReason
 from identity.credentials.sd_jwt import Claim, Disclosable, KeyBindingDemand, issue_sd_jwt, read_key_id, verify_sd_jwt
 from identity.credentials.status_list import StatusReference, parse_status_claim
-from identity.credentials.strict_json import Json
 from identity.did import Did, InvalidDidError, format_did, parse_did
 from identity.keys import PrivateKey, PublicKey
 from identity.multikey import format_multikey
+from identity.strict_json import Json
 
 CREDENTIAL_TOKEN_TYPE: Final = "dc+sd-jwt"  # noqa: S105  # a media type, not a secret
 KIND_CHARACTERS_MAX: Final = 512  # of vct

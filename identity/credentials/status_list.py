@@ -21,7 +21,7 @@ from typing import Final
 
 from identity.credentials.base64url import decode_base64url, encode_base64url
 from identity.credentials.reasons import CredentialError, CredentialReason
-from identity.credentials.strict_json import Json
+from identity.strict_json import Json
 
 ENTRIES_MIN: Final = (
     131_072  # Bitstring Status List section 3.2 (and 6.1): a crowd in which one entry does not stand out

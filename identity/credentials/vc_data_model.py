@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from identity.address import NetworkKind
+from identity.credentials.credential_json import check_json
 from identity.credentials.reasons import CredentialError, CredentialReason
 from identity.credentials.sd_jwt import CLOCK_SKEW_S, Claim, Disclosable
 from identity.credentials.status_list import (
@@ -18,8 +19,8 @@ from identity.credentials.status_list import (
     format_status_entry,
     parse_status_entry,
 )
-from identity.credentials.strict_json import Json, check_json
 from identity.did import Did, InvalidDidError, format_did, parse_did
+from identity.strict_json import Json
 
 CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 BASE_TYPE: Final = "VerifiableCredential"

@@ -11,7 +11,7 @@ from typing import Final
 import coincurve
 
 from identity.keys import InvalidKeyError, KeyType, PrivateKey, PublicKey, check_public_key
-from identity.wallet.base58 import decode_base58check, encode_base58check
+from identity.wallet.base58check import decode_base58check, encode_base58check
 from identity.wallet.derivation_path import HARDENED, PATH_DEPTH_MAX, DerivationPath
 from identity.wallet.errors import WalletError
 from identity.wallet.hashes import compute_hash160

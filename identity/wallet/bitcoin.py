@@ -19,7 +19,7 @@ from typing import Final
 
 from identity.address import BECH32_CONSTANT, InvalidAddressError, decode_bech32, encode_bech32, regroup_bits
 from identity.keys import SECRET_BYTES, SIGNATURE_BYTES, InvalidKeyError, KeyType, PrivateKey
-from identity.wallet.base58 import decode_base58check, encode_base58check
+from identity.wallet.base58check import decode_base58check, encode_base58check
 from identity.wallet.errors import WalletError
 from identity.wallet.hashes import compute_double_sha256, compute_hash160
 from identity.wallet.recoverable import (

@@ -15,6 +15,7 @@ a transaction ends in 32 zero bytes, so only printable text is signed here, and 
 from hashlib import sha256
 from typing import Final
 
+from identity.base58 import encode_base58
 from identity.keys import (
     PUBLIC_KEY_BYTES,
     SECRET_BYTES,
@@ -25,11 +26,10 @@ from identity.keys import (
     PublicKey,
     check_public_key,
 )
-from identity.wallet.base58 import (
+from identity.wallet.base58check import (
     CHECKSUM_BYTES,
-    decode_base58,
     decode_base58check,
-    encode_base58,
+    decode_wallet_base58,
     encode_base58check,
 )
 from identity.wallet.errors import WalletError
@@ -150,7 +150,7 @@ def _encode(payload: bytes, suffix: bytes) -> str:
 
 
 def _decode(text: str, suffix: bytes, size: int, noun: str) -> bytes:
-    content = decode_base58(text)
+    content = decode_wallet_base58(text)
     payload, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
     if len(payload) != size or compute_ripemd160(payload + suffix)[:CHECKSUM_BYTES] != checksum:
         raise WalletError(f"the {noun} has a typing error or was cut off (its length or checksum does not match)")

@@ -4,9 +4,9 @@ import pytest
 from nacl.bindings import crypto_scalarmult
 from nacl.exceptions import RuntimeError as SodiumError
 
+from identity.base58 import decode_base58
 from identity.keys import InvalidKeyError, KeyType, PublicKey
 from identity.multikey import check_agreement_key, format_agreement_multikey, format_multikey
-from identity.wallet.base58 import decode_base58
 from tests.builders import make_key
 
 PRIME = 2**255 - 19

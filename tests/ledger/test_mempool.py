@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -392,12 +392,20 @@ LIMITS = MempoolLimits(
     account_transactions_max=4,
     account_bytes_max=90_000,
     sequence_gap_max=4,
+    free_transactions_max=3,
+    account_free_transactions_max=2,
     replacement_price_bps=1_000,
 )
+FREE_MEMO = "free"
+"""Of transactions for whose fee a free quota stands in."""
+
+
+def is_free(transaction: Transaction) -> bool:
+    return transaction.body.memo == FREE_MEMO
 
 
 class NaivePool:
-    """The rules M1 to M5 word by word."""
+    """The rules M1 to M6 word by word."""
 
     def __init__(self) -> None:
         self.waiting: list[Transaction] = []
@@ -428,6 +436,10 @@ class NaivePool:
             prices.append(previous.body.price_grains)
         return True, min(prices)
 
+    def standing(self, transaction: Transaction) -> tuple[bool, int]:
+        is_ready, rank = self.rank(transaction)
+        return is_ready and not is_free(transaction), rank
+
     def tail(self, sender: Address) -> Transaction | None:
         ordered = [each for each in self.waiting if each.body.sender == sender and not each.body.is_unordered]
         return max(ordered, key=lambda each: each.body.ordering, default=None)
@@ -457,11 +469,16 @@ class NaivePool:
         promised = sum(each.body.fee_max_grains for each in self.of_payer(payer) if each is not replaced)
         if body.fee_max_grains and promised + body.fee_max_grains > accounts.get_spendable_grains(payer):
             return Reason.INSUFFICIENT_FUNDS
+        if is_free(transaction):
+            if sum(map(is_free, self.of_sender(body.sender))) >= LIMITS.account_free_transactions_max:
+                return Reason.ACCOUNT_LIMIT
+            if sum(map(is_free, self.waiting)) >= LIMITS.free_transactions_max:
+                return Reason.MEMPOOL_FULL
         return self.make_room_and_add(transaction, replaced)
 
     def make_room_and_add(self, transaction: Transaction, replaced: Transaction | None) -> Reason | Added:
         body, before = transaction.body, list(self.waiting)
-        rank = self.rank(transaction)
+        standing = self.standing(transaction)
         victims: list[Transaction] = []
         while not self.fits([*self.of_sender(body.sender), transaction], replaced, of_account=True):
             tail = self.tail(body.sender)
@@ -472,8 +489,8 @@ class NaivePool:
             victims.append(tail)
         while not self.fits([*self.waiting, transaction], replaced, of_account=False):
             evictable = [each for each in self.waiting if self.is_evictable(each, body.sender if replaced else None)]
-            victim = min(evictable, key=lambda each: (self.rank(each), -self.arrivals[each.id]), default=None)
-            if victim is None or self.rank(victim) >= rank:
+            victim = min(evictable, key=lambda each: (self.standing(each), -self.arrivals[each.id]), default=None)
+            if victim is None or self.standing(victim) >= standing:
                 self.waiting = before
                 return Reason.MEMPOOL_FULL
             self.waiting.remove(victim)
@@ -507,7 +524,9 @@ class NaivePool:
         self.waiting = [each for each in self.waiting if each not in stale]
         return stale
 
-    def select(self, gas_max: int, bytes_max: int, count_max: int, skip: set[bytes]) -> list[Transaction]:
+    def select(
+        self, gas_max: int, bytes_max: int, count_max: int, skip: set[bytes], free_gas_max: int = 0
+    ) -> list[Transaction]:
         chosen: list[Transaction] = []
         passed: list[Transaction] = []
         while len(chosen) < count_max:
@@ -522,6 +541,11 @@ class NaivePool:
             if best.envelope_hash in skip or best.body.gas_limit > gas_max or len(best.raw) > bytes_max:
                 passed.append(best)
                 continue
+            if is_free(best):
+                if best.body.gas_limit > free_gas_max:
+                    passed.append(best)
+                    continue
+                free_gas_max -= best.body.gas_limit
             chosen.append(best)
             gas_max -= best.body.gas_limit
             bytes_max -= len(best.raw)
@@ -559,7 +583,15 @@ def _goes_before(ordering: int | bytes, other: int | bytes) -> bool:
 
 
 senders = st.sampled_from(SENDERS)
-prices = st.integers(0, 12)
+prices = st.one_of(st.integers(0, 12), st.integers(0, 12), st.none())
+"""None: no fee is asked for."""
+
+
+def make_priced(sender: Address, ordering: int | bytes, price: int | None, **fields: Any) -> Transaction:
+    """At a price, or free."""
+    if price is None:
+        return make(sender, ordering, 0, memo=FREE_MEMO, **{**fields, "payer": None})
+    return make(sender, ordering, price, **fields)
 
 
 class MempoolMachine(RuleBasedStateMachine):
@@ -574,10 +606,12 @@ class MempoolMachine(RuleBasedStateMachine):
         expected = self.naive.add(transaction, self.accounts)
         outcome: Any
         try:
-            outcome = self.pool.add(transaction, self.accounts)
+            outcome = self.pool.add(transaction, self.accounts, is_free=is_free(transaction))
         except Rejected as refusal:
             outcome = refusal.reason
         assert outcome == expected
+        if is_free(transaction):
+            event(f"free: {outcome.name if isinstance(outcome, Reason) else type(outcome).__name__}")
         self.seen.append(transaction)
 
     @rule(
@@ -590,17 +624,24 @@ class MempoolMachine(RuleBasedStateMachine):
         gas=st.sampled_from([10, 10, 10, 30]),
     )
     def add_ordered(
-        self, sender: Address, ahead: int, price: int, padding: int, payer: Address | None, lifetime: int, gas: int
+        self,
+        sender: Address,
+        ahead: int,
+        price: int | None,
+        padding: int,
+        payer: Address | None,
+        lifetime: int,
+        gas: int,
     ) -> None:
         sequence = max(0, self.accounts.get_sequence(sender) + ahead)
         payer = None if payer == sender else payer
         valid_until = self.naive.height + lifetime
-        transaction = make(sender, sequence, price, payer=payer, valid_until=valid_until, gas=gas, padding=padding)
-        self.add(transaction)
+        fields = {"payer": payer, "valid_until": valid_until, "gas": gas, "padding": padding}
+        self.add(make_priced(sender, sequence, price, **fields))
 
     @rule(sender=senders, number=st.integers(0, 3), price=prices, padding=st.sampled_from([0, 40_000]))
-    def add_unordered(self, sender: Address, number: int, price: int, padding: int) -> None:
-        self.add(make(sender, salt(number), price, padding=padding))
+    def add_unordered(self, sender: Address, number: int, price: int | None, padding: int) -> None:
+        self.add(make_priced(sender, salt(number), price, padding=padding))
 
     @rule(data=st.data())
     def add_again(self, data: st.DataObject) -> None:
@@ -619,7 +660,7 @@ class MempoolMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), count=st.integers(0, 5), is_foreign=st.booleans())
     def include(self, data: st.DataObject, count: int, is_foreign: bool) -> None:
-        block = self.pool.select(10**6, 10**6, count)
+        block = self.pool.select(10**6, 10**6, count, free_gas_max=10**6)
         if is_foreign:
             sender = data.draw(senders)
             own = [each for each in block if each.body.sender == sender and not each.body.is_unordered]
@@ -638,16 +679,19 @@ class MempoolMachine(RuleBasedStateMachine):
         gas_max=st.integers(0, 120),
         bytes_max=st.sampled_from([0, 300, 45_000, 10**6]),
         count_max=st.integers(0, 8),
+        free_gas_max=st.integers(0, 50),
         data=st.data(),
     )
-    def select(self, gas_max: int, bytes_max: int, count_max: int, data: st.DataObject) -> None:
+    def select(self, gas_max: int, bytes_max: int, count_max: int, free_gas_max: int, data: st.DataObject) -> None:
         skip = (
             set(data.draw(st.lists(st.sampled_from([each.envelope_hash for each in self.pool]), max_size=2)))
             if len(self.pool)
             else set()
         )
-        chosen = self.pool.select(gas_max, bytes_max, count_max, skip)
-        assert chosen == self.naive.select(gas_max, bytes_max, count_max, skip)
+        chosen = self.pool.select(gas_max, bytes_max, count_max, skip, free_gas_max=free_gas_max)
+        assert chosen == self.naive.select(gas_max, bytes_max, count_max, skip, free_gas_max)
+        if any(map(is_free, chosen)):
+            event("free: chosen")
 
     @invariant()
     def is_the_same(self) -> None:
@@ -655,6 +699,9 @@ class MempoolMachine(RuleBasedStateMachine):
         assert len(self.pool) == len(self.naive.waiting) <= LIMITS.transactions_max
         assert self.pool.total_bytes == sum(len(each.raw) for each in self.naive.waiting) <= LIMITS.bytes_max
         assert select_all(self.pool) == self.naive.select(10**9, 10**9, 10**6, set())
+        everything = self.pool.select(10**9, 10**9, 10**6, free_gas_max=10**9)
+        assert everything == self.naive.select(10**9, 10**9, 10**6, set(), 10**9)
+        assert sum(map(is_free, self.pool)) <= LIMITS.free_transactions_max
 
     @invariant()
     def is_within_every_share(self) -> None:
@@ -662,6 +709,7 @@ class MempoolMachine(RuleBasedStateMachine):
             waiting = self.naive.of_sender(sender)
             assert len(waiting) <= LIMITS.account_transactions_max
             assert sum(len(each.raw) for each in waiting) <= LIMITS.account_bytes_max
+            assert sum(map(is_free, waiting)) <= LIMITS.account_free_transactions_max
             ordered = sorted(
                 (each for each in waiting if not each.body.is_unordered), key=lambda each: each.body.ordering
             )

@@ -25,8 +25,8 @@ from identity.credentials.sd_jwt import (
     present_sd_jwt,
     verify_sd_jwt,
 )
-from identity.credentials.strict_json import JSON_DEPTH_MAX
 from identity.keys import KeyType, PrivateKey
+from identity.strict_json import JSON_DEPTH_MAX
 from tests.builders import make_key
 from tests.identity.credentials.scene import (
     CLAIMS,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from identity.address import BECH32_CONSTANT, InvalidAddressError, decode_bech32, decode_bech32m, encode_bech32
 from identity.keys import KeyType, PrivateKey
-from identity.wallet.base58 import encode_base58check
+from identity.wallet.base58check import encode_base58check
 from identity.wallet.bitcoin import (
     BITCOIN,
     BITCOIN_TESTNET,

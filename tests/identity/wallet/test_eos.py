@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from identity.base58 import decode_base58
 from identity.keys import KeyType, PrivateKey
-from identity.wallet.base58 import decode_base58, encode_base58check
+from identity.wallet.base58check import encode_base58check
 from identity.wallet.eos import (
     format_eos_legacy_public_key,
     format_eos_public_key,

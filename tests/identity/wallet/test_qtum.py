@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from identity.keys import KeyType, PrivateKey
-from identity.wallet.base58 import encode_base58check
+from identity.wallet.base58check import encode_base58check
 from identity.wallet.bitcoin import (
     BITCOIN,
     AddressKind,

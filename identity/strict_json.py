@@ -1,4 +1,4 @@
-"""JSON as it stands in credentials: every reader must see the same value, so what readers disagree on is refused.
+"""JSON that is signed or sealed: every reader must see the same value, so what readers disagree on is refused.
 
 Refused are: a name twice in one object, NaN and the infinities, fractions and exponents (an amount that needs them is
 text), integers that not every reader holds exactly (RFC 7493 section 2.2), halves of surrogate pairs, and depth.
@@ -6,8 +6,6 @@ text), integers that not every reader holds exactly (RFC 7493 section 2.2), halv
 
 import json
 from typing import Any, Final, NoReturn, TypeAlias
-
-from identity.credentials.reasons import CredentialError, CredentialReason
 
 JSON_DEPTH_MAX: Final = 16  # objects and arrays within each other; claims of people and vehicles need four
 JSON_INTEGER_MAX: Final = 2**53 - 1  # what a reader with double precision numbers holds exactly
@@ -17,16 +15,24 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 """A value without fractions."""
 
 
+class InvalidJsonError(ValueError):
+    """This is not JSON of which every reader sees the same value; the message never quotes it."""
+
+
+class DeepJsonError(InvalidJsonError):
+    """It is nested deeper than is read here."""
+
+
 def parse_json_object(payload: bytes) -> dict[str, Json]:
-    """The object that UTF-8 text stands for; raises CredentialError. The caller has limited the size."""
+    """The object that UTF-8 text stands for; raises InvalidJsonError. The caller has limited the size."""
     value = parse_json(payload)
     if type(value) is not dict:
-        raise CredentialError(CredentialReason.MALFORMED, "this JSON is no object")
+        raise InvalidJsonError("this JSON is no object")
     return value
 
 
 def parse_json(payload: bytes) -> Json:
-    """The value that UTF-8 text stands for; raises CredentialError. The caller has limited the size."""
+    """The value that UTF-8 text stands for; raises InvalidJsonError. The caller has limited the size."""
     try:
         value: Json = json.loads(
             payload.decode("utf-8"),
@@ -36,13 +42,9 @@ def parse_json(payload: bytes) -> Json:
             parse_int=_parse_integer,
         )
     except RecursionError:
-        raise CredentialError(
-            CredentialReason.LIMIT_EXCEEDED, f"JSON is at most {JSON_DEPTH_MAX} objects and arrays deep here"
-        ) from None
+        raise DeepJsonError(f"JSON is at most {JSON_DEPTH_MAX} objects and arrays deep here") from None
     except ValueError:
-        raise CredentialError(
-            CredentialReason.MALFORMED, "this is not JSON, or a name stands twice, or a number is not an integer"
-        ) from None
+        raise InvalidJsonError("this is not JSON, or a name stands twice, or a number is not an integer") from None
     check_json(value)
     return value
 
@@ -53,22 +55,18 @@ def format_json(value: Json) -> bytes:
 
 
 def check_json(value: object) -> None:
-    """That a value is one which `parse_json` returns; raises CredentialError."""
+    """That a value is one which `parse_json` returns; raises InvalidJsonError."""
     waiting: list[tuple[object, int]] = [(value, 1)]
     while waiting:
         each, depth = waiting.pop()
         if type(each) in (dict, list) and depth > JSON_DEPTH_MAX:
-            raise CredentialError(
-                CredentialReason.LIMIT_EXCEEDED, f"JSON is at most {JSON_DEPTH_MAX} objects and arrays deep here"
-            )
+            raise DeepJsonError(f"JSON is at most {JSON_DEPTH_MAX} objects and arrays deep here")
         match each:
             case None | bool():
                 pass
             case int():
                 if abs(each) > JSON_INTEGER_MAX:
-                    raise CredentialError(
-                        CredentialReason.MALFORMED, "an integer is larger than every reader of JSON holds exactly"
-                    )
+                    raise InvalidJsonError("an integer is larger than every reader of JSON holds exactly")
             case str():
                 _check_text(each)
             case list():
@@ -76,18 +74,18 @@ def check_json(value: object) -> None:
             case dict():
                 for name, element in each.items():
                     if type(name) is not str:
-                        raise CredentialError(CredentialReason.MALFORMED, "names of JSON objects are text")
+                        raise InvalidJsonError("names of JSON objects are text")
                     _check_text(name)
                     waiting.append((element, depth + 1))
             case _:
-                raise CredentialError(CredentialReason.MALFORMED, f"{type(each).__name__} is no JSON here")
+                raise InvalidJsonError(f"{type(each).__name__} is no JSON here")
 
 
 def _check_text(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise CredentialError(CredentialReason.MALFORMED, "half of a surrogate pair is no text") from None
+        raise InvalidJsonError("half of a surrogate pair is no text") from None
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
