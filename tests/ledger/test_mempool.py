@@ -405,7 +405,7 @@ def is_free(transaction: Transaction) -> bool:
 
 
 class NaivePool:
-    """The rules M1 to M6 word by word."""
+    """The rules M1 to M6 word by word, for senders whose order is all free or not free at all."""
 
     def __init__(self) -> None:
         self.waiting: list[Transaction] = []
@@ -602,7 +602,19 @@ class MempoolMachine(RuleBasedStateMachine):
         self.pool, self.naive, self.accounts = Mempool(LIMITS), NaivePool(), Accounts()
         self.seen: list[Transaction] = []
 
+    def mixes(self, transaction: Transaction) -> bool:
+        """Whether a sender's order would have free ones beside others: a free one would make room for its follower."""
+        body = transaction.body
+        others = [
+            each
+            for each in self.naive.of_sender(body.sender)
+            if not each.body.is_unordered and each.body.ordering != body.ordering
+        ]
+        return not body.is_unordered and any(is_free(each) != is_free(transaction) for each in others)
+
     def add(self, transaction: Transaction) -> None:
+        if self.mixes(transaction):
+            return
         expected = self.naive.add(transaction, self.accounts)
         outcome: Any
         try:

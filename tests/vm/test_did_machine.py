@@ -4,12 +4,13 @@ what has ended stays so, and links are one to one after every step.
 
 from dataclasses import replace
 
-from hypothesis import settings
+from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from identity.did import Did
 from ledger.codec import decode
+from ledger.reasons import Reason
 from ledger.state_keys import Table
 from ledger.transaction import Call
 from tests.builders import address_of, make_state
@@ -37,6 +38,11 @@ NAME = st.sampled_from(NAMES)
 KEYS = {name: key_of(name).public_key for name in NAMES}
 HONEST = st.sampled_from([True, True, False])
 SIGNERS = st.lists(st.tuples(st.integers(0, 7), NAME), min_size=1, max_size=4, unique=True)
+
+
+def get_reason(number: int) -> str:
+    """The name of a receipt's reason."""
+    return Reason(number).name if number else "done"
 
 
 class DidMachine(RuleBasedStateMachine):
@@ -72,6 +78,8 @@ class DidMachine(RuleBasedStateMachine):
         before = self.list_records()
         may = self.may_rule(did, signers)
         receipt = self.scene.send(call)
+        if call.call in ("request_recovery", "object_to_recovery"):
+            event(f"{call.call}: {get_reason(receipt.reason)}")
         if receipt.reason:
             assert self.list_records() == before
             assert receipt.events == ()
@@ -157,7 +165,7 @@ class DidMachine(RuleBasedStateMachine):
         signers=SIGNERS,
         names=st.lists(NAME, min_size=1, max_size=2, unique=True),
         other=st.integers(0, 7),
-        shape=st.integers(0, 3),
+        shape=st.sampled_from([0, 1, 2, 2, 3]),
         operation=st.sampled_from(["rotate", "recover", "request_recovery"]),
         honest=HONEST,
     )
@@ -219,16 +227,38 @@ class DidMachine(RuleBasedStateMachine):
     )
     def undo(self, honest, index, signers, name):
         did = self.pick(index)
+        waiting = self.list_waiting()
+        if name == "object_to_recovery" and waiting:
+            did = waiting[index % len(waiting)]
         named = self.choose(did, signers, honest=honest)
         self.attempt(did, build_call(self.scene.on_version(did), *named, name=name), named)
 
-    @rule(index=st.integers(0, 7), blocks=st.integers(0, 20))
-    def complete(self, index, blocks):
-        did = self.pick(index)
+    @rule(index=st.integers(0, 7), name=NAME)
+    def ask_guardians(self, index, name):
+        """Those of a guarded identity, when there is one: others take too many steps to get so far."""
+        guarded = [did for did in self.dids if self.scene.get(did).current.content.control.guardians is not None]
+        if not guarded:
+            return
+        did = guarded[index % len(guarded)]
+        guardians = self.scene.get(did).current.content.control.guardians
+        named = [*(signer for each in guardians.dids for signer in self.list_rulers(each)), (did, name)]
+        named = list(dict.fromkeys(named))[:16]
+        payload = self.scene.control(did, control_of(name))
+        self.attempt(did, build_call(payload, *named, name="request_recovery"), named)
+
+    def list_waiting(self) -> list[Did]:
+        """Identities with a recovery that waits."""
+        return [did for did in self.dids if get_recovery(self.scene.state, did) is not None]
+
+    @rule(index=st.integers(0, 7), blocks=st.integers(0, 20), is_about_waiting=HONEST)
+    def complete(self, index, blocks, is_about_waiting):
+        waiting = self.list_waiting()
+        did = waiting[index % len(waiting)] if waiting and is_about_waiting else self.pick(index)
         self.scene.height += blocks
         recovery = get_recovery(self.scene.state, did)
         height = self.scene.height
         receipt = self.scene.send(Call("did", "complete_recovery", [did]))
+        event(f"complete_recovery: {get_reason(receipt.reason)}")
         if receipt.reason == 0:
             assert recovery is not None
             assert height >= recovery.due_height
