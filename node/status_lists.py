@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from identity.credentials.credential_json import parse_json
 from identity.credentials.reasons import CredentialError
 from identity.credentials.status_list import (
     ENCODED_CHARACTERS_MAX,
@@ -31,7 +32,7 @@ from identity.credentials.status_list import (
     parse_status_list_subject,
     set_statuses,
 )
-from identity.credentials.strict_json import format_json, parse_json
+from identity.strict_json import format_json
 from node.atomic_file import create_file, make_private_directory, replace_file
 from node.errors import ConfigurationError
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from identity.credentials.sd_jwt import KeyBindingDemand
     from identity.credentials.sd_jwt import Path as ClaimPath
     from identity.credentials.status_list import StatusPurpose
-    from identity.credentials.strict_json import Json
     from identity.did import Did
     from identity.keys import PublicKey
+    from identity.strict_json import Json
     from node.cli.accounts import Keyring
     from node.cli.credential_checks import Verification
     from node.cli.signing import ChainFacts
@@ -570,7 +570,7 @@ def _open_list(directory: Path, facts: "ChainFacts") -> "IssuerList":
 
 def _read_claims(texts: Sequence[str], file: Path | None) -> "dict[str, Json]":
     """Claims of a file, and those of the command line, which are text; raises CommandFailedError, CredentialError."""
-    from identity.credentials.strict_json import parse_json_object
+    from identity.credentials.credential_json import parse_json_object
 
     claims: dict[str, Json] = {}
     if file is not None:

@@ -67,9 +67,8 @@ from vm.native.did_records import (
     put_next_version,
 )
 from vm.native.platforms import ClaimPayload, MigrationPayload, UnbindingPayload, get_link, get_migration
-from vm.native.recognition import Role as RecognisedRole
-from vm.native.recognition import put_recognised
-from vm.native.role_records import HOLDERS, Grant, Role, get_role_record, put_grant, put_issuer_roles
+from vm.native.recognition import Recognition, put_recognised
+from vm.native.role_records import ISSUERS, Grant, Role, get_role_record, put_grant
 from vm.native.roles import EndPayload
 from vm.native.vehicle_records import (
     AccessScope,
@@ -154,9 +153,10 @@ def found_identities(state: State, accounts: Sequence[Address], height: int = 0)
             assert record is not None, "just written"
             operation, account = DidOperation.LINK_ACCOUNT, accounts[founder.account]
             put_next_version(state, context, founder.did, record, operation, account, founder.content, account=account)
-    put_recognised(state, RecognisedRole.VIN_ATTESTER, MAKER.did)
-    put_recognised(state, RecognisedRole.PLATFORM, SHOP.did)
-    put_issuer_roles(state, ISSUER.did, tuple(HOLDERS))
+    put_recognised(state, Recognition.VIN_ATTESTER, MAKER.did)
+    put_recognised(state, Recognition.PLATFORM, SHOP.did)
+    for recognition in ISSUERS.values():
+        put_recognised(state, recognition, ISSUER.did)
     for person in PERSONS:
         put_grant(state, person.did, Role.PERSON, Grant(FAR, None), height)
 
