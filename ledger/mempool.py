@@ -10,8 +10,9 @@ M3  The *rank* of a transaction is the lowest price on the way to it: its own an
     order; so making room never opens a gap.
 M4  A transaction with the sequence of another replaces it for a price higher by `replacement_price_bps`.
 M5  What waits never promises more fees than its payer has.
-M6  *Free* ones, for whose fee a person's free quota stands in, come after all others and make room for any other. Few
-    of one sender wait, which is few of one identity, and not many of all.
+M6  *Free* ones, for whose fee a person's free quota stands in, come after all others. They, and what waits for them in
+    their sender's order, make room for any other. Few of one sender wait, which is few of one identity, and not many of
+    all.
 """
 
 from bisect import bisect_left, insort
@@ -117,6 +118,8 @@ class _Entry:
     is_listed: bool = False
     """Whether an item for it is among the ready ones, so that there are never two."""
     is_ready: bool = False
+    is_behind_free: bool = False
+    """Whether it or one that must go before it is free; exact while the rank is."""
     rank_grains: int = 0
     """Lowest price from the sender's next sequence to here; a lower bound once predecessors were included."""
     rank_sequence: int = 0
@@ -282,7 +285,7 @@ class Mempool:
         if sequence == UNORDERED:
             if entry.id in self._included:
                 raise Rejected(Reason.DUPLICATE, "the transaction is in a block already")
-            entry.is_ready, entry.rank_grains = True, entry.price_grains
+            entry.is_ready, entry.is_behind_free, entry.rank_grains = True, entry.is_free, entry.price_grains
             return None
         next_sequence = reader.get_sequence(entry.sender)
         if queue.next_sequence < next_sequence:
@@ -582,6 +585,9 @@ class Mempool:
             self._list_ready(entry)
         if entry.is_ready:
             _update_ranks_from(queue, sequence + 1)
+            tail = queue.get_tail()
+            if tail is not None and tail.is_behind_free:  # its standing may have fallen
+                self._list_evictable(tail)
 
     def _remove(self, entry: _Entry) -> None:
         """Take an entry out of every index."""
@@ -674,8 +680,8 @@ def _ready_key(entry: _Entry) -> int:
 
 
 def _get_standing(entry: _Entry) -> tuple[bool, int]:
-    """What decides who makes room for whom: a free one for everybody (rules M3 and M6)."""
-    return entry.is_ready and not entry.is_free, entry.rank_grains
+    """What decides who makes room for whom: a free one, and what waits for it, for everybody (rules M3 and M6)."""
+    return entry.is_ready and not entry.is_behind_free, entry.rank_grains
 
 
 def _evictable_key(entry: _Entry) -> int:
@@ -691,8 +697,11 @@ def _update_rank(entry: _Entry) -> None:
     entry.rank_grains, entry.rank_sequence = entry.price_grains, sequence
     previous = queue.get_previous(sequence)
     entry.is_ready = sequence == queue.next_sequence or (previous is not None and previous.is_ready)
-    if previous is not None and entry.is_ready and previous.rank_grains <= entry.price_grains:
-        entry.rank_grains, entry.rank_sequence = previous.rank_grains, previous.rank_sequence
+    entry.is_behind_free = entry.is_free
+    if previous is not None and entry.is_ready:
+        entry.is_behind_free |= previous.is_behind_free
+        if previous.rank_grains <= entry.price_grains:
+            entry.rank_grains, entry.rank_sequence = previous.rank_grains, previous.rank_sequence
 
 
 def _update_ranks_from(queue: _Queue, sequence: int) -> None:

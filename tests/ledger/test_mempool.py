@@ -405,7 +405,7 @@ def is_free(transaction: Transaction) -> bool:
 
 
 class NaivePool:
-    """The rules M1 to M6 word by word, for senders whose order is all free or not free at all."""
+    """The rules M1 to M6 word by word."""
 
     def __init__(self) -> None:
         self.waiting: list[Transaction] = []
@@ -438,7 +438,12 @@ class NaivePool:
 
     def standing(self, transaction: Transaction) -> tuple[bool, int]:
         is_ready, rank = self.rank(transaction)
-        return is_ready and not is_free(transaction), rank
+        body = transaction.body
+        is_behind_free = is_free(transaction)
+        if is_ready and isinstance(body.ordering, int):
+            before = [self.find(body.sender, each) for each in range(self.get_next(body.sender), body.ordering)]
+            is_behind_free |= any(each is not None and is_free(each) for each in before)
+        return is_ready and not is_behind_free, rank
 
     def tail(self, sender: Address) -> Transaction | None:
         ordered = [each for each in self.waiting if each.body.sender == sender and not each.body.is_unordered]
@@ -602,19 +607,7 @@ class MempoolMachine(RuleBasedStateMachine):
         self.pool, self.naive, self.accounts = Mempool(LIMITS), NaivePool(), Accounts()
         self.seen: list[Transaction] = []
 
-    def mixes(self, transaction: Transaction) -> bool:
-        """Whether a sender's order would have free ones beside others: a free one would make room for its follower."""
-        body = transaction.body
-        others = [
-            each
-            for each in self.naive.of_sender(body.sender)
-            if not each.body.is_unordered and each.body.ordering != body.ordering
-        ]
-        return not body.is_unordered and any(is_free(each) != is_free(transaction) for each in others)
-
     def add(self, transaction: Transaction) -> None:
-        if self.mixes(transaction):
-            return
         expected = self.naive.add(transaction, self.accounts)
         outcome: Any
         try:
