@@ -69,6 +69,14 @@ class SigningPurpose(IntEnum):
     """The same, by the pseudonym's own keys."""
     GROWTH_REPORT = 47
     """What a reporter signs, that it has counted so much for an identity."""
+    SALE_PAYMENT = 59
+    """What a cashier signs, that somebody has paid for a purchase."""
+    SALE_WITHDRAWAL = 60
+    """What a buyer signs to have the money back before a sale is closed."""
+    SALE_REPAYMENT = 61
+    """What a cashier signs, that what was owed for a purchase is paid back."""
+    GIFT_CLAIM = 62
+    """What a gift's claim key signs."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

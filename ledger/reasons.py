@@ -301,6 +301,52 @@ class Reason(IntEnum):
     CERTIFIED_ALREADY = 314
     """An identity is certified once for a period of a task."""
 
+    # Lock-ups, the sale, gifts and acceptors: 350-379.
+    FUNDS_LOCKED = 350
+    """The account holds it, but what is locked has to stay in its balance or in stake."""
+    BAD_SCHEDULE = 351
+    """A schedule that unlocks less than before, or not exactly everything."""
+    LOCKUPS_LIMIT = 352
+    """The account has too many lock-ups."""
+    UNKNOWN_LOCKUP = 353
+    LOCKUP_NOT_REVOCABLE = 354
+    """It was granted for good, is revoked already, or has ended; or there is nothing to collect of it now."""
+    UNKNOWN_ALLOCATION = 355
+    """Nothing is granted out of this account of a module, or nothing is sold out of it."""
+    UNKNOWN_SALE = 356
+    SALE_OPEN = 357
+    """One sale is open at a time; purchases are delivered when it is closed."""
+    SALE_CLOSED = 358
+    """The sale is over, or has not begun."""
+    BAD_SALE = 359
+    """Times, tiers, cap or exclusions do not make a sale."""
+    PAYMENT_USED = 360
+    """A payment pays one purchase."""
+    NOT_ELIGIBLE = 361
+    """The identity may not buy: its kind, its role, or the jurisdiction that the cashier attests."""
+    CAP_REACHED = 362
+    TIER_SOLD_OUT = 363
+    BAD_PAYMENT = 364
+    """Another currency than the sale's, or an amount that buys nothing."""
+    UNKNOWN_PURCHASE = 365
+    PURCHASE_SETTLED = 366
+    """It was delivered or taken back, or nothing is owed for it."""
+    BUYER_WITHOUT_ACCOUNT = 367
+    """The identity has no account that could be given what it bought."""
+    UNKNOWN_GIFT = 368
+    GIFT_EXISTS = 369
+    """A gift with this claim key waits already."""
+    GIFT_EXPIRED = 370
+    GIFT_NOT_EXPIRED = 371
+    BAD_GIFT = 372
+    """The expiry is past or too far away."""
+    UNKNOWN_ACCEPTOR = 373
+    ACCEPTOR_EXISTS = 374
+    NOT_QUALIFIED = 375
+    """Holdings or coin age are below what the rules ask for."""
+    STILL_QUALIFIED = 376
+    """The acceptor holds enough to stay listed."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

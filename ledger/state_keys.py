@@ -136,6 +136,26 @@ class Table(IntEnum):
     """identity, 20 bytes -> Rating: all ratings, added up"""
     GROWTH_RATER = 138
     """identity, 20 bytes -> RaterUsage: how often it has rated on the last day on which it did"""
+    LOCKUPS = 148
+    """address, 20 bytes -> Lockups of the account; absent while it has none"""
+    LOCKUP_DUE = 149
+    """height, 8 bytes ‖ address, 20 bytes -> empty: a step of a lock-up of the account is reached with this block"""
+    SALES = 150
+    """-> Sales: how many there were, and which is open"""
+    SALE = 151
+    """number of the sale, 8 bytes -> Sale"""
+    PURCHASE = 152
+    """number of the sale, 8 bytes ‖ number, 8 bytes -> Purchase"""
+    PAYMENT = 153
+    """payment reference, 32 bytes -> PurchaseName: the purchase that it has paid"""
+    SALE_BUYER = 154
+    """number of the sale, 8 bytes ‖ identity, 20 bytes -> grains, 8 bytes, that the identity has bought"""
+    GIFT = 155
+    """claim key, 32 bytes -> Gift that waits to be claimed"""
+    ACCEPTOR = 156
+    """address, 20 bytes -> Acceptor"""
+    ACCEPTOR_RULES = 157
+    """-> AcceptorRules; absent: the first ones"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -188,6 +208,16 @@ _CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
 _ROLE: Final = bytes([Table.ROLE])
 FREE_GAS_KEY: Final = bytes([Table.FREE_GAS])
 _QUOTA_USAGE: Final = bytes([Table.QUOTA_USAGE])
+_LOCKUPS: Final = bytes([Table.LOCKUPS])
+_LOCKUP_DUE: Final = bytes([Table.LOCKUP_DUE])
+SALES_KEY: Final = bytes([Table.SALES])
+_SALE: Final = bytes([Table.SALE])
+_PURCHASE: Final = bytes([Table.PURCHASE])
+_PAYMENT: Final = bytes([Table.PAYMENT])
+_SALE_BUYER: Final = bytes([Table.SALE_BUYER])
+_GIFT: Final = bytes([Table.GIFT])
+ACCEPTOR_PREFIX: Final = bytes([Table.ACCEPTOR])
+ACCEPTOR_RULES_KEY: Final = bytes([Table.ACCEPTOR_RULES])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
 _ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
@@ -538,3 +568,53 @@ def growth_rater_key(rater: Did) -> bytes:
 
 def _build_growth_place(did: Did, task: int, period: int) -> bytes:
     return did + task.to_bytes(_TASK_BYTES, "big") + period.to_bytes(_NUMBER_BYTES, "big")
+
+
+def lockups_key(account: Address) -> bytes:
+    """All lock-ups of an account."""
+    return _LOCKUPS + account
+
+
+def lockup_due_prefix(height: int) -> bytes:
+    """All accounts of which a lock-up reaches a step with this block."""
+    return _LOCKUP_DUE + height.to_bytes(_NUMBER_BYTES, "big")
+
+
+def lockup_due_key(height: int, account: Address) -> bytes:
+    """That a lock-up of an account reaches a step with this block."""
+    return lockup_due_prefix(height) + account
+
+
+def sale_key(number: int) -> bytes:
+    """A sale."""
+    return _SALE + number.to_bytes(_NUMBER_BYTES, "big")
+
+
+def purchase_prefix(sale: int) -> bytes:
+    """All purchases of a sale."""
+    return _PURCHASE + sale.to_bytes(_NUMBER_BYTES, "big")
+
+
+def purchase_key(sale: int, number: int) -> bytes:
+    """A purchase, counted from 1 in each sale."""
+    return purchase_prefix(sale) + number.to_bytes(_NUMBER_BYTES, "big")
+
+
+def payment_key(reference: bytes) -> bytes:
+    """Which purchase a payment has paid."""
+    return _PAYMENT + reference
+
+
+def sale_buyer_key(sale: int, did: Did) -> bytes:
+    """What an identity has bought in a sale."""
+    return _SALE_BUYER + sale.to_bytes(_NUMBER_BYTES, "big") + did
+
+
+def gift_key(claim_key: bytes) -> bytes:
+    """A gift that waits for whoever has its claim key."""
+    return _GIFT + claim_key
+
+
+def acceptor_key(account: Address) -> bytes:
+    """An account that is an acceptor, or wants to be one."""
+    return ACCEPTOR_PREFIX + account

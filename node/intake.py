@@ -15,7 +15,7 @@ from ledger.transaction import Transaction, compute_envelope_hash, decode_transa
 from node.mempool_journal import MempoolJournal
 from node.verifier import Verifier
 from node.verify_worker import Check
-from vm.native.accounts import get_account
+from vm.native.accounts import compute_movable_grains, get_account
 from vm.parameters import get_parameters
 from vm.transition import check_admission, check_stateless
 
@@ -160,7 +160,8 @@ class Intake:
 
     def get_spendable_grains(self, address: Address) -> int:
         """What the account can pay fees from at the head, for the mempool."""
-        return get_account(self._chain.open_state(), address).balance_grains
+        state = self._chain.open_state()
+        return compute_movable_grains(state, address, get_account(state, address), self._get_next_ms())
 
     def _check_unsigned(self, raw: bytes) -> Transaction | Admitted | Rejected:
         """All that costs less than a signature check."""

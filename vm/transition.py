@@ -18,7 +18,14 @@ from ledger.transaction import FEE_PAYER, SENDER, UNORDERED_HEIGHTS_MAX, Transac
 from vm.block_end import apply_block_end
 from vm.context import BlockContext, Context
 from vm.gas import GAS_STATE_WRITE, GasMeter, compute_intrinsic_gas
-from vm.native.accounts import Account, add_to_balance, get_account, is_authorised, put_account
+from vm.native.accounts import (
+    Account,
+    add_to_balance,
+    compute_movable_grains,
+    get_account,
+    is_authorised,
+    put_account,
+)
 from vm.native.free_quota import add_free_gas, check_free, find_person
 from vm.native.iov import credit, debit
 from vm.native.pauses import check_not_paused
@@ -160,11 +167,13 @@ def _check_payable(
         payer = get_account(state, body.fee_payer)
         if not is_authorised(state, body.fee_payer, payer, transaction, FEE_PAYER):
             raise Rejected(Reason.SENDER_NOT_ALLOWED, "the signing keys do not rule the fee payer's account")
-    if payer.balance_grains < price_grains * body.gas_limit:
+    payer_address = body.sender if body.fee_payer is None else body.fee_payer
+    movable_grains = compute_movable_grains(state, payer_address, payer, time_ms)
+    if movable_grains < price_grains * body.gas_limit:
         raise Rejected(
             Reason.INSUFFICIENT_FUNDS,
             "the fee payer cannot cover the fee offered",
-            held=payer.balance_grains,
+            held=movable_grains,
             needed=price_grains * body.gas_limit,
         )
     if isinstance(body.ordering, bytes):

@@ -13,6 +13,7 @@ Rules
 * A3 The owner signs with enough weight, and with no key that does not belong to the account.
 * A4 Coin age is the integral of holdings (balance and stake) over block time. It is brought up to date when holdings
   change, and only then; in between it follows from the record (paper 12.1, 12.3).
+* A5 What is taken from an account with lock-ups leaves what they lock (rule L3 of vm/native/lockups.py).
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from ledger.state_keys import account_key, policy_key
 from ledger.transaction import Transaction
 from vm.context import Context, Moment
 from vm.gas import GAS_KEY_CHECK, GAS_STATE_WRITE
+from vm.native.lockup_records import compute_locked, get_lockups
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 
@@ -51,6 +53,8 @@ class Account(NamedTuple):
 HAS_POLICY: Final = 1
 IS_CONTRACT: Final = 2
 """Its code alone moves its coins, and it takes no direct transfers."""
+HAS_LOCKUPS: Final = 4
+"""Not all that it holds may be moved."""
 DAY_MS: Final = 86_400_000
 EMPTY_ACCOUNT: Final = Account(0, 0, 0, b"", 0, 0)
 
@@ -112,11 +116,19 @@ def put_account(state: State, address: Address, account: Account) -> None:
     state.put(account_key(address), pack(account))
 
 
-def add_to_balance(state: State, address: Address, change_grains: int, now_ms: int, *, sequences_used: int = 0) -> int:
+def add_to_balance(
+    state: State,
+    address: Address,
+    change_grains: int,
+    now_ms: int,
+    *,
+    sequences_used: int = 0,
+    may_take_locked: bool = False,
+) -> int:
     """Give to an account, or take from it when negative, and bring its coin age up to date (rule A4).
 
-    Returns the account's flags. Raises Rejected when it holds less. One step from record to record: a transfer takes
-    four of them.
+    Returns the account's flags. Raises Rejected when it holds less, or when less than what is locked would be left
+    (rule A5) and that may not be taken. One step from record to record: a transfer takes four of them.
     """
     key = account_key(address)
     encoded = state.get(key)
@@ -125,10 +137,20 @@ def add_to_balance(state: State, address: Address, change_grains: int, now_ms: i
     left_grains = balance_grains + change_grains
     if left_grains < 0:
         raise Rejected(Reason.INSUFFICIENT_BALANCE, held=balance_grains, needed=-change_grains)
+    if flags & HAS_LOCKUPS and change_grains < 0 and not may_take_locked:
+        _check_unlocked(state, address, left_grains + staked_grains, now_ms)
     if since_ms != now_ms:
         age = _grow_age(age, balance_grains + staked_grains, now_ms - since_ms)
     state.put(key, pack((sequence + sequences_used, left_grains, staked_grains, age, now_ms, flags)))
     return flags
+
+
+def compute_movable_grains(state: StateReader, address: Address, account: Account, now_ms: int) -> int:
+    """What may leave an account's balance at a block's time (rule A5)."""
+    if not account.flags & HAS_LOCKUPS:
+        return account.balance_grains
+    locked_grains = compute_locked(get_lockups(state, address), now_ms)
+    return max(0, min(account.balance_grains, account.balance_grains + account.staked_grains - locked_grains))
 
 
 def change_stake(account: Account, staked_grains: int, now_ms: int) -> Account:
@@ -144,6 +166,13 @@ def compute_coin_age_grain_ms(account: Account, now_ms: int) -> int:
 def compute_coin_age_grain_days(account: Account, now_ms: int) -> GrainDays:
     """Coin age at a block's time in whole grain-days, rounded down."""
     return GrainDays(compute_coin_age_grain_ms(account, now_ms) // DAY_MS)
+
+
+def _check_unlocked(state: StateReader, address: Address, left_grains: int, now_ms: int) -> None:
+    """Rule A5; raises Rejected."""
+    locked_grains = compute_locked(get_lockups(state, address), now_ms)
+    if left_grains < locked_grains:
+        raise Rejected(Reason.FUNDS_LOCKED, "this has not unlocked yet", left=left_grains, locked=locked_grains)
 
 
 def _compute_age(account: Account, now_ms: int) -> bytes:

@@ -34,11 +34,16 @@ TREASURY_PERCENT: Final = {"core": 10, "operations": 10, "acquisitions": 35, "ma
 MODULE_ACCOUNTS: Final = (
     *("fees", "staking", "cornerstone", "subscription", "team", "mining"),
     *(f"treasury_{category}" for category in TREASURY_PERCENT),
+    *("sale", "gifts"),
 )
-"""Accounts that no key leads to: fees of the epoch, stake, the shares of paper 12.4, the treasury's budgets."""
+"""Accounts that no key leads to: fees of the epoch, stake, the shares of paper 12.4, the treasury's budgets, what is
+being sold and what waits to be claimed.
+"""
 
 FEES_ADDRESS: Final = compute_module_address("fees")
 STAKING_ADDRESS: Final = compute_module_address("staking")
+SALE_ADDRESS: Final = compute_module_address("sale")
+GIFTS_ADDRESS: Final = compute_module_address("gifts")
 TREASURY_ADDRESSES: Final = {category: compute_module_address(f"treasury_{category}") for category in TREASURY_PERCENT}
 
 _MODULE_ADDRESSES: Final = frozenset(compute_module_address(name) for name in MODULE_ACCOUNTS)
@@ -137,6 +142,12 @@ def deposit_treasury(state: State, amount_grains: int, now_ms: int) -> None:
 def is_module_address(address: Address) -> bool:
     """Whether the address belongs to a module and takes no direct transfers (rule T4)."""
     return address in _MODULE_ADDRESSES
+
+
+def check_recipient(state: StateReader, recipient: Address) -> None:
+    """Rule T4 for what is paid out of a module's account; raises Rejected."""
+    if recipient in _MODULE_ADDRESSES or get_account(state, recipient).flags & IS_CONTRACT:
+        raise Rejected(Reason.RECIPIENT_NOT_ALLOWED, "modules and contracts take no payments")
 
 
 def _check_payment(recipient: Address, amount_grains: int) -> None:

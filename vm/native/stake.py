@@ -48,8 +48,9 @@ from ledger.state_keys import (
     unbonding_prefix,
 )
 from vm.context import BlockContext
-from vm.native.accounts import change_stake, get_account, put_account
+from vm.native.accounts import HAS_LOCKUPS, add_to_balance, change_stake, get_account, put_account
 from vm.native.iov import STAKING_ADDRESS, credit, debit, deposit_treasury
+from vm.native.lockup_records import compute_revoked, get_lockups
 from vm.parameters import BPS
 
 MODULE_NAME: Final = "staking"
@@ -237,8 +238,13 @@ def compute_delegation_value(state: StateReader, delegator: Address, candidate: 
 
 
 def deposit_stake(state: State, holder: Address, amount_grains: int, now_ms: int) -> None:
-    """Move coins from a balance to the staking module (rule P1); raises Rejected."""
-    debit(state, holder, amount_grains, now_ms)
+    """Move coins from a balance to the staking module (rule P1), locked ones too; raises Rejected."""
+    account = get_account(state, holder)
+    if account.flags & HAS_LOCKUPS:
+        owed_grains = compute_revoked(get_lockups(state, holder))
+        if owed_grains and amount_grains > account.balance_grains - owed_grains:
+            raise Rejected(Reason.FUNDS_LOCKED, "what is owed of a revoked lock-up is not staked", owed=owed_grains)
+    add_to_balance(state, holder, -amount_grains, now_ms, may_take_locked=True)
     credit(state, STAKING_ADDRESS, amount_grains, now_ms)
 
 
