@@ -455,6 +455,16 @@ def name_kind(source: str | None, target: str | None) -> str:
             return "bond"
         case "staking", _:
             return "release"
+        case _, "sale":
+            return "offer"
+        case "sale", None:
+            return "delivery"
+        case _, "gifts":
+            return "gift"
+        case "gifts", _:
+            return "gift claim"
+        case (("sale" | None), ("cornerstone" | "subscription" | "team")):
+            return "return"
         case _:
             return "allocation"
 

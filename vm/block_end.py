@@ -11,7 +11,9 @@ from vm.native.election import (
     promote_committee,
 )
 from vm.native.governance import apply_decisions
+from vm.native.lockups import reach_due_heights
 from vm.native.punishment import Jailed, punish_offences, record_turns
+from vm.native.sale import close_ended_sale
 from vm.native.stake import release_due
 
 
@@ -27,6 +29,8 @@ def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tupl
     gather_fees(state, block, ruling, fees_grains)
 
     events += apply_decisions(state, block)  # before an election, which counts with them
+    events += close_ended_sale(state, block)  # after decisions: one may have opened a sale, or closed it
+    reach_due_heights(state, block)  # after decisions, which may have granted what unlocks with this block
     # The next block's header was promised this committee; only then may changes be decided for the block after it.
     promote_committee(state)
     events += apply_key_changes(state, block)

@@ -53,6 +53,7 @@ EVERYDAY_CALLS: Final = frozenset(
         ("did", "transfer"),
         ("did", "unlink_account"),
         ("did", "update"),
+        ("gifts", "claim"),
         ("growth", "rate"),
         ("growth", "withdraw_rating"),
         ("iov", "transfer"),

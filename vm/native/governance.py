@@ -54,6 +54,14 @@ from vm.contracts.abi import UpgradeRule
 from vm.contracts.lifecycle import check_upgrade, replace_code
 from vm.contracts.records import CodeHash, get_code_facts, is_developer
 from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
+from vm.native.acceptors import (
+    AcceptorRules,
+    approve_acceptor,
+    check_application,
+    get_acceptor,
+    remove_acceptor,
+    set_rules,
+)
 from vm.native.growth_records import Task, TaskId, check_task, define_task, end_task, get_open_task
 from vm.native.iov import (
     TREASURY_ADDRESSES,
@@ -64,6 +72,8 @@ from vm.native.iov import (
     get_balance,
     is_module_address,
 )
+from vm.native.lockup_records import LockupNumber, Schedule
+from vm.native.lockups import apply_grant, apply_revocation, check_grant, check_revocation
 from vm.native.network import Name, Operator, get_operators, is_operator, put_operator, remove_operator
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
@@ -86,6 +96,8 @@ from vm.native.role_records import (
     put_grant,
 )
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
+from vm.native.sale import check_open_sale, check_sale, close_sale, open_sale
+from vm.native.sale_records import SaleNumber, SaleTerms
 from vm.parameters import Parameters, find_conflict, get_parameters, put_parameters
 
 BODY_MEMBERS_MAX: Final = 64
@@ -142,6 +154,13 @@ class ProposalKind(IntEnum):
     END_TASK = 17
     RECOGNISE = 30
     WITHDRAW_RECOGNITION = 31
+    GRANT_LOCKED = 44
+    REVOKE_LOCKUP = 45
+    OPEN_SALE = 46
+    CLOSE_SALE = 47
+    APPROVE_ACCEPTOR = 48
+    DELIST_ACCEPTOR = 49
+    SET_ACCEPTOR_RULES = 50
 
 
 @unique
@@ -366,6 +385,67 @@ class ProposeTaskEnd:
     """Propose to end a growth task; roles that it has led to stay."""
 
     task: TaskId
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeGrant:
+    """Propose to give coins of an allocation of genesis to an account, which unlock by a schedule."""
+
+    source: ModuleName
+    recipient: Address
+    amount_grains: Grains
+    schedule: Schedule
+    is_revocable: bool
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRevocation:
+    """Propose to take back what has not unlocked of a revocable lock-up."""
+
+    account: Address
+    number: LockupNumber
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSale:
+    """Propose to sell coins of the subscription allocation."""
+
+    sale: SaleTerms
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSaleEnd:
+    """Propose to close the sale that is open before its time is over."""
+
+    number: SaleNumber
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeAcceptor:
+    """Propose to list an acceptor that has applied."""
+
+    account: Address
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeAcceptorRemoval:
+    """Propose to delist an acceptor, or to refuse its application."""
+
+    account: Address
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeAcceptorRules:
+    """Propose who qualifies as an acceptor."""
+
+    rules: AcceptorRules
     terms: Terms
 
 
@@ -1003,6 +1083,66 @@ def _apply_task_end(state: State, _: BlockContext, call: ProposeTaskEnd) -> list
     return [end_task(state, call.task)]
 
 
+def _check_grant(state: StateReader, call: ProposeGrant) -> None:
+    check_grant(state, call.source, call.recipient, call.amount_grains, call.schedule)
+
+
+def _apply_grant(state: State, block: BlockContext, call: ProposeGrant) -> list[Event]:
+    grant = apply_grant(
+        *(state, block, call.source, call.recipient, call.amount_grains, call.schedule), is_revocable=call.is_revocable
+    )
+    return [grant]
+
+
+def _check_revocation(state: StateReader, call: ProposeRevocation) -> None:
+    check_revocation(state, call.account, call.number)
+
+
+def _apply_revocation(state: State, block: BlockContext, call: ProposeRevocation) -> list[Event]:
+    return apply_revocation(state, block, call.account, call.number)
+
+
+def _check_sale(state: StateReader, call: ProposeSale) -> None:
+    check_sale(state, call.sale)
+
+
+def _apply_sale(state: State, block: BlockContext, call: ProposeSale) -> list[Event]:
+    return [open_sale(state, block, call.sale)]
+
+
+def _check_sale_end(state: StateReader, call: ProposeSaleEnd) -> None:
+    check_open_sale(state, call.number)
+
+
+def _apply_sale_end(state: State, block: BlockContext, call: ProposeSaleEnd) -> list[Event]:
+    return [close_sale(state, block, call.number)]
+
+
+def _check_acceptor(state: StateReader, call: ProposeAcceptor) -> None:
+    check_application(state, call.account)
+
+
+def _apply_acceptor(state: State, block: BlockContext, call: ProposeAcceptor) -> list[Event]:
+    return [approve_acceptor(state, block, call.account)]
+
+
+def _check_acceptor_removal(state: StateReader, call: ProposeAcceptorRemoval) -> None:
+    get_acceptor(state, call.account)
+
+
+def _apply_acceptor_removal(state: State, _: BlockContext, call: ProposeAcceptorRemoval) -> list[Event]:
+    return [remove_acceptor(state, call.account)]
+
+
+def _check_acceptor_rules(_: StateReader, __: ProposeAcceptorRules) -> None:
+    """Their bounds are those of their types."""
+
+
+def _apply_acceptor_rules(state: State, _: BlockContext, call: ProposeAcceptorRules) -> list[Event]:
+    return [set_rules(state, call.rules)]
+
+
+_MONEY_BODIES: Final = (BodyKind.FINANCIAL, BodyKind.FOUNDATION)
 _IDENTITY_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
 
 DECISIONS: Final = (
@@ -1019,7 +1159,7 @@ DECISIONS: Final = (
     Decision(
         ProposalKind.SPEND,
         ProposeSpending,
-        (BodyKind.FINANCIAL, BodyKind.FOUNDATION),
+        _MONEY_BODIES,
         _check_spending,
         _apply_spending,
     ),
@@ -1069,6 +1209,25 @@ DECISIONS: Final = (
     Decision(ProposalKind.REVOKE_ROLE, ProposeRoleRemoval, _IDENTITY_BODIES, _check_role_removal, _apply_role_removal),
     Decision(ProposalKind.DEFINE_TASK, ProposeTask, _IDENTITY_BODIES, _check_task, _apply_task),
     Decision(ProposalKind.END_TASK, ProposeTaskEnd, _IDENTITY_BODIES, _check_task_end, _apply_task_end),
+    Decision(ProposalKind.GRANT_LOCKED, ProposeGrant, _MONEY_BODIES, _check_grant, _apply_grant),
+    Decision(ProposalKind.REVOKE_LOCKUP, ProposeRevocation, _MONEY_BODIES, _check_revocation, _apply_revocation),
+    Decision(ProposalKind.OPEN_SALE, ProposeSale, _MONEY_BODIES, _check_sale, _apply_sale),
+    Decision(ProposalKind.CLOSE_SALE, ProposeSaleEnd, _MONEY_BODIES, _check_sale_end, _apply_sale_end),
+    Decision(ProposalKind.APPROVE_ACCEPTOR, ProposeAcceptor, _IDENTITY_BODIES, _check_acceptor, _apply_acceptor),
+    Decision(
+        ProposalKind.DELIST_ACCEPTOR,
+        ProposeAcceptorRemoval,
+        _IDENTITY_BODIES,
+        _check_acceptor_removal,
+        _apply_acceptor_removal,
+    ),
+    Decision(
+        ProposalKind.SET_ACCEPTOR_RULES,
+        ProposeAcceptorRules,
+        _IDENTITY_BODIES,
+        _check_acceptor_rules,
+        _apply_acceptor_rules,
+    ),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1153,6 +1312,13 @@ MODULE = ModuleRule(
         _propose_rule("propose_role_removal", ProposeRoleRemoval),
         _propose_rule("propose_task", ProposeTask),
         _propose_rule("propose_task_end", ProposeTaskEnd),
+        _propose_rule("propose_grant", ProposeGrant),
+        _propose_rule("propose_revocation", ProposeRevocation),
+        _propose_rule("propose_sale", ProposeSale),
+        _propose_rule("propose_sale_end", ProposeSaleEnd),
+        _propose_rule("propose_acceptor", ProposeAcceptor),
+        _propose_rule("propose_acceptor_removal", ProposeAcceptorRemoval),
+        _propose_rule("propose_acceptor_rules", ProposeAcceptorRules),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),

@@ -19,16 +19,20 @@ from ledger.state import State, StateReader
 from ledger.state_keys import PAUSES_KEY
 
 PAUSABLE: Final = (
+    "acceptors",
     "accounts",
     "attributes",
     "contracts",
     "credentials",
     "did",
+    "gifts",
     "growth",
     "iov",
+    "lockups",
     "network",
     "platforms",
     "roles",
+    "sale",
     "staking",
     "vehicles",
 )

@@ -9,17 +9,21 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import StateReader
 from vm.context import Moment
 from vm.native import (
+    acceptors,
     accounts,
     attributes,
     contracts,
     credentials,
     did,
+    gifts,
     governance,
     growth,
     iov,
+    lockups,
     network_calls,
     platforms,
     roles,
+    sale,
     staking,
     vehicles,
 )
@@ -43,6 +47,10 @@ MODULES: Final = MappingProxyType(
             roles.MODULE,
             credentials.MODULE,
             growth.MODULE,
+            lockups.MODULE,
+            sale.MODULE,
+            gifts.MODULE,
+            acceptors.MODULE,
         )
     }
 )

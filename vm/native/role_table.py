@@ -61,6 +61,13 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "propose_role_removal": Role.VISITOR,
         "propose_task": Role.VISITOR,
         "propose_task_end": Role.VISITOR,
+        "propose_grant": Role.VISITOR,
+        "propose_revocation": Role.VISITOR,
+        "propose_sale": Role.VISITOR,
+        "propose_sale_end": Role.VISITOR,
+        "propose_acceptor": Role.VISITOR,
+        "propose_acceptor_removal": Role.VISITOR,
+        "propose_acceptor_rules": Role.VISITOR,
         "vote": Role.VISITOR,
         "donate": Role.VISITOR,
     },
@@ -121,6 +128,27 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "withdraw_rating": Role.VISITOR,
         "drop_rating": Role.VISITOR,
         "certify": Role.VISITOR,
+    },
+    "lockups": {
+        "settle": Role.VISITOR,
+    },
+    "sale": {
+        "buy": Role.VISITOR,
+        "withdraw": Role.VISITOR,
+        "confirm_repayment": Role.VISITOR,
+        "deliver": Role.VISITOR,
+    },
+    "gifts": {
+        "tip": Role.VISITOR,
+        "tip_did": Role.VISITOR,
+        "give": Role.VISITOR,
+        "claim": Role.VISITOR,
+        "refund": Role.VISITOR,
+    },
+    "acceptors": {
+        "apply": Role.VISITOR,
+        "withdraw": Role.VISITOR,
+        "check": Role.VISITOR,
     },
 }
 """Visitor where the sender only brings a transaction in which identities have signed, or an account acts for itself."""
