@@ -37,6 +37,7 @@ from vm.native.did_payloads import CreatePayload
 from vm.native.election import begin_first_epoch
 from vm.native.governance import BodyKind, put_body
 from vm.native.iov import STAKING_ADDRESS, credit
+from vm.native.lockups import add_lockup
 from vm.native.network import NodeRole, Operator, RegisteredNode, is_operator, put_node, put_operator
 from vm.native.recognition import Recognition, check_recognisable, put_recognised
 from vm.native.stake import add_stake, build_candidate, put_candidate
@@ -45,6 +46,7 @@ from vm.parameters import Parameters, find_conflict, put_parameters
 _NO_HASH: Final = BlockHash(bytes(HASH_BYTES))
 _NO_PROPOSER: Final = ConsensusKey(bytes(HASH_BYTES))
 
+FIRST_HEIGHT: Final = 1
 GENESIS_COMMISSION_BPS: Final = 1_000
 """What the first operators keep of their pools' earnings until they set it."""
 
@@ -87,6 +89,13 @@ def build_first_state(document: GenesisDocument) -> dict[bytes, bytes | None]:
             assert allocation.account is not None, "the document has checked it"
             address = parse_address(allocation.account, document.network_kind)
         credit(state, address, int(allocation.amount_grains), document.time_ms)
+        for lockup in allocation.lockups or ():
+            add_lockup(
+                state,
+                *(FIRST_HEIGHT, document.time_ms, address, int(lockup.amount_grains), lockup.build_schedule()),
+                compute_module_address(lockup.source),
+                is_revocable=lockup.revocable,
+            )
     for name, members in document.bodies.items():
         addresses = [parse_address(member, document.network_kind) for member in members]
         put_body(state, BodyKind[name.upper()], tuple(addresses))

@@ -12,8 +12,11 @@ from identity.address import Address, InvalidAddressError, NetworkKind, parse_ad
 from identity.did import Did, InvalidDidError, parse_did
 from identity.keys import InvalidKeyError, KeyType, PublicKey, check_public_key
 from ledger.committee import COMMITTEE_MEMBERS_MAX
-from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS
+from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS, Grains, TimeMs
+from ledger.reasons import Rejected
 from vm.native.iov import MODULE_ACCOUNTS
+from vm.native.lockup_records import LOCKUPS_MAX, STEPS_MAX, Clock, Linear, Schedule, Step, check_schedule
+from vm.native.lockups import ALLOCATIONS
 from vm.native.network import is_endpoint
 from vm.native.recognition import Recognition
 
@@ -70,12 +73,63 @@ class GenesisParameters(_Model):
     free_quota_block_gas_max: int
 
 
+class GenesisStep(_Model):
+    """From this time or height on so much of a lock-up is unlocked in all."""
+
+    at: Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+    unlocked: GrainsText
+    """In 1/10,000, or in grains."""
+
+
+class GenesisLinear(_Model):
+    """Unlocks evenly from start to end, but nothing before the cliff."""
+
+    start_ms: Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+    cliff_ms: Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+    end_ms: Annotated[int, Field(ge=0, le=JSON_INTEGER_MAX)]
+
+
+class GenesisLockup(_Model):
+    """Part of an account's allocation that unlocks by a schedule: evenly or in steps."""
+
+    amount_grains: GrainsText
+    linear: GenesisLinear | None = None
+    clock: Literal["time", "height"] = "time"
+    unit: Literal["bps", "grains"] = "bps"
+    steps: Annotated[list[GenesisStep], Field(max_length=STEPS_MAX)] = []
+    revocable: bool = False
+    source: str
+    """The module account whose share it is of, and to which a revocation gives it back."""
+
+    @model_validator(mode="after")
+    def _unlocks_exactly(self) -> Self:
+        if self.source not in ALLOCATIONS:
+            raise ValueError(f"locked coins come out of {', '.join(ALLOCATIONS)}, not {self.source}")
+        if self.amount_grains == "0":
+            raise ValueError("a lock-up is at least one grain")
+        try:
+            check_schedule(self.build_schedule(), int(self.amount_grains))
+        except Rejected as error:
+            raise ValueError(error.message) from None
+        return self
+
+    def build_schedule(self) -> Schedule:
+        """As the chain keeps it."""
+        linear = None
+        if self.linear is not None:
+            linear = Linear(TimeMs(self.linear.start_ms), TimeMs(self.linear.cliff_ms), TimeMs(self.linear.end_ms))
+        steps = tuple([Step(step.at, Grains(int(step.unlocked))) for step in self.steps])
+        return Schedule(linear, Clock[self.clock.upper()], self.unit == "grains", steps)
+
+
 class Allocation(_Model):
     """Who holds what at the start: an account by address, or a module account by name."""
 
     account: str | None = None
     module: str | None = None
     amount_grains: GrainsText
+    lockups: Annotated[list[GenesisLockup] | None, Field(max_length=LOCKUPS_MAX)] = None
+    """Parts of an account's amount that it must not move yet."""
 
     @model_validator(mode="after")
     def _names_one_holder(self) -> Self:
@@ -83,6 +137,10 @@ class Allocation(_Model):
             raise ValueError("an allocation names either an account or a module")
         if self.module is not None and self.module not in MODULE_ACCOUNTS:
             raise ValueError(f"there is no module account {self.module}; there are {', '.join(MODULE_ACCOUNTS)}")
+        if self.lockups is not None and self.module is not None:
+            raise ValueError("a module account has no lock-ups")
+        if sum(int(lockup.amount_grains) for lockup in self.lockups or ()) > int(self.amount_grains):
+            raise ValueError("more is locked than allocated")
         return self
 
 

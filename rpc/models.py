@@ -837,6 +837,13 @@ ProposalKind = Literal[
     "revoke_role",
     "define_task",
     "end_task",
+    "grant_locked",
+    "revoke_lockup",
+    "open_sale",
+    "close_sale",
+    "approve_acceptor",
+    "delist_acceptor",
+    "set_acceptor_rules",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]

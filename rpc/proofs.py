@@ -20,22 +20,22 @@ from identity.address import Address
 from identity.policy import KeyPolicy
 from identity.signing import compute_signing_domain
 from ledger.block import CommitCertificate, Header
-from ledger.codec import DecodeError, decode, encode
+from ledger.codec import DecodeError, decode, encode, unpack
 from ledger.committee import Committee
 from ledger.merkle import InclusionPath, compute_leaf_hash, compute_path_root
 from ledger.primitives import BlockHash, ChainId, Height, Round, TimeMs
 from ledger.receipt import Receipt, Status
-from ledger.state_keys import account_key, policy_key
+from ledger.state_keys import account_key, lockups_key, policy_key
 from ledger.state_proof import InvalidProof, StateProof, check_state_proof
 from rpc.proof_failure import ProofFailedError, ProofStep
-from vm.native.accounts import HAS_POLICY, Account, get_account, get_policy
+from vm.native.accounts import HAS_LOCKUPS, HAS_POLICY, Account, compute_movable_grains, get_account, get_policy
 
 T = TypeVar("T")
 
 BUNDLE_VERSION: Final = 1
 BUNDLE_BYTES_MAX: Final = 64 * 2**20  # all changes of the longest trail, with committees of 21, fit
 CHANGES_MAX: Final = 10_000  # 27 years with a new committee every day
-VALUES_MAX: Final = 2  # an account and its key policy
+VALUES_MAX: Final = 3  # an account, its key policy and its lock-ups
 
 
 Report = Callable[[ProofStep, str], None]
@@ -113,6 +113,8 @@ class ProvenAccount:
     time_ms: TimeMs
     account: Account
     policy: KeyPolicy | None
+    locked_grains: int
+    """Of its balance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,18 +267,35 @@ def check_value(trail: CommitteeTrail, key: bytes, claim: Claim, report: Report 
 
 
 def check_account(trail: CommitteeTrail, address: Address, claim: Claim, report: Report | None = None) -> ProvenAccount:
-    """What an account holds after the block before the claim's header, and who may sign for it."""
+    """What an account holds and has locked after the block before the claim's header, and who may sign for it."""
     if claim.receipt is not None or not claim.values:
         raise ProofFailedError(ProofStep.BUNDLE, "it is not about an account")
     _check_certified(trail, claim, report)
     time_ms = _check_previous(claim, report)
-    keys = [account_key(address), policy_key(address)][: len(claim.values)]
+    keys = [account_key(address), *list_more_account_keys(address, claim.values[0].value)]
+    if len(keys) != len(claim.values):
+        raise ProofFailedError(
+            ProofStep.BUNDLE, "the account's key policy or lock-ups are not shown, or shown where there are none"
+        )
     state = _ProvenState(dict(zip(keys, _check_values(claim, keys, report), strict=True)))
     account = get_account(state, address)
-    if bool(account.flags & HAS_POLICY) != (len(keys) == VALUES_MAX):
-        raise ProofFailedError(ProofStep.BUNDLE, "the account's key policy is not shown, or shown where there is none")
-    policy = get_policy(state, address) if len(keys) == VALUES_MAX else None
-    return ProvenAccount(*get_block_before(claim.header), time_ms, account, policy)
+    policy = get_policy(state, address) if account.flags & HAS_POLICY else None
+    locked_grains = account.balance_grains - compute_movable_grains(state, address, account, time_ms)
+    return ProvenAccount(*get_block_before(claim.header), time_ms, account, policy, locked_grains)
+
+
+def list_more_account_keys(address: Address, encoded_account: bytes | None) -> list[bytes]:
+    """Where the state holds the rest of what makes an account, if its record is right; raises ProofFailedError."""
+    if encoded_account is None:
+        return []
+    try:
+        flags = Account._make(unpack(encoded_account)).flags
+    except (DecodeError, TypeError):
+        raise ProofFailedError(ProofStep.STATE, "the value is no account") from None
+    if type(flags) is not int:
+        raise ProofFailedError(ProofStep.STATE, "the value is no account")
+    policy = [policy_key(address)] if flags & HAS_POLICY else []
+    return policy + ([lockups_key(address)] if flags & HAS_LOCKUPS else [])
 
 
 def check_receipt(

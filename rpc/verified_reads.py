@@ -10,11 +10,11 @@ from typing import Any, Final, Literal, TypeVar
 from consensus.light import CommitteeChange
 from identity.address import Address, InvalidAddressError, NetworkKind
 from ledger.block import CommitCertificate, Header
-from ledger.codec import DecodeError, encode, unpack
+from ledger.codec import DecodeError, encode
 from ledger.committee import Committee
 from ledger.merkle import InclusionPath
 from ledger.receipt import Receipt, Status
-from ledger.state_keys import account_key, policy_key
+from ledger.state_keys import account_key
 from ledger.state_proof import StateProof
 from ledger.transaction import decode_transaction
 from rpc import calls, models
@@ -39,6 +39,7 @@ from rpc.proofs import (
     decode_part,
     get_block_before,
     is_committee_of,
+    list_more_account_keys,
     start_trail,
 )
 from rpc.views import (
@@ -48,7 +49,7 @@ from rpc.views import (
     build_receipt_view,
     build_transaction_view,
 )
-from vm.native.accounts import HAS_POLICY, Account, compute_coin_age_grain_days
+from vm.native.accounts import compute_coin_age_grain_days
 
 T = TypeVar("T")
 Plan = Generator[Call[Any], Any, T]
@@ -122,21 +123,23 @@ def fetch_value_claim(key: bytes, at: int | None) -> Plan[Claim]:
 
 
 def fetch_account_claim(address: Address, at: int | None) -> Plan[Claim]:
-    """An account with its key policy, if it has one, and the header before, which tells the time."""
+    """An account with its key policy and lock-ups, if it has some, and the header before, which tells the time."""
     for _ in range(ATTEMPTS_MAX):
         claim = yield from fetch_value_claim(account_key(address), at)
         header, values = claim.header, claim.values
-        if _has_policy(claim):
-            policy = yield from fetch_value_claim(policy_key(address), max(header.height - 1, 0))
-            if (policy.header, policy.certificate) != (header, claim.certificate):
-                continue
-            values += policy.values
+        more = []
+        for key in list_more_account_keys(address, values[0].value):
+            more.append((yield from fetch_value_claim(key, max(header.height - 1, 0))))
+        if any((each.header, each.certificate) != (header, claim.certificate) for each in more):
+            continue
+        for each in more:
+            values += each.values
         previous = None
         if header.height > 0:
             commit = yield calls.chain_get_commit(header.height - 1)
             previous = decode_part(Header, commit.header_bytes)
         return Claim(header, claim.certificate, previous, values, None)
-    raise ProofFailedError(ProofStep.BUNDLE, "the account and its key policy come with different headers")
+    raise ProofFailedError(ProofStep.BUNDLE, "the account and what belongs to it come with different headers")
 
 
 def fetch_receipt_claim(transaction_id: bytes) -> Plan[Claim]:
@@ -201,7 +204,7 @@ class VerifiedReads:
             address=call.params["address"].lower(),
             sequence=account.sequence,
             balance=account.balance_grains,
-            locked=0,
+            locked=proven.locked_grains,
             staked=account.staked_grains,
             coin_age_grain_days=compute_coin_age_grain_days(account, proven.time_ms),
             policy=build_policy_view(proven.policy),
@@ -324,18 +327,6 @@ def _read_claim(
     if (result.height, result.block_hash) != get_block_before(header):
         raise ProofFailedError(ProofStep.CERTIFICATE, "the block beside the proof is not the one before the header")
     return Claim(header, decode_part(CommitCertificate, result.certificate), None, values, receipt)
-
-
-def _has_policy(claim: Claim) -> bool:
-    """As the node says: whether it is so is checked with the whole claim."""
-    value = claim.values[0].value
-    if value is None:
-        return False
-    try:
-        flags = Account._make(unpack(value)).flags
-    except (DecodeError, TypeError):
-        raise ProofFailedError(ProofStep.STATE, "the value is no account") from None
-    return type(flags) is int and bool(flags & HAS_POLICY)
 
 
 def _parse_address(text: str, network: NetworkKind) -> Address:

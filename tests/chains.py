@@ -1,6 +1,6 @@
 """A small chain, made block by block without consensus, and stand-ins for what surrounds it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,7 @@ class SmallChain:
         parameters: Parameters = PARAMETERS,
         committee: Committee = COMMITTEE,
         next_committee: Committee | None = None,
+        prepare: Callable[[State], None] | None = None,
     ) -> None:
         next_committee = next_committee or committee
         self.store: Store = MemoryStore() if store is None else store
@@ -122,6 +123,8 @@ class SmallChain:
         state.put(NEXT_COMMITTEE_KEY, encode(next_committee))
         for address, grains in balances.items():
             credit(state, address, grains, 0)
+        if prepare is not None:
+            prepare(state)
 
         def build_genesis(state_root: RootHash) -> Header:
             return Header(

@@ -3,7 +3,7 @@
 What a light client needs that `SmallChain` cannot give; behind a real RPC backend it is a node without a network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ledger.codec import encode
 from ledger.committee import Committee, Member
 from ledger.primitives import ConsensusKey, Height, Round, Signature, TimeMs
 from ledger.receipt import Event, Receipt
+from ledger.state import State
 from ledger.state_keys import COMMITTEE_KEY, NEXT_COMMITTEE_KEY
 from ledger.store import Store
 from ledger.transaction import Call, Transaction
@@ -50,9 +51,13 @@ class ProvenChain(SmallChain):
     """`schedule`: first height -> committee that finalises from there on; genesis names COMMITTEE."""
 
     def __init__(
-        self, balances: dict[Address, int], schedule: Mapping[int, Committee] | None = None, store: Store | None = None
+        self,
+        balances: dict[Address, int],
+        schedule: Mapping[int, Committee] | None = None,
+        store: Store | None = None,
+        prepare: Callable[[State], None] | None = None,
     ) -> None:
-        super().__init__(balances, store)
+        super().__init__(balances, store, prepare=prepare)
         self._schedule = {0: COMMITTEE, **(schedule or {})}
         self.domain = compute_signing_domain(CHAIN_ID, self.genesis.hash)
 

@@ -15,7 +15,7 @@ from rpc.models import (
 )
 from rpc.session import Session
 from rpc.views import build_policy_view
-from vm.native.accounts import compute_coin_age_grain_days, get_policy
+from vm.native.accounts import compute_coin_age_grain_days, compute_movable_grains, get_policy
 from vm.native.accounts import get_account as get_native_account
 from vm.native.did_records import get_account_did
 
@@ -26,13 +26,14 @@ def get_account(session: Session, params: AddressAtParams) -> AccountResult:
     with session.open_state(params.at) as state:
         account = get_native_account(state, address)
         did = get_account_did(state, address)
+        movable_grains = compute_movable_grains(state, address, account, state.moment.time_ms)
         return AccountResult(
             height=state.height,
             block_hash=state.block_hash,
             address=params.address.lower(),
             sequence=account.sequence,
             balance=account.balance_grains,
-            locked=0,
+            locked=account.balance_grains - movable_grains,
             staked=account.staked_grains,
             coin_age_grain_days=compute_coin_age_grain_days(account, state.moment.time_ms),
             policy=build_policy_view(get_policy(state, address)),

@@ -89,6 +89,13 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.REVOKE_ROLE: "revoke_role",
     governance.ProposalKind.DEFINE_TASK: "define_task",
     governance.ProposalKind.END_TASK: "end_task",
+    governance.ProposalKind.GRANT_LOCKED: "grant_locked",
+    governance.ProposalKind.REVOKE_LOCKUP: "revoke_lockup",
+    governance.ProposalKind.OPEN_SALE: "open_sale",
+    governance.ProposalKind.CLOSE_SALE: "close_sale",
+    governance.ProposalKind.APPROVE_ACCEPTOR: "approve_acceptor",
+    governance.ProposalKind.DELIST_ACCEPTOR: "delist_acceptor",
+    governance.ProposalKind.SET_ACCEPTOR_RULES: "set_acceptor_rules",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

@@ -20,15 +20,16 @@ from identity.did import Did, compute_did, format_did
 from ledger.codec import decode, encode
 from ledger.primitives import SUPPLY_GRAINS
 from ledger.state import State
-from ledger.state_keys import term_key
+from ledger.state_keys import lockup_due_key, term_key
 from tests.builders import address_of, make_key
 from tests.did_scene import control_of
-from vm.native.accounts import get_account
+from vm.native.accounts import HAS_LOCKUPS, get_account
 from vm.native.did_payloads import CreatePayload
 from vm.native.did_records import DidContent, DidKind, get_did_record
 from vm.native.election import elect
 from vm.native.governance import BodyKind, get_body
 from vm.native.iov import STAKING_ADDRESS
+from vm.native.lockup_records import Clock, Linear, Lockup, Lockups, Schedule, Step, build_cliff, get_lockups
 from vm.native.network import Operator, get_nodes, get_operators, is_operator
 from vm.native.recognition import Recognition, list_recognised
 from vm.native.stake import Epoch, compute_delegation_value, get_candidates, get_epoch
@@ -77,6 +78,75 @@ def test_mainnet_holds_the_papers_allocation_in_module_accounts():
     state = read_first_state(build_preset(NetworkKind.MAINNET, "carlive", 1, nodes))
     shares = {name: get_account(state, compute_module_address(name)).balance_grains for name in ALLOCATION_PERCENT}
     assert shares == {"cornerstone": 10**17, "subscription": 25 * 10**16, "team": 35 * 10**16, "mining": 3 * 10**17}
+
+
+LINEAR = {"amount_grains": "600", "linear": {"start_ms": 0, "cliff_ms": 500, "end_ms": 2 * 10**12}, "source": "team"}
+CLIFF = {
+    "amount_grains": "399",
+    "steps": [{"at": 2 * 10**12, "unlocked": "10000"}],
+    "source": "team",
+    "revocable": True,
+}
+BY_HEIGHT = {
+    "amount_grains": "1",
+    "clock": "height",
+    "unit": "grains",
+    "steps": [{"at": 5, "unlocked": "1"}],
+    "source": "cornerstone",
+}
+
+
+def with_lockups(lockups, amount="1000", **changes):
+    """The document with a thousand grains of the team's share at one more account."""
+    plain = orjson.loads(format_genesis(DOCUMENT))
+    team = next(each for each in plain["allocations"] if each.get("module") == "team")
+    team["amount_grains"] = str(int(team["amount_grains"]) - int(amount))
+    holder = format_address(address_of(make_key("early")), NetworkKind.DEVNET)
+    plain["allocations"].append({"account": holder, "amount_grains": amount, "lockups": lockups} | changes)
+    return plain
+
+
+def test_an_allocation_may_be_locked_by_several_schedules():
+    document = load_genesis(with_lockups([LINEAR, CLIFF, BY_HEIGHT]))
+    assert parse_genesis(format_genesis(document)) == document
+    state, early = read_first_state(document), address_of(make_key("early"))
+    assert get_account(state, early).flags == HAS_LOCKUPS
+    team, cornerstone = compute_module_address("team"), compute_module_address("cornerstone")
+    first = Schedule(Linear(0, 500, 2 * 10**12), Clock.TIME, False, ())
+    third = Schedule(None, Clock.HEIGHT, True, (Step(5, 1),))
+    assert get_lockups(state, early) == Lockups(
+        4,
+        (
+            Lockup(1, 600, first, team, False, 0, False),
+            Lockup(2, 399, build_cliff(2 * 10**12), team, True, 0, False),
+            Lockup(3, 1, third, cornerstone, False, 0, False),
+        ),
+    )
+    assert state.get(lockup_due_key(5, early)) == b""
+
+
+def test_lockups_change_the_genesis_hash_and_their_absence_no_byte():
+    without = load_genesis(with_lockups(None))
+    assert b"lockups" not in format_genesis(without)
+    assert compute_genesis_hash(load_genesis(with_lockups([CLIFF]))) != compute_genesis_hash(without)
+
+
+@pytest.mark.parametrize(
+    ("lockups", "changes", "message"),
+    [
+        ([LINEAR, LINEAR], {}, "more is locked than allocated"),
+        ([CLIFF | {"source": "mining"}], {}, "locked coins come out of cornerstone, subscription, team, not mining"),
+        ([CLIFF | {"amount_grains": "0"}], {}, "a lock-up is at least one grain"),
+        ([CLIFF | {"steps": []}], {}, "a schedule without steps never unlocks"),
+        ([CLIFF | {"unit": "grains"}], {}, "the last step unlocks everything, 399"),
+        ([CLIFF], {"account": None, "module": "fees"}, "a module account has no lock-ups"),
+    ],
+)
+def test_lockups_that_break_a_rule_are_told(lockups, changes, message):
+    plain = with_lockups(lockups, **changes)
+    with pytest.raises(GenesisError) as caught:
+        load_genesis(plain)
+    assert message in str(caught.value)
 
 
 def test_the_committee_and_the_registry_follow_the_document():

@@ -16,6 +16,7 @@ from identity.policy import build_policy
 from ledger.codec import decode, to_plain
 from ledger.primitives import BlockHash
 from ledger.receipt import Event, Receipt
+from ledger.state import State
 from ledger.state_keys import PARAMETERS_KEY, account_key
 from ledger.transaction import Call as TransactionCall
 from rpc import calls
@@ -26,15 +27,17 @@ from rpc.errors import RpcError
 from rpc.methods import METHODS
 from rpc.models import CommitteeChanges, SendResult
 from rpc.proof_failure import ProofFailedError, ProofStep
-from rpc.proofs import GenesisTrust, Trust
+from rpc.proofs import GenesisTrust, Trust, check_account, start_trail
 from rpc.reads import ReadPool
 from rpc.server import RpcServer
 from rpc.session import Session
 from rpc.settings import RpcSettings
-from rpc.verified_reads import Plan, VerifiedReads
+from rpc.verified_reads import Plan, VerifiedReads, fetch_account_claim
 from tests.builders import CHAIN_ID, address_of, make_key, transfer
 from tests.chains import COMMITTEE
 from tests.proven_chain import FUNDED_GRAINS, ProvenChain, ProvenNode, make_committee
+from vm.native.lockup_records import build_cliff
+from vm.native.lockups import add_lockup
 
 T = TypeVar("T")
 
@@ -360,6 +363,46 @@ async def serve(backend: Any) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.port}"
     finally:
         await server.stop()
+
+
+@pytest.fixture
+def locked_scene() -> Iterator[Scene]:
+    """The same, short: half of what Bob holds, and all that Alice has beside a policy, is locked."""
+
+    def lock(state: State) -> None:
+        for address, grains in ((BOB, FUNDED_GRAINS // 2), (ALICE, FUNDED_GRAINS - 10**6)):
+            add_lockup(state, 1, 0, address, grains, build_cliff(10**12), ALICE, is_revocable=False)
+
+    small = ProvenChain({ALICE: FUNDED_GRAINS, BOB: FUNDED_GRAINS}, prepare=lock)
+    node = ProvenNode(small)
+    node.add_block(small.draft("alice", [SET_POLICY], gas_limit=100_000))
+    for _ in range(2):
+        node.add_block()
+    yield Scene(node, b"", b"")
+    node.close()
+
+
+async def test_what_is_locked_is_proven_with_and_without_a_key_policy(locked_scene: Scene) -> None:
+    answers = Answers(locked_scene)
+    trust = locked_scene.node.small.trust
+    for text, has_policy in ((ALICE_TEXT, True), (BOB_TEXT, False)):
+        proven = await read(trust, calls.account_get(text), answers)
+        told = await answers(calls.account_get(text, at=proven.height))
+        assert proven == told
+        assert (proven.policy is not None) == has_policy
+        assert proven.locked == (FUNDED_GRAINS - 10**6 if has_policy else FUNDED_GRAINS // 2)
+    answers.session.reads.close()
+
+
+async def test_lockups_that_are_not_shown_are_missed(locked_scene: Scene) -> None:
+    answers = Answers(locked_scene)
+    claim = await drive(fetch_account_claim(BOB, None), answers)
+    trail = start_trail(locked_scene.node.small.trust, None)
+    assert check_account(trail, BOB, claim).locked_grains == FUNDED_GRAINS // 2
+    with pytest.raises(ProofFailedError) as failure:
+        check_account(trail, BOB, replace(claim, values=claim.values[:1]))
+    assert failure.value.step is ProofStep.BUNDLE
+    answers.session.reads.close()
 
 
 async def test_both_clients_verify_what_they_read(scene: Scene) -> None:
