@@ -429,6 +429,13 @@ def test_what_is_given_comes_from_what_was_taken_last():
         ("fees", "treasury_core", "deposit"),
         ("treasury_core", None, "spending"),
         ("mining", None, "allocation"),
+        ("team", None, "allocation"),
+        (None, "team", "return"),
+        ("subscription", "sale", "offer"),
+        ("sale", "subscription", "return"),
+        ("sale", None, "delivery"),
+        (None, "gifts", "gift"),
+        ("gifts", None, "gift claim"),
     ],
 )
 def test_a_flow_is_named_by_the_accounts_it_joins(source, target, kind):

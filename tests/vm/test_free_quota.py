@@ -193,7 +193,7 @@ def test_other_calls_than_everyday_ones_pay(call):
 
 def test_everyday_calls_exist_and_are_none_of_power_or_gain():
     assert set(CALLS) >= EVERYDAY_CALLS
-    modules = {"attributes", "contracts", "did", "growth", "iov", "platforms", "roles", "vehicles"}
+    modules = {"attributes", "contracts", "did", "gifts", "growth", "iov", "platforms", "roles", "vehicles"}
     assert {module for module, _ in EVERYDAY_CALLS} == modules
     assert {call for module, call in EVERYDAY_CALLS if module == "contracts"} == {"call"}
 
