@@ -15,7 +15,7 @@ from node.config import NodeConfig, format_config
 
 ROOT = Path(__file__).parent.parent
 PURE = ("consensus", "ledger", "vm", "identity")
-PACKAGES = (*PURE, "p2p", "genesis", "rpc", "node", "iov", "compiler")
+PACKAGES = (*PURE, "p2p", "genesis", "rpc", "node", "iov", "compiler", "economy")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc", "stuff"}
 ORDER_KEEPERS = {"list", "tuple", "iter", "enumerate", "map", "filter", "zip", "next", "reversed", "dict"}
 """Built-ins whose result shows the order of what they are given."""
