@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from identity.signing import SigningPurpose
-from vm.native import attributes, did, growth, growth_records, platforms, roles, vehicle_records, vehicles
+from vm.native import attributes, did, growth, growth_records, platforms, roles, sale, vehicle_records, vehicles
 from vm.native.did import SignedCall
 from vm.native.registry import list_fields
 
@@ -36,6 +36,7 @@ class CallToSign:
 _DID: Final = did.SIGNED_CALLS
 _ATTRIBUTES: Final = attributes.SIGNED_CALLS
 _HOLDER: Final = "the authority over the holder"
+_CASHIER: Final = "the sale's cashier"
 _OWNER: Final = "the vehicle's owner"
 _ROWS: Final = (
     CallToSign("did", "create", _DID["create"], "the authority it begins with, and keys of its own"),
@@ -128,6 +129,19 @@ _ROWS: Final = (
         "report",
         SignedCall(growth.Report, growth_records.ReportPayload, SigningPurpose.GROWTH_REPORT),
         "the reporter",
+    ),
+    CallToSign("sale", "buy", SignedCall(sale.Buy, sale.PaymentPayload, SigningPurpose.SALE_PAYMENT), _CASHIER),
+    CallToSign(
+        "sale",
+        "withdraw",
+        SignedCall(sale.Withdraw, sale.WithdrawalPayload, SigningPurpose.SALE_WITHDRAWAL),
+        "the buyer",
+    ),
+    CallToSign(
+        "sale",
+        "confirm_repayment",
+        SignedCall(sale.ConfirmRepayment, sale.RepaymentPayload, SigningPurpose.SALE_REPAYMENT),
+        _CASHIER,
     ),
 )
 

@@ -4,17 +4,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from node.cli.connection import connect, node_option
+from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains, to_plain
 from node.cli.role_names import EARNED_ROLES, RECOGNITIONS, ROLES, get_recognition_number, get_role_number
+from node.cli.schedules import ScheduleOptions, build_schedule_json, schedule_options
 from node.cli.sending import Intent, Sending, send_intent, sending_options
 from rpc import calls
 
@@ -27,6 +30,7 @@ MODULE: Final = "governance"
 PRIORITIES: Final = ("normal", "urgent", "emergency")
 BODIES: Final = ("foundation", "technical", "financial")
 CATEGORIES: Final = ("core", "operations", "acquisitions", "marketing", "community")
+ALLOCATIONS: Final = ("cornerstone", "subscription", "team")
 STATUSES: Final = ("voting", "passed", "rejected", "expired", "applied", "failed")
 EFFECT_MARGIN_HEIGHTS: Final = 20  # blocks that a proposal may take to be included, when no height is named
 BODY_MEMBERS_MAX: Final = 64
@@ -139,6 +143,90 @@ def propose_spending(category: str, recipient: str, amount: str, terms: Terms, s
 
     grains = str(parse_iov(amount))
     _propose(sending, "propose_spending", terms, lambda find: [category, find(recipient), grains])
+
+
+@propose.command("grant")
+@click.option("--source", type=click.Choice(ALLOCATIONS), required=True, help="Out of which allocation.")
+@click.option("--to", "recipient", required=True, metavar="ADDRESS", help="Address or key name of the recipient.")
+@click.option("--amount", required=True, metavar="IOV", help="IOV with up to 8 decimals, for instance 1.5.")
+@click.option("--revocable", is_flag=True, help="What has not unlocked may be taken back by a later decision.")
+@schedule_options
+@_terms_options
+@sending_options
+def propose_grant(
+    source: str,
+    recipient: str,
+    amount: str,
+    revocable: bool,
+    schedule: ScheduleOptions,
+    terms: Terms,
+    sending: Sending,
+) -> None:
+    """Grant IOV of an allocation of genesis, locked by a schedule: --cliff, --linear or --schedule."""
+    from node.cli.amounts import parse_iov
+
+    grains, plain = str(parse_iov(amount)), build_schedule_json(schedule)
+    _propose(sending, "propose_grant", terms, lambda find: [source, find(recipient), grains, plain, revocable])
+
+
+@propose.command("revocation")
+@click.option("--account", required=True, metavar="ADDRESS", help="Address or key name of the holder.")
+@click.option("--number", type=click.IntRange(1), required=True, help="Of the lock-up: see carlive token locks.")
+@_terms_options
+@sending_options
+def propose_revocation(account: str, number: int, terms: Terms, sending: Sending) -> None:
+    """Take back what has not unlocked of a revocable grant."""
+    _propose(sending, "propose_revocation", terms, lambda find: [find(account), number])
+
+
+@propose.command("sale")
+@click.argument("terms_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_sale(terms_file: Path, terms: Terms, sending: Sending) -> None:
+    """Sell IOV of the subscription allocation, on the terms in FILE (JSON, see docs/economy.md)."""
+    sale = read_json_file(terms_file)
+    _propose(sending, "propose_sale", terms, lambda _: [sale])
+
+
+@propose.command("sale-end")
+@click.argument("number", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_sale_end(number: int, terms: Terms, sending: Sending) -> None:
+    """Close the open sale, of this NUMBER, before its time is over."""
+    _propose(sending, "propose_sale_end", terms, lambda _: [number])
+
+
+@propose.command("acceptor")
+@click.option("--account", required=True, metavar="ADDRESS", help="Account that has applied: address or key name.")
+@_terms_options
+@sending_options
+def propose_acceptor(account: str, terms: Terms, sending: Sending) -> None:
+    """List an acceptor that has applied."""
+    _propose(sending, "propose_acceptor", terms, lambda find: [find(account)])
+
+
+@propose.command("remove-acceptor")
+@click.option("--account", required=True, metavar="ADDRESS", help="Address or key name of the acceptor.")
+@_terms_options
+@sending_options
+def propose_acceptor_removal(account: str, terms: Terms, sending: Sending) -> None:
+    """Delist an acceptor, or refuse its application."""
+    _propose(sending, "propose_acceptor_removal", terms, lambda find: [find(account)])
+
+
+@propose.command("acceptor-rules")
+@click.option("--holdings", required=True, metavar="IOV", help="Least balance and stake.")
+@click.option("--coin-age", type=click.IntRange(0), required=True, metavar="N", help="Least coin age in IOV-days.")
+@_terms_options
+@sending_options
+def propose_acceptor_rules(holdings: str, coin_age: int, terms: Terms, sending: Sending) -> None:
+    """Change who qualifies as an acceptor."""
+    from node.cli.amounts import parse_iov
+
+    rules = {"holdingsMinGrains": str(parse_iov(holdings)), "coinAgeMinIovDays": coin_age}
+    _propose(sending, "propose_acceptor_rules", terms, lambda _: [rules])
 
 
 @propose.command("pause")
