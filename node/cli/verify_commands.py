@@ -98,11 +98,17 @@ def account(address: str, request: ProofRequest) -> None:
         "blockHash": "0x" + proven.block_hash.hex(),
         "timeMs": proven.time_ms,
         "balance": str(proven.account.balance_grains),
+        "locked": str(proven.locked_grains),
         "staked": str(proven.account.staked_grains),
         "sequence": proven.account.sequence,
         "hasPolicy": proven.policy is not None,
     }
-    _show(request.output, record, steps, {"balance": format_grains, "staked": format_grains, "timeMs": format_time})
+    _show(
+        request.output,
+        record,
+        steps,
+        {"balance": format_grains, "locked": format_grains, "staked": format_grains, "timeMs": format_time},
+    )
 
 
 @verify.command()

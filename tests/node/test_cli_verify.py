@@ -92,6 +92,7 @@ def test_an_account_is_proven_step_by_step(served: Served) -> None:
         "blockHash": "0x" + checkpoint.block_hash.hex(),
         "timeMs": shown["timeMs"],
         "balance": shown["balance"],
+        "locked": "0",
         "staked": "0",
         "sequence": 1,
         "hasPolicy": False,
