@@ -321,6 +321,17 @@ def test_as_much_is_taken_out_as_may_be_on_its_way_and_a_later_settlement_goes_o
     check_books(scene.state)
 
 
+def test_what_would_leave_too_little_in_stake_takes_all_of_it(scene):
+    scene.grant(ALICE, 10 * IOV, build_cliff(FAR))
+    scene.pay(ALICE, FREE - IOV // 2)
+    scene.call(ALICE, "delegate", operator=OPERATORS[0], amount_grains=10 * IOV + IOV // 2)
+    scene.revoke(ALICE, 1)
+    assert get_holdings(scene.state, ALICE).delegations == 0
+    scene.wait(15)
+    scene.settle(ALICE)
+    assert (scene.get_balance(TEAM), scene.get_balance(ALICE)) == (TEAM_GRAINS, IOV // 2)
+
+
 # L6
 
 
@@ -330,6 +341,24 @@ def test_the_same_schedule_of_the_same_source_is_one_lockup(scene):
     scene.grant(ALICE, 1, build_cliff(FAR), is_revocable=False)
     found = [(each.number, each.amount_grains) for each in get_lockups(scene.state, ALICE).lockups]
     assert found == [(1, 12), (2, 1)]
+
+
+def test_steps_in_grains_are_for_one_amount_and_stay_apart(scene):
+    for _ in range(2):
+        scene.grant(ALICE, 10, steps((2_000, 3), (FAR, 10), is_in_grains=True))
+    assert [each.amount_grains for each in get_lockups(scene.state, ALICE).lockups] == [10, 10]
+    scene.wait(1)
+    assert scene.movable(ALICE) == FREE + 6
+
+
+def test_what_was_revoked_stays_apart_from_a_new_grant(scene):
+    scene.grant(ALICE, 10 * IOV, build_cliff(FAR))
+    scene.pay(ALICE, FREE)
+    scene.call(ALICE, "delegate", operator=OPERATORS[0], amount_grains=10 * IOV)
+    scene.revoke(ALICE, 1)
+    scene.grant(ALICE, 3, build_cliff(FAR))
+    found = [(each.number, each.amount_grains, each.is_revoked) for each in get_lockups(scene.state, ALICE).lockups]
+    assert found == [(1, 10 * IOV, True), (2, 3, False)]
 
 
 def test_an_account_has_so_many_lockups_and_what_has_unlocked_makes_room(scene):
