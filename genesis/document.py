@@ -15,7 +15,16 @@ from ledger.committee import COMMITTEE_MEMBERS_MAX
 from ledger.primitives import JSON_INTEGER_MAX, SUPPLY_GRAINS, Grains, TimeMs
 from ledger.reasons import Rejected
 from vm.native.iov import MODULE_ACCOUNTS
-from vm.native.lockup_records import LOCKUPS_MAX, STEPS_MAX, Clock, Linear, Schedule, Step, check_schedule
+from vm.native.lockup_records import (
+    ACCOUNT_STEPS_MAX,
+    LOCKUPS_MAX,
+    STEPS_MAX,
+    Clock,
+    Linear,
+    Schedule,
+    Step,
+    check_schedule,
+)
 from vm.native.lockups import ALLOCATIONS
 from vm.native.network import is_endpoint
 from vm.native.recognition import Recognition
@@ -141,6 +150,8 @@ class Allocation(_Model):
             raise ValueError("a module account has no lock-ups")
         if sum(int(lockup.amount_grains) for lockup in self.lockups or ()) > int(self.amount_grains):
             raise ValueError("more is locked than allocated")
+        if sum(len(lockup.steps) for lockup in self.lockups or ()) > ACCOUNT_STEPS_MAX:
+            raise ValueError(f"an account's lock-ups have at most {ACCOUNT_STEPS_MAX} steps together")
         return self
 
 

@@ -87,6 +87,10 @@ CLIFF = {
     "source": "team",
     "revocable": True,
 }
+MANY = CLIFF | {
+    "amount_grains": "1",
+    "steps": [{"at": index, "unlocked": str(index)} for index in range(1, 50)] + [{"at": 50, "unlocked": "10000"}],
+}
 BY_HEIGHT = {
     "amount_grains": "1",
     "clock": "height",
@@ -139,6 +143,7 @@ def test_lockups_change_the_genesis_hash_and_their_absence_no_byte():
         ([CLIFF | {"amount_grains": "0"}], {}, "a lock-up is at least one grain"),
         ([CLIFF | {"steps": []}], {}, "a schedule without steps never unlocks"),
         ([CLIFF | {"unit": "grains"}], {}, "the last step unlocks everything, 399"),
+        ([MANY, MANY, MANY], {}, "an account's lock-ups have at most 128 steps together"),
         ([CLIFF], {"account": None, "module": "fees"}, "a module account has no lock-ups"),
     ],
 )

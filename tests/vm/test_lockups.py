@@ -16,7 +16,9 @@ from tests.stake_scene import HOLDER_GRAINS, HOLDERS, IOV, OPERATORS, check_book
 from vm.native.accounts import get_account
 from vm.native.iov import TREASURY_ADDRESSES
 from vm.native.lockup_records import (
+    ACCOUNT_STEPS_MAX,
     LOCKUPS_MAX,
+    STEPS_MAX,
     Clock,
     Lockup,
     Lockups,
@@ -369,6 +371,16 @@ def test_an_account_has_so_many_lockups_and_what_has_unlocked_makes_room(scene):
     scene.grant(ALICE, 10, build_cliff(FAR))
     numbers = [each.number for each in get_lockups(scene.state, ALICE).lockups]
     assert numbers == [*range(2, LOCKUPS_MAX + 2)]
+
+
+def test_an_accounts_schedules_have_so_many_steps_together(scene):
+    def many(first, count):
+        return steps(*[(FAR + first + index, (index + 1) * 10_000 // count) for index in range(count)])
+
+    for first in range(2):
+        scene.grant(ALICE, 10, many(first, STEPS_MAX))
+    left = ACCOUNT_STEPS_MAX - 2 * STEPS_MAX
+    refuse(Reason.LOCKUPS_LIMIT, scene.grant, ALICE, 10, many(2, left + 1))
 
 
 def test_settling_forgets_what_has_unlocked_and_never_a_number(scene):

@@ -13,6 +13,7 @@ from ledger.reasons import Reason, Rejected
 from ledger.transaction import Call
 from tests.builders import CHAIN_ID
 from tests.did_scene import build_call, sign
+from tests.lockup_scene import steps
 from tests.sale_scene import (
     ALLOCATION_GRAINS,
     ENDS_MS,
@@ -48,6 +49,8 @@ from vm.native.sale_records import (
 )
 
 IN_GRAINS = Schedule(None, Clock.TIME, True, (Step(1, Grains(1_000)),))
+
+LONG = steps(*[(index, 100 * index) for index in range(1, 31)], (31, 10_000))
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ def test_the_share_moves_to_the_sale_when_it_opens():
         ({"tiers": (replace(TERMS_TIERS[0], share_grains=0),)}, Reason.AMOUNT_ZERO),
         ({"tiers": (replace(TERMS_TIERS[0], share_grains=SUPPLY_GRAINS), TERMS_TIERS[1])}, Reason.AMOUNT_OVERFLOW),
         ({"tiers": (replace(TERMS_TIERS[0], schedule=IN_GRAINS),)}, Reason.BAD_SCHEDULE),
+        ({"tiers": (replace(TERMS_TIERS[0], schedule=LONG),) * 2}, Reason.BAD_SALE),
         ({"tiers": (replace(TERMS_TIERS[0], schedule=Schedule(None, Clock.TIME, False, ())),)}, Reason.BAD_SCHEDULE),
     ],
 )

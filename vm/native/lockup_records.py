@@ -10,6 +10,7 @@ Nothing here depends on accounts, so that an account's balance can ask what of i
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, unique
+from functools import lru_cache
 from typing import Annotated, Final
 
 from annotated_types import Interval, Len
@@ -25,8 +26,11 @@ WHOLE_BPS: Final = 10_000
 """All of a lock-up, in basis points."""
 STEPS_MAX: Final = 60
 """Of one schedule: a step a month for five years."""
-LOCKUPS_MAX: Final = 32
+LOCKUPS_MAX: Final = 16
 """Of one account: all of them are read with every payment from it."""
+ACCOUNT_STEPS_MAX: Final = 128
+"""Of all schedules of one account together: as many are read in a tenth of a millisecond, half of a transfer's gas."""
+_DECODED_KEPT: Final = 256  # a payment asks up to three times, and the next block again
 
 LockupNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """Counted from 1 for each account, never used again."""
@@ -127,7 +131,13 @@ def check_schedule(schedule: Schedule, amount_grains: int) -> None:
 def get_lockups(state: StateReader, account: Address) -> Lockups:
     """All lock-ups of an account."""
     encoded = state.get(lockups_key(account))
-    return NO_LOCKUPS if encoded is None else decode(Lockups, encoded)
+    return NO_LOCKUPS if encoded is None else _decode(encoded)
+
+
+@lru_cache(maxsize=_DECODED_KEPT)
+def _decode(encoded: bytes) -> Lockups:
+    """Asked for with every payment of such an account, changed once in a while."""
+    return decode(Lockups, encoded)
 
 
 def put_lockups(state: State, account: Address, lockups: Lockups) -> None:

@@ -18,6 +18,7 @@ Rules
   one comes, and when somebody settles the account.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,7 @@ from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.accounts import HAS_LOCKUPS, add_to_balance, get_account, put_account
 from vm.native.iov import check_recipient, credit
 from vm.native.lockup_records import (
+    ACCOUNT_STEPS_MAX,
     LOCKUPS_MAX,
     Lockup,
     LockupNumber,
@@ -135,8 +137,7 @@ def add_lockup(
     kept = _list_lasting(lockups, now_ms)
     same = next((each for each in kept if _is_same(each, schedule, source, is_revocable=is_revocable)), None)
     if same is None:
-        if len(kept) >= LOCKUPS_MAX:
-            raise Rejected(Reason.LOCKUPS_LIMIT, f"an account has at most {LOCKUPS_MAX} lock-ups", maximum=LOCKUPS_MAX)
+        _check_room(kept, schedule)
         added = Lockup(lockups.next_number, Grains(amount_grains), schedule, source, is_revocable, 0, False)
         lockups = Lockups(lockups.next_number + 1, (*kept, added))
     else:
@@ -268,6 +269,19 @@ def _unbond_owed(state: State, block: BlockContext, account: Address, owed_grain
 
 def _list_lasting(lockups: Lockups, now_ms: int) -> list[Lockup]:
     return [each for each in lockups.lockups if each.amount_grains > compute_unlocked(each, now_ms)]
+
+
+def _check_room(lockups: Sequence[Lockup], schedule: Schedule) -> None:
+    """Whether an account may have one more; raises Rejected."""
+    if len(lockups) >= LOCKUPS_MAX:
+        raise Rejected(Reason.LOCKUPS_LIMIT, f"an account has at most {LOCKUPS_MAX} lock-ups", maximum=LOCKUPS_MAX)
+    steps = sum([len(each.schedule.steps) for each in lockups]) + len(schedule.steps)
+    if steps > ACCOUNT_STEPS_MAX:
+        raise Rejected(
+            Reason.LOCKUPS_LIMIT,
+            f"an account's lock-ups have at most {ACCOUNT_STEPS_MAX} steps together",
+            maximum=ACCOUNT_STEPS_MAX,
+        )
 
 
 def _is_same(lockup: Lockup, schedule: Schedule, source: Address, *, is_revocable: bool) -> bool:

@@ -46,7 +46,7 @@ from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, DidKind, DidRecord, get_active_did
 from vm.native.iov import SALE_ADDRESS, credit, debit
-from vm.native.lockup_records import check_schedule
+from vm.native.lockup_records import STEPS_MAX, check_schedule
 from vm.native.lockups import add_lockup
 from vm.native.role_records import Role, holds_role
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
@@ -233,6 +233,10 @@ def check_sale(state: StateReader, terms: SaleTerms) -> None:
         raise Rejected(Reason.AMOUNT_ZERO, "cap and tiers are at least one grain")
     if _sum_share(terms) > SUPPLY_GRAINS:
         raise Rejected(Reason.AMOUNT_OVERFLOW, "the tiers add up to more IOV than there are")
+    if sum([len(tier.schedule.steps) for tier in terms.tiers]) > STEPS_MAX:
+        raise Rejected(
+            Reason.BAD_SALE, f"the tiers' schedules have at most {STEPS_MAX} steps together", maximum=STEPS_MAX
+        )
     for tier in terms.tiers:
         if tier.schedule.is_in_grains:
             raise Rejected(Reason.BAD_SCHEDULE, "what is bought has any size: say steps in basis points")
