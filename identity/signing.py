@@ -69,6 +69,11 @@ class SigningPurpose(IntEnum):
     """The same, by the pseudonym's own keys."""
     GROWTH_REPORT = 47
     """What a reporter signs, that it has counted so much for an identity."""
+    DISTRIBUTION_ROOT = 55
+    """What attesters sign, that a root is right."""
+    DISTRIBUTION_VOID = 56
+    """What attesters sign, that it is not."""
+    DISTRIBUTION_PAYOUT = 57
     SALE_PAYMENT = 59
     """What a cashier signs, that somebody has paid for a purchase."""
     SALE_WITHDRAWAL = 60

@@ -301,6 +301,43 @@ class Reason(IntEnum):
     CERTIFIED_ALREADY = 314
     """An identity is certified once for a period of a task."""
 
+    # Distributions: 330-349.
+    DISTRIBUTION_UNKNOWN_SOURCE = 330
+    DISTRIBUTION_BAD_RULES = 331
+    """Attesters out of order, a threshold above their number, or limits of a breaker that contradict each other."""
+    DISTRIBUTION_PROMISED = 332
+    """What the owner wants back is promised to beneficiaries by a root."""
+    DISTRIBUTION_NOT_OWNER = 333
+    DISTRIBUTION_UNKNOWN_ROOT = 334
+    DISTRIBUTION_ROOT_VOID = 335
+    DISTRIBUTION_ROOT_NUMBER = 336
+    """A root has another number than the next one of its source: a replay, or too late."""
+    DISTRIBUTION_ROOT_PENDING = 337
+    """The root, or the one before it, is still open to challenges."""
+    DISTRIBUTION_BAD_ROOT = 338
+    """Shards do not add up to the root or total that was signed, or the total falls."""
+    DISTRIBUTION_UNFUNDED = 339
+    """The root promises more than the source was paid."""
+    DISTRIBUTION_NOT_PROVEN = 340
+    """A leaf does not stand under the root as claimed, or not in its beneficiary's shard."""
+    DISTRIBUTION_NOTHING_DUE = 341
+    """All of it was claimed before."""
+    DISTRIBUTION_NO_ACCOUNT = 342
+    """The identity has neither a linked account nor one for payments."""
+    DISTRIBUTION_EXCEEDED = 343
+    """The claim and those before it would be more than the roots that count promise."""
+    DISTRIBUTION_TRIPPED = 344
+    """The source has paid too much in too short a time and pays nothing for a while."""
+    DISTRIBUTION_OVER_LIMIT = 345
+    """This claim alone is more than the source pays in one window."""
+    DISTRIBUTION_CHALLENGE_OVER = 346
+    """The root counts: it is challenged no more."""
+    DISTRIBUTION_NO_FAULT = 347
+    """The leaves stand under the root, and what they show is as it should be."""
+    DISTRIBUTION_TURN_STALE = 348
+    """Signed for another turn of the identity than the present one: a replay, or too late."""
+    DISTRIBUTION_NOT_TRIPPED = 349
+
     # Lock-ups, the sale, gifts and acceptors: 350-379.
     FUNDS_LOCKED = 350
     """The account holds it, but what is locked has to stay in its balance or in stake."""

@@ -136,6 +136,18 @@ class Table(IntEnum):
     """identity, 20 bytes -> Rating: all ratings, added up"""
     GROWTH_RATER = 138
     """identity, 20 bytes -> RaterUsage: how often it has rated on the last day on which it did"""
+    DISTRIBUTION_COUNT = 140
+    """-> number of sources, 8 bytes"""
+    DISTRIBUTION_SOURCE = 141
+    """source, 8 bytes -> Source"""
+    DISTRIBUTION_ROOT = 142
+    """source, 8 bytes ‖ number, 8 bytes -> PostedRoot"""
+    DISTRIBUTION_CLAIMED = 143
+    """source, 8 bytes ‖ kind, 1 byte ‖ account or identity, 20 bytes -> grains paid so far, 8 bytes"""
+    DISTRIBUTION_FLOW = 144
+    """source, 8 bytes -> Flow: what the source has paid lately; absent: nothing"""
+    DISTRIBUTION_PAYOUT = 145
+    """identity, 20 bytes -> Payout: where it wants to be paid"""
     LOCKUPS = 148
     """address, 20 bytes -> Lockups of the account; absent while it has none"""
     LOCKUP_DUE = 149
@@ -208,6 +220,12 @@ _CLAIMED_LEAF: Final = bytes([Table.CLAIMED_LEAF])
 _ROLE: Final = bytes([Table.ROLE])
 FREE_GAS_KEY: Final = bytes([Table.FREE_GAS])
 _QUOTA_USAGE: Final = bytes([Table.QUOTA_USAGE])
+DISTRIBUTION_COUNT_KEY: Final = bytes([Table.DISTRIBUTION_COUNT])
+_DISTRIBUTION_SOURCE: Final = bytes([Table.DISTRIBUTION_SOURCE])
+_DISTRIBUTION_ROOT: Final = bytes([Table.DISTRIBUTION_ROOT])
+_DISTRIBUTION_CLAIMED: Final = bytes([Table.DISTRIBUTION_CLAIMED])
+_DISTRIBUTION_FLOW: Final = bytes([Table.DISTRIBUTION_FLOW])
+_DISTRIBUTION_PAYOUT: Final = bytes([Table.DISTRIBUTION_PAYOUT])
 _LOCKUPS: Final = bytes([Table.LOCKUPS])
 _LOCKUP_DUE: Final = bytes([Table.LOCKUP_DUE])
 SALES_KEY: Final = bytes([Table.SALES])
@@ -568,6 +586,31 @@ def growth_rater_key(rater: Did) -> bytes:
 
 def _build_growth_place(did: Did, task: int, period: int) -> bytes:
     return did + task.to_bytes(_TASK_BYTES, "big") + period.to_bytes(_NUMBER_BYTES, "big")
+
+
+def distribution_source_key(source: int) -> bytes:
+    """A source of distributions."""
+    return _DISTRIBUTION_SOURCE + source.to_bytes(_NUMBER_BYTES, "big")
+
+
+def distribution_root_key(source: int, number: int) -> bytes:
+    """A root that a source has posted."""
+    return _DISTRIBUTION_ROOT + source.to_bytes(_NUMBER_BYTES, "big") + number.to_bytes(_NUMBER_BYTES, "big")
+
+
+def distribution_claimed_key(source: int, beneficiary: bytes) -> bytes:
+    """What a source has paid a beneficiary."""
+    return _DISTRIBUTION_CLAIMED + source.to_bytes(_NUMBER_BYTES, "big") + beneficiary
+
+
+def distribution_flow_key(source: int) -> bytes:
+    """What a source has paid lately."""
+    return _DISTRIBUTION_FLOW + source.to_bytes(_NUMBER_BYTES, "big")
+
+
+def distribution_payout_key(did: Did) -> bytes:
+    """Where an identity wants to be paid."""
+    return _DISTRIBUTION_PAYOUT + did
 
 
 def lockups_key(account: Address) -> bytes:

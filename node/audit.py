@@ -455,6 +455,10 @@ def name_kind(source: str | None, target: str | None) -> str:
             return "bond"
         case "staking", _:
             return "release"
+        case _, "distribution":
+            return "funding"
+        case "distribution", _:
+            return "payout"
         case _, "sale":
             return "offer"
         case "sale", None:

@@ -62,6 +62,25 @@ from vm.native.acceptors import (
     remove_acceptor,
     set_rules,
 )
+from vm.native.did_records import GAS_DID_READ
+from vm.native.distribution_events import RootVoided, SourceCreated, SourceResumed, SourceRulesSet
+from vm.native.distribution_records import (
+    ATTESTERS_MAX,
+    NO_FLOW,
+    RootNumber,
+    SourceId,
+    SourceRules,
+    VoidCause,
+    check_rules,
+    create_source,
+    get_flow,
+    get_root,
+    get_source,
+    put_flow,
+    set_source_rules,
+    void_root,
+)
+from vm.native.distribution_records import MODULE_NAME as DISTRIBUTION
 from vm.native.growth_records import Task, TaskId, check_task, define_task, end_task, get_open_task
 from vm.native.iov import (
     TREASURY_ADDRESSES,
@@ -154,6 +173,10 @@ class ProposalKind(IntEnum):
     END_TASK = 17
     RECOGNISE = 30
     WITHDRAW_RECOGNITION = 31
+    CREATE_SOURCE = 40
+    SET_SOURCE_RULES = 41
+    RESUME_SOURCE = 42
+    VOID_ROOT = 43
     GRANT_LOCKED = 44
     REVOKE_LOCKUP = 45
     OPEN_SALE = 46
@@ -446,6 +469,40 @@ class ProposeAcceptorRules:
     """Propose who qualifies as an acceptor."""
 
     rules: AcceptorRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSource:
+    """Propose to open a source of distributions."""
+
+    rules: SourceRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSourceRules:
+    """Propose other rules for a source of distributions; whatever it was tripped for is forgotten."""
+
+    source: SourceId
+    rules: SourceRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeSourceResume:
+    """Propose to let a source of distributions pay again before its time."""
+
+    source: SourceId
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRootVoid:
+    """Propose to let a root of a distribution count for nothing; what was claimed stays claimed."""
+
+    source: SourceId
+    number: RootNumber
     terms: Terms
 
 
@@ -1142,8 +1199,47 @@ def _apply_acceptor_rules(state: State, _: BlockContext, call: ProposeAcceptorRu
     return [set_rules(state, call.rules)]
 
 
+def _check_source(state: StateReader, call: ProposeSource) -> None:
+    check_rules(state, call.rules)
+
+
+def _apply_source(state: State, _: BlockContext, call: ProposeSource) -> list[Event]:
+    source = create_source(state, call.rules)
+    return [Event(DISTRIBUTION, SourceCreated.__name__, [source, call.rules.owner, call.rules.label])]
+
+
+def _check_source_rules(state: StateReader, call: ProposeSourceRules) -> None:
+    get_source(state, call.source)
+    check_rules(state, call.rules)
+
+
+def _apply_source_rules(state: State, _: BlockContext, call: ProposeSourceRules) -> list[Event]:
+    set_source_rules(state, call.source, call.rules)
+    return [Event(DISTRIBUTION, SourceRulesSet.__name__, [call.source])]
+
+
+def _check_source_resume(state: StateReader, call: ProposeSourceResume) -> None:
+    if get_flow(state, call.source).tripped_until_ms == 0:
+        raise Rejected(Reason.DISTRIBUTION_NOT_TRIPPED, "the source was not tripped")
+
+
+def _apply_source_resume(state: State, _: BlockContext, call: ProposeSourceResume) -> list[Event]:
+    put_flow(state, call.source, NO_FLOW)
+    return [Event(DISTRIBUTION, SourceResumed.__name__, [call.source])]
+
+
+def _check_root_void(state: StateReader, call: ProposeRootVoid) -> None:
+    get_root(state, call.source, call.number)
+
+
+def _apply_root_void(state: State, _: BlockContext, call: ProposeRootVoid) -> list[Event]:
+    void_root(state, call.source, call.number, VoidCause.GOVERNANCE)
+    return [Event(DISTRIBUTION, RootVoided.__name__, [call.source, call.number, int(VoidCause.GOVERNANCE)])]
+
+
 _MONEY_BODIES: Final = (BodyKind.FINANCIAL, BodyKind.FOUNDATION)
 _IDENTITY_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
+_SAFETY_BODIES: Final = (BodyKind.TECHNICAL, BodyKind.COMMITTEE)
 
 DECISIONS: Final = (
     Decision(ProposalKind.ADMIT_OPERATOR, ProposeOperator, (BodyKind.COMMITTEE,), _check_operator, _apply_operator),
@@ -1228,6 +1324,14 @@ DECISIONS: Final = (
         _check_acceptor_rules,
         _apply_acceptor_rules,
     ),
+    Decision(ProposalKind.CREATE_SOURCE, ProposeSource, _MONEY_BODIES, _check_source, _apply_source),
+    Decision(
+        ProposalKind.SET_SOURCE_RULES, ProposeSourceRules, _MONEY_BODIES, _check_source_rules, _apply_source_rules
+    ),
+    Decision(
+        ProposalKind.RESUME_SOURCE, ProposeSourceResume, _SAFETY_BODIES, _check_source_resume, _apply_source_resume
+    ),
+    Decision(ProposalKind.VOID_ROOT, ProposeRootVoid, _SAFETY_BODIES, _check_root_void, _apply_root_void),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1277,6 +1381,7 @@ def answer_recognised(state: StateReader, _: Moment, recognition: Recognition) -
 _PROPOSE_GAS: Final = 3 * GAS_STATE_WRITE + 8 * GAS_STATE_READ
 _PROPOSE_OPERATOR_GAS: Final = _PROPOSE_GAS + OPERATORS_MAX * GAS_STATE_READ  # all of them are counted
 _PROPOSE_RECOGNITION_GAS: Final = _PROPOSE_GAS + RECOGNISED_MAX * GAS_STATE_READ  # all of them are counted
+_PROPOSE_RULES_GAS: Final = _PROPOSE_GAS + ATTESTERS_MAX * GAS_DID_READ  # all of them are looked up
 _VOTE_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
 _DONATE_GAS: Final = (1 + len(TREASURY_PERCENT)) * GAS_STATE_WRITE
 
@@ -1319,6 +1424,10 @@ MODULE = ModuleRule(
         _propose_rule("propose_acceptor", ProposeAcceptor),
         _propose_rule("propose_acceptor_removal", ProposeAcceptorRemoval),
         _propose_rule("propose_acceptor_rules", ProposeAcceptorRules),
+        _propose_rule("propose_source", ProposeSource, _PROPOSE_RULES_GAS),
+        _propose_rule("propose_source_rules", ProposeSourceRules, _PROPOSE_RULES_GAS),
+        _propose_rule("propose_source_resume", ProposeSourceResume),
+        _propose_rule("propose_root_void", ProposeRootVoid),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),

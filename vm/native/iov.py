@@ -34,10 +34,10 @@ TREASURY_PERCENT: Final = {"core": 10, "operations": 10, "acquisitions": 35, "ma
 MODULE_ACCOUNTS: Final = (
     *("fees", "staking", "cornerstone", "subscription", "team", "mining"),
     *(f"treasury_{category}" for category in TREASURY_PERCENT),
-    *("sale", "gifts"),
+    *("distribution", "sale", "gifts"),
 )
 """Accounts that no key leads to: fees of the epoch, stake, the shares of paper 12.4, the treasury's budgets, what is
-being sold and what waits to be claimed.
+set aside for payouts, what is being sold and what waits to be claimed.
 """
 
 FEES_ADDRESS: Final = compute_module_address("fees")

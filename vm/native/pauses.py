@@ -25,6 +25,7 @@ PAUSABLE: Final = (
     "contracts",
     "credentials",
     "did",
+    "distribution",
     "gifts",
     "growth",
     "iov",
