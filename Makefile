@@ -12,7 +12,7 @@ help: ## list the targets
 .venv/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "CarLive needs Python 3.11 or 3.12: install one, or say make PYTHON=/path/to/python3.11"; exit 2; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: on Debian, apt-get install python3-venv"; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,economy]'
 	@touch $@
 
 install: .venv/ready ## make a ready .venv with the command .venv/bin/carlive

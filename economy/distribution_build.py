@@ -1,0 +1,197 @@
+"""Builds the root of a distribution from records and the epoch before, and recomputes shards of it.
+
+| in the directory | content                                                                         |
+|------------------|---------------------------------------------------------------------------------|
+| plan.json        | of which inputs this is; written first: another build does not go on here       |
+| lifetimes/       | totals from the engine, by shard; there when complete, gone when all shards are |
+| shards/NNN.parquet | a shard's rows in the order of its leaves                                     |
+| manifest.json    | everything that was signed and posted; written last                             |
+
+A build that was killed goes on with what is there: every name appears when its content is complete.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Final
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from economy.distribution_engines import Engine, EngineName, open_engine
+from economy.distribution_lifetimes import RECORD_COLUMNS, TOTAL_COLUMNS, build_lifetimes
+from economy.distribution_manifest import (
+    MANIFEST_FILE,
+    InputFile,
+    Manifest,
+    Plan,
+    ShardSummary,
+    UnusableError,
+    encode_manifest,
+    plan_to_json,
+    read_manifest,
+)
+from economy.distribution_shards import arrange_rows, get_shard_path, read_summary, summarise, write_shard
+from economy.whole_files import PART_SUFFIX, put_content, put_directory
+from ledger.primitives import INTEGER_MAX
+from vm.native.distribution_records import ManifestHash
+from vm.native.distribution_tree import SHARDS
+
+MEMORY_LIMIT_DEFAULT: Final = "2GB"  # of the engine; it spills to the disk beyond that
+THREADS_DEFAULT: Final = 2  # each holds buffers of its own
+INPUTS_MAX: Final = 4_096  # each is opened, and stands in the manifest
+_PLAN_FILE: Final = "plan.json"
+_LIFETIMES: Final = "lifetimes"
+_SPILL: Final = "spill"
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how far it is, and of how much; of 0: nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What has no influence on the result."""
+
+    engine: EngineName = "duckdb"
+    memory_limit: str = MEMORY_LIMIT_DEFAULT
+    threads: int = THREADS_DEFAULT
+
+
+def build_distribution(
+    records: Sequence[Path], previous: Path | None, directory: Path, options: BuildOptions, report: Report
+) -> tuple[Manifest, ManifestHash]:
+    """Build into a directory, or go on where a build of the same was interrupted; raises UnusableError."""
+    plan = _make_plan(records, previous, report)
+    directory.mkdir(parents=True, exist_ok=True)
+    _settle_plan(directory, plan)
+    if not (directory / MANIFEST_FILE).exists():
+        shards = _build_shards(records, previous, directory, options, report)
+        rows = sum(pq.read_metadata(path).num_rows for path in records)
+        assert sum(each.records for each in shards) == rows, "every record counts once"
+        total = sum(each.total_grains for each in shards)
+        if total > INTEGER_MAX:
+            raise UnusableError(f"all together have earned {total} grains, more than there can be")
+        encoded = encode_manifest(Manifest(plan, shards))
+        put_content(directory / MANIFEST_FILE, encoded)
+    for leftover in (_LIFETIMES, _LIFETIMES + PART_SUFFIX, _SPILL):
+        shutil.rmtree(directory / leftover, ignore_errors=True)
+    return read_manifest(directory)
+
+
+def recompute_shard(
+    records: Sequence[Path], previous: Path | None, directory: Path, number: int, options: BuildOptions
+) -> ShardSummary:
+    """A shard from the inputs alone; raises UnusableError when they are not those of the directory's manifest."""
+    manifest, _ = read_manifest(directory)
+    if _make_plan(records, previous, lambda *_: None) != manifest.plan:
+        raise UnusableError("these are not the inputs of the manifest")
+    spill = directory / f"{_SPILL}-{number:03}"
+    try:
+        with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
+            rows = _express(engine, records, previous, f"{number:02x}")
+            arranged, count = arrange_rows(engine.fetch(rows), number)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+    return summarise(arranged, count)
+
+
+# Plans
+
+
+def _make_plan(records: Sequence[Path], previous: Path | None, report: Report) -> Plan:
+    """Hash the inputs; the same content twice would pay twice."""
+    if not 1 <= len(records) <= INPUTS_MAX:
+        raise UnusableError(f"a build has 1 to {INPUTS_MAX} files of records")
+    inputs: dict[InputFile, Path] = {}
+    for index, path in enumerate(records):
+        report("hashing inputs", index, len(records))
+        described = _describe_input(path)
+        if described in inputs:
+            raise UnusableError(f"{path} and {inputs[described]} are the same records, which would be paid twice")
+        inputs[described] = path
+    ordered = tuple(sorted(inputs, key=lambda each: each.sha256))
+    if previous is None:
+        return Plan(ordered, None)
+    before, manifest_hash = read_manifest(previous)
+    for each in ordered:
+        if each in before.plan.inputs:
+            raise UnusableError(f"{inputs[each]} was paid with the epoch before")
+    for number, summary in enumerate(before.shards):
+        if read_summary(get_shard_path(previous, number)) != summary:
+            raise UnusableError(f"the file of shard {number} in {previous} is not the one of its manifest")
+    return Plan(ordered, manifest_hash.hex())
+
+
+def _describe_input(path: Path) -> InputFile:
+    try:
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UnusableError(f"{path}: {error}") from None
+    missing = [name for name in RECORD_COLUMNS if name not in schema.names]
+    if missing:
+        raise UnusableError(f"{path} has no column {missing[0]}; records have {', '.join(RECORD_COLUMNS)}")
+    kind, amount = schema.field("beneficiary").type, schema.field("amount_grains").type
+    if not (pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)) or not pa.types.is_integer(amount):
+        raise UnusableError(f"{path}: beneficiary is binary and amount_grains an integer, not {kind} and {amount}")
+    return InputFile(path.stat().st_size, digest)
+
+
+def _settle_plan(directory: Path, plan: Plan) -> None:
+    encoded = json.dumps(plan_to_json(plan), indent=1).encode()
+    path = directory / _PLAN_FILE
+    if not path.exists():
+        if any(directory.iterdir()):
+            raise UnusableError(f"{directory} is not empty, and not a build that was interrupted")
+        put_content(path, encoded)
+    elif path.read_bytes() != encoded:
+        raise UnusableError(f"{directory} holds a build of other inputs")
+
+
+# Shards
+
+
+def _build_shards(
+    records: Sequence[Path], previous: Path | None, directory: Path, options: BuildOptions, report: Report
+) -> tuple[ShardSummary, ...]:
+    (directory / "shards").mkdir(exist_ok=True)
+    lifetimes = directory / _LIFETIMES
+    if not lifetimes.exists():
+        report("adding up", 0, 0)
+        shutil.rmtree(directory / (_LIFETIMES + PART_SUFFIX), ignore_errors=True)
+        spill = directory / _SPILL
+        shutil.rmtree(spill, ignore_errors=True)
+        with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
+            rows = _express(engine, records, previous, None)
+            put_directory(lifetimes, lambda part: engine.write_shards(rows, part))
+    summaries = []
+    for number in range(SHARDS):
+        report("hashing shards", number, SHARDS)
+        path = get_shard_path(directory, number)
+        if not path.exists():
+            arranged, count = arrange_rows(_read_lifetimes(lifetimes / f"shard={number:02x}"), number)
+            write_shard(path, arranged, summarise(arranged, count))
+        summaries.append(read_summary(path))
+    report("hashing shards", SHARDS, SHARDS)
+    return tuple(summaries)
+
+
+def _express(engine: Engine, records: Sequence[Path], previous: Path | None, shard: str | None) -> ir.Table:
+    tables = [engine.read(str(path.absolute())) for path in records]
+    before = None if previous is None else engine.read(str((previous / "shards").absolute() / "*.parquet"))
+    return build_lifetimes(tables, before, engine.shard_of, shard)
+
+
+def _read_lifetimes(directory: Path) -> pa.Table:
+    """What an engine has written of one shard; nothing: nobody is in it."""
+    files = sorted(directory.glob("*.parquet"))
+    columns = ["beneficiary", *TOTAL_COLUMNS]
+    if not files:
+        return pa.table({name: [] for name in columns})
+    tables = [pq.ParquetFile(path).read(columns=columns) for path in files]
+    return pa.concat_tables([each.replace_schema_metadata(None) for each in tables])

@@ -1,0 +1,141 @@
+"""Engines that compute lifetime totals: DuckDB within this process, or Spark. Both are given the same expressions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import udf
+
+EngineName = Literal["duckdb", "spark"]
+SPARK_PARTITIONS: Final = 64  # of a shuffle; each is sorted and written by itself
+_SHARD_DIGITS: Final = 2
+
+
+class Engine(Protocol):
+    """What a build asks of an engine."""
+
+    def read(self, pattern: str) -> ir.Table:
+        """The rows of Parquet files; a path may have stars."""
+
+    def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
+        """First byte of SHA-256 as two hexadecimal digits."""
+
+    def write_shards(self, rows: ir.Table, directory: Path) -> None:
+        """Write rows as Parquet files into directories `shard=00` to `shard=ff`; the directory is new."""
+
+    def fetch(self, rows: ir.Table) -> pa.Table:
+        """The rows of one shard."""
+
+
+@contextmanager
+def open_engine(name: EngineName, memory_limit: str, threads: int, spill: Path) -> Iterator[Engine]:
+    """An engine that keeps to a memory limit, such as 2GB, and spills to this directory what is more."""
+    spill.mkdir(parents=True, exist_ok=True)
+    match name:
+        case "duckdb":
+            duckdb = DuckDbEngine(memory_limit, threads, spill)
+            try:
+                yield duckdb
+            finally:
+                duckdb.close()
+        case "spark":
+            spark = SparkEngine(memory_limit, threads, spill)
+            try:
+                yield spark
+            finally:
+                spark.close()
+
+
+@udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]  # Ibis has no types
+def _duckdb_sha256(content: bytes) -> str:  # type: ignore[empty-body]  # the engine has the body
+    """Hexadecimal digits."""
+
+
+@udf.scalar.builtin(name="sha2")  # type: ignore[untyped-decorator]  # Ibis has no types
+def _spark_sha2(content: bytes, bits: int) -> str:  # type: ignore[empty-body]  # the engine has the body
+    """Hexadecimal digits."""
+
+
+class DuckDbEngine:
+    """DuckDB within this process."""
+
+    def __init__(self, memory_limit: str, threads: int, spill: Path) -> None:
+        self._connection = ibis.duckdb.connect(
+            memory_limit=memory_limit,
+            threads=threads,
+            temp_directory=str(spill),
+            preserve_insertion_order=False,
+        )
+        self._connection.raw_sql("SET enable_progress_bar = false")  # it would print to standard output
+
+    def read(self, pattern: str) -> ir.Table:
+        """The rows of Parquet files."""
+        return self._connection.read_parquet(pattern)
+
+    def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
+        """First byte of SHA-256."""
+        digits: Any = _duckdb_sha256(beneficiary)
+        return digits.substr(0, _SHARD_DIGITS)
+
+    def write_shards(self, rows: ir.Table, directory: Path) -> None:
+        """By DuckDB's partitioned COPY."""
+        self._connection.to_parquet(rows, directory, partition_by="shard")
+
+    def fetch(self, rows: ir.Table) -> pa.Table:
+        """The rows of one shard."""
+        return self._connection.to_pyarrow(rows)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.disconnect()
+
+
+class SparkEngine:
+    """Spark on this machine; a cluster's session differs in its master alone."""
+
+    def __init__(self, memory_limit: str, threads: int, spill: Path) -> None:
+        from pyspark.sql import SparkSession
+
+        settings = {
+            "spark.driver.memory": memory_limit.lower().removesuffix("b"),
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            "spark.local.dir": str(spill.absolute()),
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.ansi.enabled": "true",  # an overflow is an error
+            "spark.sql.shuffle.partitions": str(SPARK_PARTITIONS),
+            "spark.sql.warehouse.dir": str(spill.absolute() / "warehouse"),
+        }
+        builder: Any = SparkSession.builder
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        self._session: Any = builder.master(f"local[{threads}]").appName("carlive distribution").getOrCreate()
+        self._session.sparkContext.setLogLevel("ERROR")
+        self._connection = ibis.pyspark.connect(self._session)
+
+    def read(self, pattern: str) -> ir.Table:
+        """The rows of Parquet files."""
+        return self._connection.read_parquet(pattern)
+
+    def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
+        """First byte of SHA-256."""
+        digits: Any = _spark_sha2(beneficiary, 256)
+        return digits.substr(0, _SHARD_DIGITS)
+
+    def write_shards(self, rows: ir.Table, directory: Path) -> None:
+        """By Spark's partitioned writer, after the rows of each shard have come together."""
+        frame = self._session.sql(self._connection.compile(rows))
+        frame.repartition(SPARK_PARTITIONS, "shard").write.partitionBy("shard").parquet(str(directory.absolute()))
+
+    def fetch(self, rows: ir.Table) -> pa.Table:
+        """The rows of one shard."""
+        return self._connection.to_pyarrow(rows)
+
+    def close(self) -> None:
+        """End the session."""
+        self._session.stop()

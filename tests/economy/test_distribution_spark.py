@@ -1,0 +1,46 @@
+"""The same job on Spark gives the same bytes; where Spark is missing this is skipped and says so (docs/testing.md)."""
+
+import os
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+from economy.distribution_build import BuildOptions, build_distribution, recompute_shard
+from economy.distribution_manifest import UnusableError
+from ledger.primitives import INTEGER_MAX
+from tests.economy.records import beneficiary, draw_rows, write_records
+
+REQUIRE_VARIABLE = "CARLIVE_REQUIRE_SPARK"
+IS_THERE = find_spec("pyspark") is not None and shutil.which("java") is not None
+
+pytestmark = [
+    pytest.mark.skipif(not IS_THERE and REQUIRE_VARIABLE not in os.environ, reason="needs PySpark and Java"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Spark's gateway leaves its pipes to the collector
+    pytest.mark.xdist_group("spark"),
+]
+DUCKDB, SPARK = (BuildOptions(engine=name, memory_limit="1GB") for name in ("duckdb", "spark"))
+
+
+def build(records, previous, directory, options):
+    return build_distribution(records, previous, directory, options, lambda *_: None)
+
+
+def test_spark_builds_the_same_manifest_over_two_epochs_and_recomputes_its_shards(tmp_path):
+    first, second = (write_records(tmp_path / name, draw_rows(name, 300, 900)) for name in ("first", "second"))
+    for options in (DUCKDB, SPARK):
+        home = tmp_path / options.engine
+        build([first], None, home / "1", options)
+        build([second], home / "1", home / "2", options)
+    for epoch in "12":
+        manifests = [(tmp_path / engine / epoch / "manifest.json").read_bytes() for engine in ("duckdb", "spark")]
+        assert manifests[0] == manifests[1]
+    manifest, _ = build([second], tmp_path / "spark" / "1", tmp_path / "spark" / "2", SPARK)
+    recomputed = recompute_shard([second], tmp_path / "duckdb" / "1", tmp_path / "duckdb" / "2", 9, SPARK)
+    assert recomputed == manifest.shards[9]
+
+
+def test_spark_sees_totals_that_do_not_fit(tmp_path):
+    records = write_records(tmp_path / "records", [(beneficiary(0), INTEGER_MAX)] * 20)
+    with pytest.raises(UnusableError, match="more than there can be"):
+        build([records], None, tmp_path / "out", SPARK)
