@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from identity.signing import SigningPurpose
-from vm.native import attributes, did, growth, growth_records, platforms, roles, sale, vehicle_records, vehicles
+from vm.native import (
+    attributes,
+    did,
+    distribution,
+    growth,
+    growth_records,
+    platforms,
+    roles,
+    sale,
+    vehicle_records,
+    vehicles,
+)
 from vm.native.did import SignedCall
 from vm.native.registry import list_fields
 
@@ -129,6 +140,24 @@ _ROWS: Final = (
         "report",
         SignedCall(growth.Report, growth_records.ReportPayload, SigningPurpose.GROWTH_REPORT),
         "the reporter",
+    ),
+    CallToSign(
+        "distribution",
+        "post_root",
+        SignedCall(distribution.PostRoot, distribution.RootPayload, SigningPurpose.DISTRIBUTION_ROOT),
+        "enough attesters of the source",
+    ),
+    CallToSign(
+        "distribution",
+        "void_root",
+        SignedCall(distribution.VoidRoot, distribution.VoidPayload, SigningPurpose.DISTRIBUTION_VOID),
+        "enough attesters of the source",
+    ),
+    CallToSign(
+        "distribution",
+        "set_payout",
+        SignedCall(distribution.SetPayout, distribution.PayoutPayload, SigningPurpose.DISTRIBUTION_PAYOUT),
+        "the authority over the identity",
     ),
     CallToSign("sale", "buy", SignedCall(sale.Buy, sale.PaymentPayload, SigningPurpose.SALE_PAYMENT), _CASHIER),
     CallToSign(

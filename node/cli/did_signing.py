@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
 JSON_FILE_BYTES_MAX: Final = 65_536  # the longest payload fits many times
 STALE_REASONS: Final = frozenset(
-    {"DID_VERSION_STALE", "ATTRIBUTE_SEQUENCE", "VEHICLE_TURN_STALE", "PLATFORM_TURN_STALE", "ROLE_STALE"}
+    {
+        "DID_VERSION_STALE",
+        "ATTRIBUTE_SEQUENCE",
+        "VEHICLE_TURN_STALE",
+        "PLATFORM_TURN_STALE",
+        "ROLE_STALE",
+        "DISTRIBUTION_ROOT_NUMBER",
+        "DISTRIBUTION_TURN_STALE",
+    }
 )
 SIGNER_REASONS: Final = frozenset({"DID_UNKNOWN_KEY", "DID_FOREIGN_SIGNER", "DID_NOT_AUTHORISED"})
 
@@ -201,14 +209,20 @@ def parse_hex_key(text: str) -> bytes:
 
 
 def get_subject(operation: Operation) -> "Did":
-    """The identity that an operation is about: a payload's first field, except that a new one is the payload's hash."""
+    """The identity that an operation is about: a payload's first field, except that a new one is the payload's hash.
+
+    What attesters sign is about a source: then it is the one that signs unless another is named.
+    """
     from identity.did import compute_did
     from ledger.codec import encode
     from vm.native.did_payloads import CreatePayload
+    from vm.native.distribution import RootPayload, VoidPayload
 
     payload = operation.payload
     if isinstance(payload, CreatePayload):
         return compute_did(encode(payload))
+    if isinstance(payload, (RootPayload, VoidPayload)):
+        return operation.signer
     subject: Did = getattr(payload, fields(payload)[0].name)
     return subject
 

@@ -28,6 +28,10 @@ ENTRIES = {
     "platform": ("node.cli.platform_commands:platform", "Bind accounts on platforms to persons."),
     "role": ("node.cli.role_commands:role", "Grant roles to identities, take them back, and see who has which."),
     "growth": ("node.cli.growth_commands:growth", "See growth tasks and progress, report, rate and certify."),
+    "distribution": (
+        "node.cli.distribution_commands:distribution",
+        "Pay millions by roots: look at sources; build, check and post roots; claim.",
+    ),
     "token": ("node.cli.token_commands:token", "Look at locked coins, and when they unlock."),
     "sale": ("node.cli.sale_commands:sale", "Buy in the sale of IOV, and attest payments as its cashier."),
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
