@@ -236,7 +236,7 @@ def payout(identity: str, account: str | None, signing: Signing, sending: Sendin
 @click.argument("beneficiaries", nargs=-1, required=True, metavar="BENEFICIARY…")
 @_built_option
 @click.option(
-    "--number", type=click.IntRange(1), default=None, help="Number of the root.  [default: the newest not void]"
+    "--number", type=click.IntRange(1), default=None, help="Number of the root.  [default: the newest that counts]"
 )
 @sending_options
 def claim(source: int, beneficiaries: tuple[str, ...], directory: Path, number: int | None, sending: Sending) -> None:
@@ -249,9 +249,9 @@ def claim(source: int, beneficiaries: tuple[str, ...], directory: Path, number: 
             if network is not facts.network:
                 raise CommandFailedError(f"{each} is of another network than the node's")
             proven.append(_build_proof(directory, kind, identifier, network))
-        root_number = number or _fetch_source(client, source)["state"]["latest"]
+        root_number = number or _fetch_source(client, source)["claimableRoot"]
         if root_number == 0:
-            raise CommandFailedError(f"source {source} has no root yet", ExitCode.FAILED)
+            raise CommandFailedError(f"no root of source {source} counts yet", ExitCode.FAILED)
         return build_known_intent(client, facts, MODULE, "claim", [source, root_number, proven])
 
     send_intent(prepare, sending)

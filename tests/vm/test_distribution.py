@@ -629,11 +629,11 @@ def test_the_window_slides(scene):
     scene.height = 40
     scene.accept(scene.claim(built, ANNE))
     scene.pass_ms(WINDOW_MS + PART_MS)
-    assert scene.answer("source", scene.source).paid_grains == 0
+    assert scene.answer("source", scene.source).window_paid_grains == 0
     scene.accept(scene.claim(built, BERT))
-    assert scene.answer("source", scene.source).paid_grains == 1_001
+    assert scene.answer("source", scene.source).window_paid_grains == 1_001
     scene.accept(scene.claim(built, CARA))
-    assert scene.answer("source", scene.source).paid_grains == 1_901
+    assert scene.answer("source", scene.source).window_paid_grains == 1_901
 
 
 def test_a_window_counts_every_part_that_it_touches(scene):
@@ -687,7 +687,7 @@ def test_the_view_of_a_source(scene):
     scene.accept(scene.claim(built, ANNE))
     scene.accept(scene.post(distribute({ANNE: 4_000})))
     state = Source(scene.rules(), FUNDS, 1_000, 2, 2, 4_000)
-    described = SourceDescription(scene.source, state, 9_000, 6_000, 1_000, 5_000, 1_000, None)
+    described = SourceDescription(scene.source, state, 9_000, 6_000, 1, 1_000, 5_000, 1_000, None)
     assert scene.answer("source", scene.source) == described
     assert scene.answer("source", SourceId(2)) is None
 

@@ -74,9 +74,9 @@ from vm.native.distribution_records import (
     SourceId,
     VoidCause,
     check_payable,
-    compute_claimable_total,
     compute_free_grains,
     count_sources,
+    find_claimable_root,
     find_payout_account,
     find_recipient,
     find_root,
@@ -235,11 +235,13 @@ class SourceDescription:
     left_grains: Grains
     free_grains: Grains
     """What the owner may take back."""
-    claimable_total_grains: Grains
-    """What all claims together may be, of which claimed_grains were made."""
-    limit_grains: Grains
+    claimable_root: int
+    """The newest root that counts; 0: none."""
+    claimable_grains: Grains
+    """Its lifetime total: what all claims together may be, of which claimed_grains were made."""
+    window_limit_grains: Grains
     """What may be paid within one window now."""
-    paid_grains: Grains
+    window_paid_grains: Grains
     """What was paid within it."""
     tripped_until_ms: TimeMs | None
 
@@ -409,8 +411,8 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
             raise Rejected(Reason.DISTRIBUTION_NOT_PROVEN, "a leaf is not proven to stand in its shard of the root")
     flow = slide(breaker, flow, now_ms)
     limit_grains = compute_limit_grains(breaker, source.left_grains, sum_paid(flow))
-    room_grains = compute_claimable_total(state, call.source, source, now_ms) - source.claimed_grains
-    room_grains = min(room_grains, source.left_grains)
+    _, claimable_grains = find_claimable_root(state, call.source, source, now_ms)
+    room_grains = min(claimable_grains - source.claimed_grains, source.left_grains)
     paid_grains, is_tripped, failure = 0, False, None
     for each in call.claims:
         leaf = each.leaf
@@ -525,12 +527,14 @@ def _describe_all(state: StateReader, now_ms: int, newest: int) -> Iterator[Sour
 def _describe(state: StateReader, now_ms: int, source: SourceId, found: Source) -> SourceDescription:
     flow = slide(found.rules.breaker, get_flow(state, source), now_ms)
     paid_grains = sum_paid(flow)
+    claimable_root, claimable_grains = find_claimable_root(state, source, found, now_ms)
     return SourceDescription(
         source,
         found,
         Grains(found.left_grains),
         Grains(compute_free_grains(found)),
-        Grains(compute_claimable_total(state, source, found, now_ms)),
+        claimable_root,
+        claimable_grains,
         Grains(compute_limit_grains(found.rules.breaker, found.left_grains, paid_grains)),
         Grains(paid_grains),
         flow.tripped_until_ms if now_ms < flow.tripped_until_ms else None,

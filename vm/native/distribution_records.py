@@ -293,16 +293,11 @@ def void_root(state: State, source: SourceId, number: int, cause: VoidCause) -> 
         put_source(state, source, replace(found, latest=latest, promised_grains=promised))
 
 
-def compute_claimable_total(state: StateReader, source: SourceId, found: Source, now_ms: int) -> int:
-    """Lifetime total of the newest root that counts: all claims together are no more."""
-    number = found.latest
-    if number == 0:
-        return 0
-    latest = get_root(state, source, number)
-    if latest.counts_ms <= now_ms:
-        return latest.lifetime_total_grains
-    _, total_grains = _find_standing(state, source, number)  # a root is posted when the one before it counts
-    return total_grains
+def find_claimable_root(state: StateReader, source: SourceId, found: Source, now_ms: int) -> tuple[int, Grains]:
+    """The newest root that counts, and its lifetime total, which all claims together do not exceed; (0, 0): none."""
+    if found.latest and get_root(state, source, found.latest).counts_ms <= now_ms:
+        return found.latest, found.promised_grains
+    return _find_standing(state, source, found.latest)  # a root is posted when the one before it counts
 
 
 def find_standing_root(state: StateReader, source: SourceId, below: int) -> PostedRoot | None:
