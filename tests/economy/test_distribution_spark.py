@@ -1,4 +1,4 @@
-"""The same job on Spark gives the same bytes; where Spark is missing this is skipped and says so (docs/dependencies.md)."""
+"""The same job on Spark gives the same bytes; without Spark this is skipped and says so (docs/dependencies.md)."""
 
 import os
 import shutil

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from identity.address import Address
+from ledger.codec import to_plain
 from ledger.merkle import InclusionPath
 from ledger.primitives import INTEGER_MAX, Grains
 from ledger.reasons import Reason, Rejected
@@ -32,7 +33,7 @@ from tests.distribution_scene import (
     leaf_of,
 )
 from vm.native.accounts import IS_CONTRACT, get_account, put_account
-from vm.native.did_records import DidKind
+from vm.native.did_records import Controllers, DidKind
 from vm.native.distribution import (
     GAS_CLAIM,
     GAS_CLAIM_ENTRY,
@@ -45,7 +46,7 @@ from vm.native.distribution import (
     compute_challenge_gas,
     compute_claim_gas,
 )
-from vm.native.distribution_faults import Fault
+from vm.native.distribution_faults import Fault, is_fault_shown
 from vm.native.distribution_records import (
     DISTRIBUTION_ADDRESS,
     NO_FLOW,
@@ -189,7 +190,6 @@ def test_signatures_are_for_this_root(scene):
 
 def test_attesters_agree_through_their_controllers(scene):
     boss = scene.create("boss")
-    from vm.native.did_records import Controllers
 
     ruled = scene.create(
         "ruled",
@@ -306,14 +306,8 @@ def test_nothing_but_the_leaf_itself_is_claimed(scene):
         replace(right, shard=replace(right.shard, path=right.shard.path[::-1])),
     ]
     for each in wrong:
-        call = Call("distribution", "claim", [scene.source, 1, to_plain_list(each)])
+        call = Call("distribution", "claim", [scene.source, 1, [to_plain(each)]])
         scene.refuse(call, Reason.DISTRIBUTION_NOT_PROVEN)
-
-
-def to_plain_list(proven):
-    from ledger.codec import to_plain
-
-    return [to_plain(proven)]
 
 
 def test_all_claims_together_are_no_more_than_the_total(scene):
@@ -544,15 +538,13 @@ def test_a_right_root_stands_whatever_is_shown():
     bases = [None, *(distribute(base).prove_key(key) for key in base)]
     empties = [None, right.prove_shard(7), right.prove_shard(9)]
     leaves = [(), *((each,) for each in shown), *((one, other) for one in shown for other in shown)]
-    state_mark = scene.list_changes()
+    before = scene.list_changes()
     for fault in Fault:
         for some in leaves:
             for base_leaf in bases if fault in (Fault.LOWERED, Fault.LEFT_OUT) else [None]:
                 for empty in empties if fault is Fault.LEFT_OUT and not some else [None]:
-                    from vm.native.distribution_faults import is_fault_shown
-
                     assert not is_fault_shown(fault, some, base_leaf, empty)
-    assert scene.list_changes() == state_mark
+    assert scene.list_changes() == before
 
 
 def test_what_is_shown_stands_under_the_root():

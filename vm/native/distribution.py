@@ -403,12 +403,7 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
             "the source has paid too much in too short a time and waits",
             until_ms=flow.tripped_until_ms,
         )
-    posted = get_root(state, call.source, call.number)
-    if now_ms < posted.counts_ms:
-        raise Rejected(Reason.DISTRIBUTION_ROOT_PENDING, "the root counts later", counts_ms=posted.counts_ms)
-    for each in call.claims:
-        if not is_at_home(each) or not is_leaf_proven(each, posted.root):
-            raise Rejected(Reason.DISTRIBUTION_NOT_PROVEN, "a leaf is not proven to stand in its shard of the root")
+    _check_claims(state, call, now_ms)
     flow = slide(breaker, flow, now_ms)
     limit_grains = compute_limit_grains(breaker, source.left_grains, sum_paid(flow))
     _, claimable_grains = find_claimable_root(state, call.source, source, now_ms)
@@ -443,6 +438,16 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
         raise failure
     put_source(state, call.source, replace(source, claimed_grains=Grains(source.claimed_grains + paid_grains)))
     put_flow(state, call.source, flow)
+
+
+def _check_claims(state: StateReader, call: Claim, now_ms: int) -> None:
+    """Whether the root counts and has all these leaves (rule D7); raises Rejected."""
+    posted = get_root(state, call.source, call.number)
+    if now_ms < posted.counts_ms:
+        raise Rejected(Reason.DISTRIBUTION_ROOT_PENDING, "the root counts later", counts_ms=posted.counts_ms)
+    for each in call.claims:
+        if not is_at_home(each) or not is_leaf_proven(each, posted.root):
+            raise Rejected(Reason.DISTRIBUTION_NOT_PROVEN, "a leaf is not proven to stand in its shard of the root")
 
 
 def _find_due(

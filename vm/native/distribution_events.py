@@ -1,6 +1,7 @@
 """What is announced of distributions, by the module itself and by whoever acts on sources for it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from identity.address import Address
 from identity.did import Did
@@ -110,7 +111,7 @@ class PayoutSet:
     account: Address | None
 
 
-EVENTS = (
+EVENTS: Final = (
     SourceCreated,
     SourceRulesSet,
     SourceFunded,
