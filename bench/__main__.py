@@ -16,6 +16,7 @@ from bench.faults import run_one_down
 from bench.gas import run_gas
 from bench.identity import run_did_create, run_did_resolve, run_request_approve
 from bench.migration import run_platform_migration
+from bench.mining import run_mining
 from bench.report import RESULTS, Result, save_result, start_results
 from bench.service import run_idle, run_memory, run_reads
 from bench.sync import run_snapshot_sync
@@ -43,6 +44,7 @@ SCENARIOS: dict[str, Scenario] = {
     "did-resolve": run_did_resolve,
     "platform-migration": run_platform_migration,
     "request-approve": run_request_approve,
+    "mining": run_mining,
 }
 
 

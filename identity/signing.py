@@ -82,6 +82,12 @@ class SigningPurpose(IntEnum):
     """What a cashier signs, that what was owed for a purchase is paid back."""
     GIFT_CLAIM = 62
     """What a gift's claim key signs."""
+    MINING_BATCH = 65
+    """What attesters sign, that a day's records are these."""
+    MINING_RECORD = 66
+    """Both the user and the vehicle sign this."""
+    MINING_WEIGHT = 67
+    MINING_APPEAL = 68
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -383,6 +383,32 @@ class Reason(IntEnum):
     """Holdings or coin age are below what the rules ask for."""
     STILL_QUALIFIED = 376
     """The acceptor holds enough to stay listed."""
+    # Mining: 380-399.
+    MINING_EPOCH_CLOSED = 380
+    """The epoch takes no more records, or has not begun."""
+    MINING_NOT_AN_ATTESTER = 381
+    """The identity is no attester, or is suspended."""
+    MINING_TOO_FEW_ATTESTERS = 382
+    MINING_BAD_BATCH = 383
+    """Totals that cannot be, out of order, or of behaviours without a rule; or a number that is not the next."""
+    MINING_BATCHES_LIMIT = 384
+    MINING_UNKNOWN_BATCH = 385
+    """There is no such batch, or it does not count any more."""
+    MINING_NOT_CORRECTABLE = 386
+    """Corrected too often, or without those who signed it."""
+    MINING_BAD_PROOF = 387
+    """A record that is not proven to stand in its batch."""
+    MINING_NOT_TWICE = 388
+    """The two records do not earn twice for one thing."""
+    MINING_BAD_RECORD = 389
+    """A record that no vehicle vouches for alone, or not of this user."""
+    MINING_EARNED_ALREADY = 390
+    """The identity has earned by this behaviour on that day, or the vehicle for somebody else."""
+    MINING_WEIGHT_STALE = 391
+    """Signed for another weight of the identity than the one in force."""
+    MINING_NOTHING_TO_APPEAL = 392
+    MINING_BAD_RULES = 393
+    MINING_NOT_SUSPENDED = 394
 
 
 CONTRACT_REASON_FIRST: Final = 65_536

@@ -168,6 +168,26 @@ class Table(IntEnum):
     """address, 20 bytes -> Acceptor"""
     ACCEPTOR_RULES = 157
     """-> AcceptorRules; absent: the first ones"""
+    MINING_PROGRESS = 160
+    """-> Progress of mining; absent before the first record"""
+    MINING_RULES = 161
+    """-> RulesHistory: from which epochs on rules hold; ‖ first epoch, 4 bytes -> RulesVersion"""
+    MINING_EPOCH = 162
+    """epoch, 4 bytes -> MiningEpoch"""
+    MINING_BATCH = 163
+    """epoch, 4 bytes ‖ number, 2 bytes -> Batch of records"""
+    MINING_RECORD = 164
+    """identity, 20 bytes ‖ epoch, 4 bytes ‖ behaviour, 1 byte -> VouchedRecord"""
+    MINING_VEHICLE = 165
+    """epoch, 4 bytes ‖ nullifier of a vehicle's number, 32 bytes -> identity, 20 bytes, for which it earns then"""
+    MINING_WEIGHT = 166
+    """identity, 20 bytes -> Weight; absent: never lowered"""
+    MINING_ATTESTER = 167
+    """identity, 20 bytes -> Suspension; absent: never suspended"""
+    MINING_REVENUE = 168
+    """-> revenue in grains since the last epoch was closed, 8 bytes; absent: nothing"""
+    MINING_SOURCE = 169
+    """-> number, 8 bytes, of the source of distributions that mining pays through; absent: none yet"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -256,6 +276,17 @@ _GROWTH_STARS: Final = bytes([Table.GROWTH_STARS])
 _GROWTH_RATING: Final = bytes([Table.GROWTH_RATING])
 _GROWTH_RATER: Final = bytes([Table.GROWTH_RATER])
 _TASK_BYTES: Final = 2
+MINING_PROGRESS_KEY: Final = bytes([Table.MINING_PROGRESS])
+MINING_RULES_KEY: Final = bytes([Table.MINING_RULES])
+MINING_REVENUE_KEY: Final = bytes([Table.MINING_REVENUE])
+MINING_SOURCE_KEY: Final = bytes([Table.MINING_SOURCE])
+MINING_VEHICLE_PREFIX: Final = bytes([Table.MINING_VEHICLE])
+_MINING_EPOCH: Final = bytes([Table.MINING_EPOCH])
+_MINING_BATCH: Final = bytes([Table.MINING_BATCH])
+_MINING_RECORD: Final = bytes([Table.MINING_RECORD])
+MINING_WEIGHT_PREFIX: Final = bytes([Table.MINING_WEIGHT])
+_MINING_ATTESTER: Final = bytes([Table.MINING_ATTESTER])
+_EPOCH_BYTES: Final = 4
 
 
 def account_key(address: Address) -> bytes:
@@ -661,3 +692,48 @@ def gift_key(claim_key: bytes) -> bytes:
 def acceptor_key(account: Address) -> bytes:
     """An account that is an acceptor, or wants to be one."""
     return ACCEPTOR_PREFIX + account
+
+
+def mining_rules_key(first_epoch: int) -> bytes:
+    """Rules that hold from an epoch on."""
+    return MINING_RULES_KEY + first_epoch.to_bytes(_EPOCH_BYTES, "big")
+
+
+def mining_epoch_key(epoch: int) -> bytes:
+    """What a day of mining came to."""
+    return _MINING_EPOCH + epoch.to_bytes(_EPOCH_BYTES, "big")
+
+
+def mining_batch_key(epoch: int, number: int) -> bytes:
+    """A batch of a day's records, counted from 1."""
+    return _MINING_BATCH + epoch.to_bytes(_EPOCH_BYTES, "big") + number.to_bytes(2, "big")
+
+
+def mining_record_prefix(did: Did) -> bytes:
+    """All records that vehicles have vouched for, of one identity."""
+    return _MINING_RECORD + did
+
+
+def mining_record_epoch_prefix(did: Did, epoch: int) -> bytes:
+    """Those of one day."""
+    return mining_record_prefix(did) + epoch.to_bytes(_EPOCH_BYTES, "big")
+
+
+def mining_record_key(did: Did, epoch: int, behaviour: int) -> bytes:
+    """The one of a behaviour on a day."""
+    return mining_record_epoch_prefix(did, epoch) + bytes([behaviour])
+
+
+def mining_vehicle_key(epoch: int, nullifier: bytes) -> bytes:
+    """For whom a vehicle earns on a day."""
+    return MINING_VEHICLE_PREFIX + epoch.to_bytes(_EPOCH_BYTES, "big") + nullifier
+
+
+def mining_weight_key(did: Did) -> bytes:
+    """How much the force of an identity counts."""
+    return MINING_WEIGHT_PREFIX + did
+
+
+def mining_attester_key(did: Did) -> bytes:
+    """Whether an attester is suspended."""
+    return _MINING_ATTESTER + did

@@ -267,6 +267,21 @@ def did_requests(
     return Call("did_requests", _given(params), models.DidRequests)
 
 
+def mining_epoch(n: int | None = None, at: At = None) -> Call[models.MiningEpochResult]:
+    """A day of mining; None: today."""
+    return Call("mining_epoch", _given({"n": n}) | _at(at), models.MiningEpochResult)
+
+
+def mining_claim(n: int, did: str, at: At = None) -> Call[models.MiningClaimResult]:
+    """What the chain knows of an identity's reward of a day."""
+    return Call("mining_claim", {"n": n, "did": did} | _at(at), models.MiningClaimResult)
+
+
+def mining_statement(did: str, at: At = None) -> Call[models.MiningStatementResult]:
+    """What the chain knows of an identity's mining."""
+    return Call("mining_statement", {"did": did} | _at(at), models.MiningStatementResult)
+
+
 def module_list() -> Call[models.Modules]:
     """All native modules."""
     return Call("module_list", {}, models.Modules)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rpc import models
 from rpc.errors import EXECUTION_KINDS, REJECTION_KINDS
 from rpc.method import Method, Place, build_table
-from rpc.namespaces import account, chain, contract, dev, did, gov, module, network, node, staking, sub, tx
+from rpc.namespaces import account, chain, contract, dev, did, gov, mining, module, network, node, staking, sub, tx
 from rpc.openrpc import build_openrpc
 from rpc.session import Session
 
@@ -240,6 +240,30 @@ METHODS: Final = build_table(
             did.list_attribute_requests,
             Place.THREAD,
             ("BAD_DID", "BAD_CURSOR", "DID_NOT_FOUND"),
+        ),
+        Method(
+            "mining_epoch",
+            models.MiningEpochParams,
+            models.MiningEpochResult,
+            mining.get_epoch,
+            Place.THREAD,
+            _AT,
+        ),
+        Method(
+            "mining_claim",
+            models.MiningClaimParams,
+            models.MiningClaimResult,
+            mining.get_claim,
+            Place.THREAD,
+            ("BAD_DID", "DID_NOT_FOUND", *_AT),
+        ),
+        Method(
+            "mining_statement",
+            models.MiningStatementParams,
+            models.MiningStatementResult,
+            mining.get_statement,
+            Place.THREAD,
+            ("BAD_DID", "DID_NOT_FOUND", *_AT),
         ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(

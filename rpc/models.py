@@ -20,6 +20,7 @@ from ledger.transaction import TRANSACTION_BYTES_MAX
 from rpc.cursors import CURSOR_CHARACTERS_MAX
 from rpc.json_codec import format_hex, parse_grains, parse_hex
 from rpc.settings import LIST_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX
+from vm.native.mining_formulas import EPOCH_MAX as MINING_EPOCH_MAX
 
 KEY_BYTES_MAX = 256  # longest state key anybody may ask a proof of
 NAME_CHARACTERS_MAX = 64
@@ -848,6 +849,11 @@ ProposalKind = Literal[
     "approve_acceptor",
     "delist_acceptor",
     "set_acceptor_rules",
+    "set_mining_rules",
+    "set_mining_behaviour",
+    "end_mining_behaviour",
+    "reinstate_mining_attester",
+    "set_mining_source",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]
@@ -1502,3 +1508,143 @@ class RevertParams(Params):
     """A snapshot's name."""
 
     snapshot: Name
+
+
+# mining
+
+
+class MiningEpochParams(Params):
+    """A day of mining: days since 1970-01-01 in UTC; without it, today."""
+
+    n: Annotated[int, Field(ge=0, le=MINING_EPOCH_MAX)] | None = None
+    at: At = "final"
+
+
+class MiningClaimParams(Params):
+    """A day of mining and an identity."""
+
+    n: Annotated[int, Field(ge=0, le=MINING_EPOCH_MAX)]
+    did: DidText
+    at: At = "final"
+
+
+class MiningStatementParams(Params):
+    """An identity."""
+
+    did: DidText
+    at: At = "final"
+
+
+class MiningOutcomeView(Result):
+    """What the end of an epoch has decided. Prices are millionths of a grain for one force."""
+
+    height: Integer
+    revenue: Grains
+    """Fees and spent advertising that counted for it."""
+    topup: Grains
+    """The part of the budget that follows revenue."""
+    budget: Grains
+    smoothed_force: Integer
+    quoted_price: WholeNumber
+    price: WholeNumber
+    """What one force is paid: the quotation, or what the budget bears."""
+    released: Grains
+    remaining: Grains
+    """What the fund held after it."""
+
+
+class MiningForecast(Result):
+    """How long the fund lasts, in days."""
+
+    at_this_rate: Integer | None
+    """If each released as much as the last one; null when it released nothing."""
+    until_half: Integer
+    """If each released its whole budget: until half of the allocation is left."""
+    until_hundredth: Integer
+
+
+class MiningEpochResult(ReadResult):
+    """A day of mining, and how the fund does."""
+
+    number: Integer
+    is_open: bool
+    """Whether it takes records."""
+    rules_from: Integer
+    """The first epoch of its rules; 0: the defaults."""
+    batches: Integer
+    force: Integer
+    vouched_force: Integer
+    """The part of it by records that vehicles vouched for."""
+    outcome: MiningOutcomeView | None
+    """Null until it is closed."""
+    fund: Grains
+    """What is left now."""
+    released: Grains
+    """All that has left the fund."""
+    revenue: Grains
+    """Counted for the epoch that closes next."""
+    forecast: MiningForecast
+
+
+class MiningBatchView(Result):
+    """A batch of records that counts."""
+
+    number: Integer
+    root: Hash
+    records: Integer
+    force: Integer
+    manifest_hash: Hash
+    attesters: list[DidText]
+
+
+class MiningClaimResult(ReadResult):
+    """What the chain knows of an identity's reward of a day; other records are proven under the batches' roots."""
+
+    number: Integer
+    did: DidText
+    weight: Integer
+    """Hundredths."""
+    vouched_force: Integer
+    price: WholeNumber | None
+    """Millionths of a grain for one force; null until the epoch is closed."""
+    vouched_reward: Grains | None
+    batches: list[MiningBatchView]
+
+
+class MiningRecordView(Result):
+    """A record that a vehicle vouched for."""
+
+    number: Integer
+    """Its epoch."""
+    behaviour: str
+    count: Integer
+    force: Integer
+    vehicle: DidText
+    commitment: Hash
+    price: WholeNumber | None
+    reward: Grains | None
+
+
+class MiningWeightView(Result):
+    """The last decision on an identity's weight."""
+
+    turn: Integer
+    weight: Integer
+    since: Integer
+    """Epoch."""
+    reason: str
+    evidence_hash: Hash
+    attesters: list[DidText]
+    granted_from: Integer | None
+    """The epoch from which on its appeal is granted; null without one."""
+
+
+class MiningStatementResult(ReadResult):
+    """What the chain knows of an identity's mining in the last 31 days, the newest first."""
+
+    did: DidText
+    weight: Integer
+    """Today, in hundredths."""
+    decision: MiningWeightView | None
+    """Null when its weight was never lowered."""
+    records: list[MiningRecordView]

@@ -1,4 +1,4 @@
-"""What a block does after its transactions: fees, punishments, decisions, elections, releases of stake."""
+"""What a block does after its transactions: fees, punishments, decisions, elections, releases of stake, mining."""
 
 from ledger.receipt import Event
 from ledger.state import State
@@ -12,6 +12,8 @@ from vm.native.election import (
 )
 from vm.native.governance import apply_decisions
 from vm.native.lockups import reach_due_heights
+from vm.native.mining_epochs import close_due_epochs
+from vm.native.mining_records import note_revenue
 from vm.native.punishment import Jailed, punish_offences, record_turns
 from vm.native.sale import close_ended_sale
 from vm.native.stake import release_due
@@ -36,4 +38,6 @@ def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tupl
     events += apply_key_changes(state, block)
     events += hold_elections(state, block, ruling, is_someone_jailed=is_someone_jailed)
     events += release_due(state, block.time_ms)
+    events += close_due_epochs(state, block)
+    note_revenue(state, fees_grains)
     return tuple(events)

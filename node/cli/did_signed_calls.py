@@ -14,6 +14,8 @@ from vm.native import (
     distribution,
     growth,
     growth_records,
+    mining,
+    mining_records,
     platforms,
     roles,
     sale,
@@ -171,6 +173,30 @@ _ROWS: Final = (
         "confirm_repayment",
         SignedCall(sale.ConfirmRepayment, sale.RepaymentPayload, SigningPurpose.SALE_REPAYMENT),
         _CASHIER,
+    ),
+    CallToSign(
+        "mining",
+        "post_batch",
+        SignedCall(mining.PostBatch, mining_records.BatchPayload, SigningPurpose.MINING_BATCH),
+        "all attesters it names",
+    ),
+    CallToSign(
+        "mining",
+        "record",
+        SignedCall(mining.Record, mining_records.RecordPayload, SigningPurpose.MINING_RECORD),
+        "the user, and the vehicle's own keys",
+    ),
+    CallToSign(
+        "mining",
+        "set_weight",
+        SignedCall(mining.SetWeight, mining_records.WeightPayload, SigningPurpose.MINING_WEIGHT),
+        "all attesters it names",
+    ),
+    CallToSign(
+        "mining",
+        "appeal",
+        SignedCall(mining.Appeal, mining_records.AppealPayload, SigningPurpose.MINING_APPEAL),
+        "the authority over the identity",
     ),
 )
 

@@ -13,6 +13,7 @@ from node.cli.connection import connect, node_option
 from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
+from node.cli.mining_names import get_behaviour_number
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains, to_plain
@@ -196,6 +197,59 @@ def propose_sale(terms_file: Path, terms: Terms, sending: Sending) -> None:
 def propose_sale_end(number: int, terms: Terms, sending: Sending) -> None:
     """Close the open sale, of this NUMBER, before its time is over."""
     _propose(sending, "propose_sale_end", terms, lambda _: [number])
+
+
+@propose.command("mining-rules")
+@click.argument("rules_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_mining_rules(rules_file: Path, terms: Terms, sending: Sending) -> None:
+    """Change the numbers of mining to those in FILE: JSON, as carlive mining rules shows it."""
+    rules = read_json_file(rules_file)
+    _propose(sending, "propose_mining_rules", terms, lambda _: [rules.get("rules", rules)])
+
+
+@propose.command("mining-behaviour")
+@click.argument("behaviour")
+@click.option("--user", metavar="BASE/FULL/MOST", help="What a user earns, for instance 100/2/6.")
+@click.option("--provider", metavar="BASE/FULL/MOST", help="What earns who serves the user.")
+@click.option("--vehicle-vouched", is_flag=True, help="A vehicle's signature suffices, without attesters.")
+@_terms_options
+@sending_options
+def propose_mining_behaviour(
+    behaviour: str, user: str | None, provider: str | None, vehicle_vouched: bool, terms: Terms, sending: Sending
+) -> None:
+    """Change what BEHAVIOUR earns: base force, times a day that earn all of it, times that earn at all."""
+    rule = [get_behaviour_number(behaviour), _parse_earning(user), _parse_earning(provider), vehicle_vouched]
+    _propose(sending, "propose_mining_behaviour", terms, lambda _: [rule])
+
+
+@propose.command("end-mining-behaviour")
+@click.argument("behaviour")
+@_terms_options
+@sending_options
+def propose_mining_behaviour_end(behaviour: str, terms: Terms, sending: Sending) -> None:
+    """Let BEHAVIOUR earn nothing."""
+    number = get_behaviour_number(behaviour)
+    _propose(sending, "propose_mining_behaviour_end", terms, lambda _: [number])
+
+
+@propose.command("mining-source")
+@click.argument("number", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_mining_source(number: int, terms: Terms, sending: Sending) -> None:
+    """Let mining pay through the source of distributions of this NUMBER, which the module mining owns."""
+    _propose(sending, "propose_mining_source", terms, lambda _: [number])
+
+
+@propose.command("reinstate-attester")
+@click.argument("identity", metavar="DID")
+@_terms_options
+@sending_options
+def propose_mining_reinstatement(identity: str, terms: Terms, sending: Sending) -> None:
+    """Hear an attester of mining again that was suspended."""
+    _propose(sending, "propose_mining_reinstatement", terms, lambda _: [identity])
 
 
 @propose.command("acceptor")
@@ -465,6 +519,15 @@ def _make_find(sending: Sending, facts: "ChainFacts") -> Find:
     from identity.address import format_address
 
     return lambda text: format_address(sending.keyring.find_address(text, facts.network), facts.network)
+
+
+def _parse_earning(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = text.split("/")
+    if len(parts) != 3 or not all(re.fullmatch("[1-9][0-9]{0,4}", part, re.ASCII) for part in parts):
+        raise CommandFailedError(f"{text!r}: write BASE/FULL/MOST, for instance 100/2/6")
+    return [int(part) for part in parts]
 
 
 def _parse_evidence(texts: Sequence[str]) -> dict[str, int]:

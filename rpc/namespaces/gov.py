@@ -100,6 +100,11 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.APPROVE_ACCEPTOR: "approve_acceptor",
     governance.ProposalKind.DELIST_ACCEPTOR: "delist_acceptor",
     governance.ProposalKind.SET_ACCEPTOR_RULES: "set_acceptor_rules",
+    governance.ProposalKind.SET_MINING_RULES: "set_mining_rules",
+    governance.ProposalKind.SET_MINING_BEHAVIOUR: "set_mining_behaviour",
+    governance.ProposalKind.END_MINING_BEHAVIOUR: "end_mining_behaviour",
+    governance.ProposalKind.REINSTATE_MINING_ATTESTER: "reinstate_mining_attester",
+    governance.ProposalKind.SET_MINING_SOURCE: "set_mining_source",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

@@ -1,6 +1,8 @@
 """What `carlive gov` and `carlive operator` sign and show."""
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,11 @@ from vm.native.governance import (
     Donate,
     Priority,
     ProposeBody,
+    ProposeMiningBehaviour,
+    ProposeMiningBehaviourEnd,
+    ProposeMiningReinstatement,
+    ProposeMiningRules,
+    ProposeMiningSource,
     ProposeOperator,
     ProposeOperatorRemoval,
     ProposeParameter,
@@ -45,6 +52,7 @@ from vm.native.governance import (
     Vote,
 )
 from vm.native.growth_records import Requirement, Task
+from vm.native.mining_formulas import DEFAULT_BEHAVIOURS, DEFAULT_RULES, Behaviour
 from vm.native.network import NodeRole, RegisteredNode, put_node
 from vm.native.network_calls import RegisterNode, RemoveNode, RotateConsensus, RotateNode, UpdateNode
 from vm.native.recognition import Recognition, put_recognised
@@ -115,6 +123,17 @@ def home(tmp_path: Path) -> Path:
             ),
         ),
         (["end-task", "7"], ProposeTaskEnd(7, TERMS)),
+        (
+            ["mining-behaviour", "purchase", "--user", "100/2/6", "--provider", "50/100/1000"],
+            ProposeMiningBehaviour(DEFAULT_BEHAVIOURS[Behaviour.PURCHASE - 1], TERMS),
+        ),
+        (
+            ["mining-behaviour", "car_started", "--user", "100/1/5", "--vehicle-vouched"],
+            ProposeMiningBehaviour(DEFAULT_BEHAVIOURS[Behaviour.CAR_STARTED - 1], TERMS),
+        ),
+        (["end-mining-behaviour", "tip"], ProposeMiningBehaviourEnd(Behaviour.TIP, TERMS)),
+        (["reinstate-attester", DID_TEXT], ProposeMiningReinstatement(DID, TERMS)),
+        (["mining-source", "3"], ProposeMiningSource(3, TERMS)),
         (["remove-role", DID_TEXT, "attester"], ProposeRoleRemoval(DID, Role.ATTESTER, TERMS)),
     ],
 )
@@ -305,3 +324,21 @@ async def test_registered_nodes_are_listed(node: CliScene) -> None:
     assert sorted(each["name"] for each in await node.run_json("operator", "nodes")) == [
         f"node-{index}" for index in range(8)
     ]
+
+
+async def test_rules_of_mining_are_proposed_as_they_are_shown(node: CliScene, tmp_path: Path) -> None:
+    shown = await node.run_json("mining", "rules")
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps({**shown, "rules": {**shown["rules"], "attestersMin": 3}}), encoding="utf-8")
+    signed = await node.sign("gov", "propose", "mining-rules", str(path), "--title", "Because")
+    assert signed == ProposeMiningRules(replace(DEFAULT_RULES, attesters_min=3), TERMS)
+    table = (await node.run("mining", "rules")).output
+    assert "half life epochs" in table and "app_opened" in table
+
+
+@pytest.mark.parametrize("given", ["100", "1/2/x", "0/1/1", "1/1/1/1"])
+async def test_what_a_behaviour_earns_are_three_numbers(node: CliScene, given: str) -> None:
+    result = await node.run(
+        "gov", "propose", "mining-behaviour", "tip", "--user", given, "--title", "T", "--from", "op0"
+    )
+    assert result.exit_code == 2 and "BASE/FULL/MOST" in result.output

@@ -93,6 +93,17 @@ from vm.native.iov import (
 )
 from vm.native.lockup_records import LockupNumber, Schedule
 from vm.native.lockups import apply_grant, apply_revocation, check_grant, check_revocation
+from vm.native.mining_formulas import EPOCH_MAX, Behaviour, BehaviourRule, Epoch, MiningRules, compute_epoch
+from vm.native.mining_records import (
+    check_mining_rules,
+    check_mining_source,
+    check_reinstatable,
+    find_behaviour,
+    get_rules,
+    put_mining_source,
+    put_rules,
+    reinstate,
+)
 from vm.native.network import Name, Operator, get_operators, is_operator, put_operator, remove_operator
 from vm.native.network_calls import MODULE as NETWORK
 from vm.native.network_calls import NodeRemoved
@@ -184,6 +195,11 @@ class ProposalKind(IntEnum):
     APPROVE_ACCEPTOR = 48
     DELIST_ACCEPTOR = 49
     SET_ACCEPTOR_RULES = 50
+    SET_MINING_RULES = 52
+    SET_MINING_BEHAVIOUR = 53
+    END_MINING_BEHAVIOUR = 54
+    REINSTATE_MINING_ATTESTER = 55
+    SET_MINING_SOURCE = 56
 
 
 @unique
@@ -507,6 +523,46 @@ class ProposeRootVoid:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposeMiningRules:
+    """Propose other numbers of mining, from the day after the decision on."""
+
+    rules: MiningRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMiningBehaviour:
+    """Propose what a behaviour earns, from the day after the decision on."""
+
+    rule: BehaviourRule
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMiningBehaviourEnd:
+    """Propose that a behaviour earns nothing, from the day after the decision on."""
+
+    behaviour: Behaviour
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMiningReinstatement:
+    """Propose to hear a suspended attester again."""
+
+    did: Did
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMiningSource:
+    """Propose the source of distributions that mining pays through."""
+
+    source: SourceId
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """Vote for or against a proposal, or change the vote."""
 
@@ -643,6 +699,27 @@ class RecognitionEnded:
 
     recognition: Recognition
     did: Did
+
+
+@dataclass(frozen=True, slots=True)
+class MiningRulesChanged:
+    """Other rules of mining hold from an epoch on."""
+
+    first_epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class MiningAttesterReinstated:
+    """A suspended attester is heard again."""
+
+    did: Did
+
+
+@dataclass(frozen=True, slots=True)
+class MiningSourceSet:
+    """Mining pays through this source of distributions."""
+
+    source: SourceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -1238,7 +1315,72 @@ def _apply_root_void(state: State, _: BlockContext, call: ProposeRootVoid) -> li
 
 
 _MONEY_BODIES: Final = (BodyKind.FINANCIAL, BodyKind.FOUNDATION)
+
+
+def _check_mining_rules(_: StateReader, call: ProposeMiningRules) -> None:
+    check_mining_rules(call.rules)
+
+
+def _apply_mining_rules(state: State, block: BlockContext, call: ProposeMiningRules) -> list[Event]:
+    newest = get_rules(state, _get_next_mining_epoch(block))
+    return _change_mining(state, block, call.rules, newest.behaviours)
+
+
+def _check_mining_behaviour(_: StateReader, call: ProposeMiningBehaviour) -> None:
+    if call.rule.user is None and call.rule.provider is None:
+        raise Rejected(Reason.MINING_BAD_RULES, "a behaviour earns for somebody; propose its end otherwise")
+
+
+def _apply_mining_behaviour(state: State, block: BlockContext, call: ProposeMiningBehaviour) -> list[Event]:
+    newest = get_rules(state, _get_next_mining_epoch(block))
+    others = [each for each in newest.behaviours if each.behaviour is not call.rule.behaviour]
+    ordered = tuple(sorted([*others, call.rule], key=lambda each: each.behaviour))
+    return _change_mining(state, block, newest.rules, ordered)
+
+
+def _check_mining_behaviour_end(state: StateReader, call: ProposeMiningBehaviourEnd) -> None:
+    if find_behaviour(get_rules(state, EPOCH_MAX), call.behaviour) is None:
+        raise Rejected(Reason.MINING_BAD_RULES, "the behaviour earns nothing as it is")
+
+
+def _apply_mining_behaviour_end(state: State, block: BlockContext, call: ProposeMiningBehaviourEnd) -> list[Event]:
+    newest = get_rules(state, _get_next_mining_epoch(block))
+    others = tuple([each for each in newest.behaviours if each.behaviour is not call.behaviour])
+    return _change_mining(state, block, newest.rules, others)
+
+
+def _change_mining(
+    state: State, block: BlockContext, rules: MiningRules, behaviours: tuple[BehaviourRule, ...]
+) -> list[Event]:
+    first_epoch = _get_next_mining_epoch(block)
+    put_rules(state, first_epoch, block.height, rules, behaviours)
+    return [_event(MiningRulesChanged, first_epoch)]
+
+
+def _get_next_mining_epoch(block: BlockContext) -> Epoch:
+    return Epoch(compute_epoch(block.time_ms) + 1)
+
+
+def _check_mining_reinstatement(state: StateReader, call: ProposeMiningReinstatement) -> None:
+    check_reinstatable(state, call.did)
+
+
+def _apply_mining_reinstatement(state: State, _: BlockContext, call: ProposeMiningReinstatement) -> list[Event]:
+    reinstate(state, call.did)
+    return [_event(MiningAttesterReinstated, call.did)]
+
+
+def _check_mining_source(state: StateReader, call: ProposeMiningSource) -> None:
+    check_mining_source(state, call.source)
+
+
+def _apply_mining_source(state: State, _: BlockContext, call: ProposeMiningSource) -> list[Event]:
+    put_mining_source(state, call.source)
+    return [_event(MiningSourceSet, call.source)]
+
+
 _IDENTITY_BODIES: Final = (BodyKind.FOUNDATION, BodyKind.COMMITTEE)
+_MINING_BODIES: Final = (BodyKind.FINANCIAL, BodyKind.FOUNDATION, BodyKind.COMMITTEE)
 _SAFETY_BODIES: Final = (BodyKind.TECHNICAL, BodyKind.COMMITTEE)
 
 DECISIONS: Final = (
@@ -1332,6 +1474,33 @@ DECISIONS: Final = (
         ProposalKind.RESUME_SOURCE, ProposeSourceResume, _SAFETY_BODIES, _check_source_resume, _apply_source_resume
     ),
     Decision(ProposalKind.VOID_ROOT, ProposeRootVoid, _SAFETY_BODIES, _check_root_void, _apply_root_void),
+    Decision(
+        ProposalKind.SET_MINING_RULES, ProposeMiningRules, _MINING_BODIES, _check_mining_rules, _apply_mining_rules
+    ),
+    Decision(
+        ProposalKind.SET_MINING_BEHAVIOUR,
+        ProposeMiningBehaviour,
+        _MINING_BODIES,
+        _check_mining_behaviour,
+        _apply_mining_behaviour,
+    ),
+    Decision(
+        ProposalKind.END_MINING_BEHAVIOUR,
+        ProposeMiningBehaviourEnd,
+        _MINING_BODIES,
+        _check_mining_behaviour_end,
+        _apply_mining_behaviour_end,
+    ),
+    Decision(
+        ProposalKind.REINSTATE_MINING_ATTESTER,
+        ProposeMiningReinstatement,
+        _IDENTITY_BODIES,
+        _check_mining_reinstatement,
+        _apply_mining_reinstatement,
+    ),
+    Decision(
+        ProposalKind.SET_MINING_SOURCE, ProposeMiningSource, _MINING_BODIES, _check_mining_source, _apply_mining_source
+    ),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1428,6 +1597,11 @@ MODULE = ModuleRule(
         _propose_rule("propose_source_rules", ProposeSourceRules, _PROPOSE_RULES_GAS),
         _propose_rule("propose_source_resume", ProposeSourceResume),
         _propose_rule("propose_root_void", ProposeRootVoid),
+        _propose_rule("propose_mining_rules", ProposeMiningRules),
+        _propose_rule("propose_mining_behaviour", ProposeMiningBehaviour),
+        _propose_rule("propose_mining_behaviour_end", ProposeMiningBehaviourEnd),
+        _propose_rule("propose_mining_reinstatement", ProposeMiningReinstatement),
+        _propose_rule("propose_mining_source", ProposeMiningSource),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),
@@ -1452,6 +1626,9 @@ MODULE = ModuleRule(
                 ContractUpgraded,
                 Recognised,
                 RecognitionEnded,
+                MiningRulesChanged,
+                MiningAttesterReinstated,
+                MiningSourceSet,
             ),
         )
     ),

@@ -30,6 +30,7 @@ PAUSABLE: Final = (
     "growth",
     "iov",
     "lockups",
+    "mining",
     "network",
     "platforms",
     "roles",

@@ -21,6 +21,7 @@ from vm.native import (
     growth,
     iov,
     lockups,
+    mining,
     network_calls,
     platforms,
     roles,
@@ -53,6 +54,7 @@ MODULES: Final = MappingProxyType(
             sale.MODULE,
             gifts.MODULE,
             acceptors.MODULE,
+            mining.MODULE,
         )
     }
 )

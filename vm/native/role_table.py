@@ -72,6 +72,11 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "propose_acceptor": Role.VISITOR,
         "propose_acceptor_removal": Role.VISITOR,
         "propose_acceptor_rules": Role.VISITOR,
+        "propose_mining_rules": Role.VISITOR,
+        "propose_mining_behaviour": Role.VISITOR,
+        "propose_mining_behaviour_end": Role.VISITOR,
+        "propose_mining_reinstatement": Role.VISITOR,
+        "propose_mining_source": Role.VISITOR,
         "vote": Role.VISITOR,
         "donate": Role.VISITOR,
     },
@@ -162,6 +167,13 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "apply": Role.VISITOR,
         "withdraw": Role.VISITOR,
         "check": Role.VISITOR,
+    },
+    "mining": {
+        "post_batch": Role.VISITOR,
+        "record": Role.VISITOR,
+        "challenge": Role.VISITOR,
+        "set_weight": Role.VISITOR,
+        "appeal": Role.VISITOR,
     },
 }
 """Visitor where the sender only brings a transaction in which identities have signed, or an account acts for itself."""

@@ -1,0 +1,107 @@
+"""DuckDB as the engine of queries that are written once, in Ibis: embedded, on all cores, spilling to disk."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import ibis
+import pyarrow as pa
+from ibis.expr.types import Table
+
+_TYPES: Final = {
+    "int64": ("BIGINT", "INTEGER", "TINYINT"),  # a literal has the least type that holds it
+    "uint8": ("UTINYINT",),
+    "uint32": ("UINTEGER",),
+    "binary": ("BLOB",),
+}
+"""What Ibis calls types, and which of DuckDB's are as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What a job may take of the machine."""
+
+    memory_mb: int = 4_096
+    """Beyond that, queries spill into the job's own directory."""
+    threads: int = 2
+
+
+class UnreadableFilesError(Exception):
+    """Files that are not what a query needs: of another form, or without its columns."""
+
+
+class Engine:
+    """A database in memory, whose tables are files."""
+
+    def __init__(self, limits: EngineLimits, spill: Path) -> None:
+        spill.mkdir(parents=True, exist_ok=True)
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{limits.memory_mb}MB",
+                "threads": limits.threads,
+                "temp_directory": str(spill),
+                "preserve_insertion_order": False,  # what must be in order says so
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+        self.run("SET enable_progress_bar = false")
+
+    def close(self) -> None:
+        """Give back what it takes."""
+        self._connection.close()
+
+    def bind_files(self, name: str, pattern: str) -> None:
+        """Let a name stand for Parquet files."""
+        self.run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({quote(pattern)})")
+
+    def bind_rows(self, name: str, schema: Mapping[str, str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Let a name stand for these few rows."""
+        columns = ibis.schema(dict(schema)).to_pyarrow()
+        transposed = list(zip(*rows, strict=True)) or [() for _ in columns]
+        arrays = [pa.array(values, type=field.type) for values, field in zip(transposed, columns, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=columns)
+        self._connection.register("bound", table)
+        self.run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM bound")
+        self._connection.unregister("bound")
+
+    def materialise(self, name: str, expression: Table) -> None:
+        """Compute a table once."""
+        self.run(f"CREATE OR REPLACE TABLE {name} AS {self._compile(expression)}")
+
+    def write(self, expression: Table, path: Path) -> None:
+        """Compute a table into a Parquet file."""
+        self.run(f"COPY ({self._compile(expression)}) TO {quote(path)} (FORMAT parquet, COMPRESSION zstd)")
+
+    def fetch(self, expression: Table) -> list[tuple[Any, ...]]:
+        """The few rows of a table."""
+        return self._connection.execute(self._compile(expression)).fetchall()
+
+    def run(self, statement: str) -> None:
+        """A statement that is DuckDB's own: files in, files out."""
+        try:
+            self._connection.execute(statement)
+        except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            raise UnreadableFilesError(str(error)) from error
+
+    def _compile(self, expression: Table) -> str:
+        """The query, whose columns have the types that it was written with: amounts never become floats."""
+        query = compile_query(expression)
+        described = self._connection.execute(f"DESCRIBE {query}").fetchall()
+        types = {name: kind for name, kind, *_ in described}
+        for name, kind in expression.schema().items():
+            assert types[name] in _TYPES[str(kind).removeprefix("!")], f"{name} is {types[name]}, not {kind}"
+        return query
+
+
+def compile_query(expression: Table) -> str:
+    """The query in DuckDB's language. Ibis writes `//` as a rounded quotient of floats: keep it below 2^53."""
+    return str(ibis.to_sql(expression, dialect="duckdb"))
+
+
+def quote(text: str | Path) -> str:
+    """Text inside a statement."""
+    escaped = str(text).replace("'", "''")
+    return f"'{escaped}'"

@@ -1,0 +1,271 @@
+"""The builder of a day's force, against the same rules written down once more, row by row."""
+
+import random
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from economy import mining_build
+from economy.mining_build import (
+    BuildError,
+    BuildJob,
+    build_mining,
+    find_force,
+    find_records,
+    load_manifest,
+    prove_record,
+    write_rewards,
+)
+from economy.tables import EngineLimits
+from identity.did import Did
+from identity.mining_record import encode_mining_leaf, is_same_act
+from ledger.merkle import compute_leaf_hash, compute_path_root
+from vm.native.mining_formulas import (
+    DEFAULT_BEHAVIOURS,
+    Behaviour,
+    Epoch,
+    compute_earned_force,
+    compute_identity_force,
+    compute_reward,
+)
+from vm.native.mining_records import DEFAULT_VERSION, BehaviourTotal
+
+EPOCH = Epoch(20_800)
+KEY = b"k" * 32
+SCHEMA = pa.schema(
+    [
+        ("did", pa.binary()),
+        ("behaviour", pa.uint8()),
+        ("count", pa.uint32()),
+        ("provider", pa.binary()),
+        ("vehicle", pa.binary()),
+        ("phone", pa.binary()),
+        ("attester", pa.binary()),
+    ]
+)
+RULES = {rule.behaviour: rule for rule in DEFAULT_BEHAVIOURS}
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def write(path: Path, rows, schema=SCHEMA) -> None:
+    names = schema.names
+    pq.write_table(pa.table({name: [row[index] for row in rows] for index, name in enumerate(names)}, schema), path)
+
+
+def draw_records(seed: int, users: int = 60):
+    """Many rows over few identities, vehicles and phones, so that everything collides."""
+    draw = random.Random(seed)
+    dids = [draw.randbytes(20) for _ in range(users)]
+    vehicles = [draw.randbytes(32) for _ in range(users)]
+    phones = [draw.randbytes(32) for _ in range(users)]
+    attesters = [draw.randbytes(20) for _ in range(3)]
+    rows = []
+    for _ in range(users * 12):
+        index = draw.randrange(users)
+        thing = index if draw.random() < 0.97 else draw.randrange(users)
+        row = (
+            dids[index],
+            int(draw.choice(list(Behaviour))),
+            draw.choice([1, 1, 2, 5, 50, 500]),
+            draw.choice([None, draw.choice(dids[:5])]),
+            draw.choice([None, vehicles[thing]]),
+            draw.choice([None, phones[thing]]),
+            draw.choice(attesters),
+        )
+        rows.append(row)
+        if draw.random() < 0.2:  # another gateway says the same, or nearly
+            rows.append((*row[:2], row[2] + draw.choice([0, 1]), *row[3:6], draw.choice(attesters)))
+    weights = {did: draw.choice([0, 33, 99]) for did in draw.sample(dids, users // 6)}
+    return rows, weights
+
+
+def compute_expected(rows, weights):
+    """Rules B1 to B3, F1 and F2, one row after the other."""
+    winners = {}
+    for did, *_, vehicle, phone, _ in rows:
+        for thing in ((4, vehicle), (5, phone)):
+            if thing[1] is not None:
+                winners[thing] = min(winners.get(thing, did), did)
+    once = defaultdict(int)
+    for did, behaviour, count, provider, vehicle, phone, _ in rows:
+        act = (did, behaviour, provider, vehicle, phone)
+        once[act] = max(once[act], count)
+    kept = {
+        act: count
+        for act, count in once.items()
+        if winners.get((4, act[3]), act[0]) == act[0] and winners.get((5, act[4]), act[0]) == act[0]
+    }
+    times, records, served, provided = defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int)
+    for (did, behaviour, provider, *_), count in kept.items():
+        times[did, behaviour] += count
+        records[behaviour] += 1
+        if provider not in (None, did):
+            served[did, behaviour, provider] += count
+    for (did, behaviour, provider), count in served.items():
+        limited = min(count, RULES[behaviour].user.count_max)
+        provided[provider, behaviour] += limited * weights.get(did, 100) // 100
+    sums, sides = defaultdict(lambda: [0, 0, 0]), defaultdict(lambda: [0, 0])
+    for (did, behaviour), count in times.items():
+        force = compute_earned_force(RULES[behaviour].user, count)
+        sides[did][0] += force
+        sums[behaviour][0] += count
+        sums[behaviour][1] += force
+    for (did, behaviour), count in provided.items():
+        if RULES[behaviour].provider is not None:
+            force = compute_earned_force(RULES[behaviour].provider, count)
+            sides[did][1] += force
+            sums[behaviour][2] += force
+    rules = DEFAULT_VERSION.rules
+    limits = (rules.user_force_max, rules.provider_force_max)
+    forces = {
+        did: tuple(
+            compute_identity_force(force, limit, weights.get(did, 100))
+            for force, limit in zip(both, limits, strict=True)
+        )
+        for did, both in sides.items()
+    }
+    totals = tuple(BehaviourTotal(Behaviour(each), records[each], *sums[each]) for each in sorted(sums))
+    return kept, {did: both for did, both in forces.items() if sum(both)}, totals
+
+
+def read_forces(directory: Path):
+    rows = [row for path in sorted((directory / "forces").iterdir()) for row in pq.read_table(path).to_pylist()]
+    return {row["did"]: (row["user_force"], row["provider_force"]) for row in rows}
+
+
+def make_job(tmp_path: Path, rows, weights=None, **changes) -> BuildJob:
+    half = len(rows) // 2
+    write(tmp_path / "a.parquet", rows[:half])
+    write(tmp_path / "b.parquet", rows[half:])
+    path = None
+    if weights is not None:
+        path = tmp_path / "weights"
+        write(path, list(weights.items()), pa.schema([("did", pa.binary()), ("weight", pa.int64())]))
+    limits = EngineLimits(memory_mb=500, threads=1)
+    job = BuildJob(
+        str(tmp_path / "*.parquet"), tmp_path / "out", EPOCH, DEFAULT_VERSION, KEY, weights=path, limits=limits
+    )
+    return replace(job, **changes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_force_and_totals_are_those_of_the_rules(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 100)
+    monkeypatch.setattr(mining_build, "THINGS_PER_SLICE", 20)
+    rows, weights = draw_records(seed)
+    kept, forces, totals = compute_expected(rows, weights)
+    built = build_mining(make_job(tmp_path, rows, weights), quiet)
+    assert read_forces(tmp_path / "out") == forces
+    assert built.totals == totals
+    assert (built.records, built.identities) == (len(kept), len(forces))
+    assert built.force == built.batch_force == sum(map(sum, forces.values()))
+    assert built.force <= sum(total.user_force + total.provider_force for total in totals)
+    assert load_manifest(tmp_path / "out")["shards"] == 16
+
+
+def test_the_number_of_shards_and_slices_changes_no_force_and_the_order_of_input_changes_nothing(tmp_path, monkeypatch):
+    rows, weights = draw_records(9)
+    built = build_mining(make_job(tmp_path, rows, weights), quiet)
+    forces = read_forces(tmp_path / "out")
+    again = build_mining(make_job(tmp_path, rows[::-1], weights), quiet)
+    assert (again.root, again.totals, read_forces(tmp_path / "out")) == (built.root, built.totals, forces)
+    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 300)
+    parts = build_mining(make_job(tmp_path, rows, weights), quiet)
+    assert (parts.totals, read_forces(tmp_path / "out")) == (built.totals, forces)
+
+
+def test_every_record_is_proven_under_the_root_and_no_two_earn_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 200)
+    rows, _ = draw_records(3, users=20)
+    kept, _, _ = compute_expected(rows, {})
+    built = build_mining(make_job(tmp_path, rows), quiet)
+    found = [each for did in sorted({row[0] for row in rows}) for each in find_records(tmp_path / "out", did, KEY)]
+    assert {
+        (each.did, int(each.behaviour), each.provider, each.vehicle, each.phone): each.opening.count for each in found
+    } == kept
+    for record in found:
+        path = prove_record(tmp_path / "out", record)
+        assert compute_path_root(path, compute_leaf_hash(encode_mining_leaf(record.leaf))) == built.root
+    assert not any(is_same_act(left.leaf, right.leaf) for left in found for right in found if left is not right)
+
+
+def test_processes_give_the_same_root(tmp_path, monkeypatch):
+    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 200)
+    rows, _ = draw_records(5)
+    alone = build_mining(make_job(tmp_path, rows), quiet)
+    two = build_mining(make_job(tmp_path, rows, limits=EngineLimits(500, 2)), quiet)
+    assert two == alone
+
+
+def test_what_the_chain_has_counted_is_not_counted_again(tmp_path):
+    rows, _ = draw_records(1)
+    built = build_mining(make_job(tmp_path, rows, vouched_force=300), quiet)
+    assert built.batch_force == built.force - 300
+
+
+def test_rewards_are_rounded_down_one_by_one(tmp_path):
+    records, weights = draw_records(2)
+    build_mining(make_job(tmp_path, records, weights), quiet)
+    price = 1_234_567
+    paid, grains = write_rewards(tmp_path / "out", price, tmp_path / "rewards", quiet)
+    expected = {did: compute_reward(sum(both), price) for did, both in read_forces(tmp_path / "out").items()}
+    tables = [pq.read_table(path).to_pylist() for path in sorted((tmp_path / "rewards").iterdir())]
+    rows = [(row["beneficiary"], row["amount_grains"], row["reference"]) for table in tables for row in table]
+    assert sorted(rows) == sorted((b"\2" + did, grains, EPOCH) for did, grains in expected.items())
+    assert (paid, grains) == (len(expected), sum(expected.values()))
+    did = next(iter(expected))
+    assert sum(find_force(tmp_path / "out", did)) == sum(read_forces(tmp_path / "out")[did])
+    assert find_force(tmp_path / "out", Did(bytes(20))) == (0, 0)
+
+
+GOOD = (b"d" * 20, 1, 1, None, None, None, b"a" * 20)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (b"d" * 19, *GOOD[1:]),
+        (None, *GOOD[1:]),
+        (GOOD[0], 99, *GOOD[2:]),
+        (*GOOD[:2], 0, *GOOD[3:]),
+        (*GOOD[:3], b"", *GOOD[4:]),
+        (*GOOD[:4], b"v" * 31, *GOOD[5:]),
+        (*GOOD[:5], b"p" * 33, GOOD[6]),
+        (*GOOD[:6], None),
+    ],
+)
+def test_files_that_are_no_records_are_refused(tmp_path, row):
+    with pytest.raises(BuildError):
+        build_mining(make_job(tmp_path, [GOOD, row]), quiet)
+
+
+def test_an_interrupted_build_is_not_complete(tmp_path):
+    build_mining(make_job(tmp_path, [GOOD, GOOD]), quiet)
+    with pytest.raises(BuildError):
+        build_mining(make_job(tmp_path, [GOOD, (None, *GOOD[1:])]), quiet)
+    with pytest.raises(BuildError):
+        load_manifest(tmp_path / "out")
+
+
+def test_other_files_are_no_records(tmp_path):
+    job = make_job(tmp_path, [GOOD, GOOD])
+    with pytest.raises(BuildError, match="no files"):
+        build_mining(replace(job, records=str(tmp_path / "nothing*")), quiet)
+    (tmp_path / "text").write_text("did")
+    with pytest.raises(BuildError, match="columns did"):
+        build_mining(replace(job, records=str(tmp_path / "text")), quiet)
+    pq.write_table(pa.table({"did": [b"d" * 20]}), tmp_path / "narrow")
+    with pytest.raises(BuildError, match="columns did"):
+        build_mining(replace(job, records=str(tmp_path / "narrow")), quiet)
+
+
+def test_nobodys_rewards_are_not_written(tmp_path):
+    with pytest.raises(BuildError, match="no complete build"):
+        write_rewards(tmp_path, 1, tmp_path / "rewards", quiet)

@@ -1,0 +1,254 @@
+"""`carlive mining`: a day is built, posted, closed, paid and explained; years are played."""
+
+import json
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from identity.did import format_did
+from ledger.primitives import Height
+from node.cli.main import cli
+from tests.economy.test_mining_build import write
+from tests.mining_scene import HASH, MiningScene
+from tests.node.cli_scene import CliScene, open_cli_scene
+from tests.node.test_cli_did import DidNode
+from tests.rpc.fake_backend import NETWORK, TIME_MS
+from vm.native.mining_formulas import MINING_FUND_GRAINS, Behaviour, Epoch, compute_epoch
+from vm.native.mining_records import (
+    BatchStatus,
+    BehaviourTotal,
+    WeightReason,
+    get_weight_record,
+    list_batches,
+    list_day_records,
+)
+from vm.native.role_records import Grant, Role, put_grant
+from vm.native.vehicle_records import Binding, VehicleRecord, VinAttestation, put_vehicle
+
+TODAY = Epoch(compute_epoch(TIME_MS) - 2)
+GATE = b"\2" * 20
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CliScene]:
+    async with open_cli_scene(tmp_path, monkeypatch) as cli_scene:
+        cli_scene.scene = MiningScene(TODAY)
+        yield cli_scene
+
+
+def write_records(tmp_path: Path, mining: MiningScene) -> None:
+    phone = bytes([9]) * 32
+    rows = [
+        (mining.alice, 1, 2, None, None, phone, GATE),
+        (mining.alice, 2, 1, None, HASH, None, GATE),
+        (mining.alice, 12, 1, mining.bob, None, None, GATE),
+    ]
+    write(tmp_path / "records.parquet", rows)
+
+
+async def test_a_day_is_built_posted_closed_paid_and_explained(scene: CliScene, tmp_path: Path) -> None:
+    mining = scene.scene
+    write_records(tmp_path, mining)
+    out, key = str(tmp_path / "day"), str(tmp_path / "key")
+    built = await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY)),
+        *("--out", out, "--master-key", key, "--threads", "1"),
+    )
+    assert (built["records"], built["identities"], built["force"]) == (3, 2, 150 + 100 + 200 + 100)
+    totals = tuple(
+        BehaviourTotal(
+            Behaviour[each["behaviour"].upper()],
+            *[each[name] for name in ("records", "times", "userForce", "providerForce")],
+        )
+        for each in built["totals"]
+    )
+    root, manifest = bytes.fromhex(built["root"][2:]), bytes.fromhex(built["manifestHash"][2:])
+    mining.accept(mining.batch(root=root, records=3, force=built["force"], totals=totals, manifest_hash=manifest))
+    early = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert early.exit_code == 1 and "not closed" in early.output
+    mining.end_block(TODAY + 2)
+    paid = await scene.run_json("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert (paid["identities"], paid["price"], paid["reward"]) == (2, str(10**12), str(550 * 10**6))
+    rewards = pq.read_table(tmp_path / "rewards").to_pylist()
+    expected = {b"\2" + mining.alice: 450 * 10**6, b"\2" + mining.bob: 100 * 10**6}
+    assert {row["beneficiary"]: row["amount_grains"] for row in rewards} == expected
+
+    alice = format_did(mining.alice, NETWORK)
+    day = (await scene.run_json("mining", "statement", alice, "--build", out, "--master-key", key))["day"]
+    assert [each["proof"] for each in day["records"]] == ["batch 1"] * 3
+    assert [(each["behaviour"], each["times"], each["force"]) for each in day["behaviours"]] == [
+        ("app_opened", 2, 150),
+        ("car_started", 1, 100),
+        ("maintenance", 1, 200),
+    ]
+    assert (day["earned"], day["weight"], day["userForce"], day["isExplained"]) == (450, 100, 450, True)
+    assert (day["price"], day["reward"]) == (str(10**12), str(450 * 10**6))
+    await check_export(scene, tmp_path, alice, out, key)
+    shown = await scene.run("mining", "statement", alice, "--build", out)
+    assert "100 each, halved after every 1, up to 5" in shown.output
+
+
+async def check_export(scene: CliScene, tmp_path: Path, alice: str, out: str, key: str) -> None:
+    """The owner gets records with proofs, which others check; a changed one is found."""
+    file, one = tmp_path / "mine.json", tmp_path / "one.json"
+    given = ("mining", "export", alice, "--build", out, "--master-key", key)
+    exported = await scene.run_json(*given, "--out", str(file))
+    assert exported == {"epoch": TODAY, "records": 3, "file": str(file)}
+    assert (await scene.run(*given, "--out", str(file))).exit_code == 2
+    checked = await scene.run_json("mining", "verify", str(file))
+    assert [(each["behaviour"], each["count"], each["batch"]) for each in checked] == [
+        ("app_opened", 2, 1),
+        ("car_started", 1, 1),
+        ("maintenance", 1, 1),
+    ]
+    await scene.run_json(*given, "--behaviour", "maintenance", "--out", str(one))
+    (shared,) = json.loads(one.read_text(encoding="utf-8"))["records"]
+    one.write_text(json.dumps({"records": [{**shared, "count": 2}]}), encoding="utf-8")
+    refused = await scene.run("mining", "verify", str(one))
+    assert refused.exit_code == 1 and "1 of 1 records are not proven" in refused.output
+    one.write_text(json.dumps({"records": [{**shared, "salt": "00"}]}), encoding="utf-8")
+    assert (await scene.run("mining", "verify", str(one))).exit_code == 2
+
+
+async def test_an_epoch_is_shown(scene: CliScene) -> None:
+    scene.scene.accept(scene.scene.batch())
+    scene.scene.end_block(TODAY + 2)
+    shown = await scene.run_json("mining", "epoch", str(TODAY))
+    assert (shown["number"], shown["force"], shown["outcome"]["released"]) == (TODAY, 1_000, str(10**9))
+    table = await scene.run("mining", "epoch", str(TODAY))
+    assert "days until half" in table.output.replace("days until Half", "days until half")
+    assert f"{(MINING_FUND_GRAINS - 10**9) // 10**8}" in table.output
+
+
+async def test_a_statement_without_a_build_is_what_the_chain_knows(scene: CliScene) -> None:
+    scene.scene.accept(scene.scene.record())
+    shown = await scene.run_json("mining", "statement", format_did(scene.scene.alice, NETWORK))
+    assert [each["behaviour"] for each in shown["records"]] == ["car_started"]
+
+
+def test_bad_records_are_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path / "bad.parquet", [(b"short", 1, 1, None, None, None, GATE)])
+    result = CliRunner().invoke(
+        cli,
+        [
+            *("mining", "build", "--records", str(tmp_path / "bad.parquet"), "--epoch", "1", "--default-rules"),
+            *("--out", str(tmp_path / "out"), "--master-key", str(tmp_path / "key")),
+        ],
+    )
+    assert result.exit_code == 1
+    assert "wrong form" in result.output
+    result = CliRunner().invoke(
+        cli, ["mining", "rewards", str(tmp_path / "out"), "--price", "1", "--out", str(tmp_path / "rewards")]
+    )
+    assert (result.exit_code, "no complete build" in result.output) == (1, True)
+
+
+def test_years_are_played(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["mining", "simulate", "--output", str(tmp_path), "--years", "1"])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("attack.csv", "boom.csv", "crash.csv", "report.html", "slow.csv"),
+    ]
+    assert json.dumps(str(tmp_path / "report.html"))[1:-1] in result.output
+
+
+class MiningNode(DidNode):
+    """Two gates with the keys dev1 and dev2, and a user with the key dev3 who has a car with the key dev4."""
+
+    gates: tuple[str, str]
+    user: str
+    car: str
+
+    async def prepare(self) -> None:
+        """Create them, as if makers and owner had said what they say of a car."""
+        self.gates = (
+            await self.create("--kind", "organisation", "--key", "dev1"),
+            await self.create("--kind", "organisation", "--key", "dev2"),
+        )
+        for gate in self.gates:
+            put_grant(self.state, self.parse(gate), Role.ATTESTER, Grant(Height(10**6), None), Height(1))
+        self.user = await self.create("--key", "dev3")
+        owned = ("--kind", "vehicle", "--owner", self.user, "--key", "dev4")
+        self.car = await self.create(*owned, "--by", f"{self.user}=dev3")
+        vin = VinAttestation(bytes(32), HASH, self.parse(self.gates[0]), 0, Height(1))
+        binding = Binding(self.get(self.car).ownership, Height(1), ())
+        put_vehicle(self.state, self.parse(self.car), VehicleRecord(2, vin, binding))
+
+    def list_attesters(self) -> tuple[str, ...]:
+        """Options with which both gates agree."""
+        options = (("--attester", gate, "--by", f"{gate}=dev{number}") for number, gate in enumerate(self.gates, 1))
+        return tuple(word for option in options for word in option)
+
+
+@pytest.fixture
+async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MiningNode]:
+    async with open_cli_scene(tmp_path, monkeypatch) as scene:
+        made = MiningNode(scene)
+        await made.prepare()
+        yield made
+
+
+async def test_a_built_day_is_posted_by_its_attesters_and_corrected(node: MiningNode, tmp_path: Path) -> None:
+    write(tmp_path / "records.parquet", [(node.parse(node.user), 1, 2, None, None, None, GATE)])
+    out = str(tmp_path / "day")
+    built = await node.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", "0", "--out", out),
+        *("--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    await node.change("mining", "post", out, *node.list_attesters())
+    await node.change("mining", "post", out, "--corrects", "1", *node.list_attesters())
+    first, second = list_batches(node.state, 0)
+    assert [first.status, second.status] == [BatchStatus.CORRECTED, BatchStatus.STANDING]
+    given = second.payload
+    assert (f"0x{given.root.hex()}", f"0x{given.manifest_hash.hex()}") == (built["root"], built["manifestHash"])
+    assert (given.gateway, given.force, given.records, given.corrected) == (node.parse(node.gates[0]), 150, 1, 1)
+
+
+async def test_a_day_is_built_with_the_weights_on_the_chain(node: MiningNode, tmp_path: Path) -> None:
+    paper = tmp_path / "paper"
+    paper.write_bytes(b"because")
+    why = ("--reason", "automated", "--evidence", str(paper))
+    await node.change("mining", "weigh", node.user, "10", *why, *node.list_attesters())
+    write(tmp_path / "records.parquet", [(node.parse(node.user), 1, 2, None, None, None, GATE)])
+    built = await node.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", "0"),
+        *("--out", str(tmp_path / "day"), "--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    assert (built["force"], built["totals"][0]["userForce"]) == (15, 150)
+
+
+async def test_user_and_car_record(node: MiningNode, tmp_path: Path) -> None:
+    data = tmp_path / "trip.json"
+    data.write_bytes(b"{}")
+    keys = ("--by", f"{node.user}=dev3", "--by", f"{node.car}=dev4")
+    await node.change(
+        *("mining", "record", node.user, node.car, "driving_kilometre", "30"),
+        "--data",
+        str(data),
+        "--epoch",
+        "0",
+        *keys,
+    )
+    ((behaviour, record),) = list_day_records(node.state, node.parse(node.user), 0)
+    assert (behaviour, record.count, record.force) == (Behaviour.DRIVING_KILOMETRE, 30, 30)
+    assert record.commitment == sha256(b"{}").digest()
+    wrong = await node.run(
+        "mining", "record", node.user, node.car, "flying", "1", "--data", str(data), "--from", "dev0"
+    )
+    assert wrong.exit_code == 2 and "there are app_opened" in wrong.output
+
+
+async def test_a_weight_is_lowered_and_appealed(node: MiningNode, tmp_path: Path) -> None:
+    paper = tmp_path / "paper"
+    paper.write_bytes(b"because")
+    why = ("--reason", "many-accounts", "--evidence", str(paper))
+    await node.change("mining", "weigh", node.user, "25", *why, *node.list_attesters())
+    await node.change("mining", "appeal", node.user, "--statement", str(paper), "--by", f"{node.user}=dev3")
+    weight = get_weight_record(node.state, node.parse(node.user))
+    assert weight is not None
+    assert (weight.weight_hundredths, weight.reason, weight.turn) == (25, WeightReason.MANY_ACCOUNTS, 1)
+    assert (weight.evidence_hash, weight.granted_from) == (sha256(b"because").digest(), 7)

@@ -1,0 +1,125 @@
+"""mining_ methods over a state with attesters, a user and her car."""
+
+import pytest
+
+from identity.did import format_did
+from rpc.session import Session
+from tests.mining_scene import COMMITMENT, HASH, MiningScene
+from tests.rpc.fake_backend import NETWORK, TIME_MS, FakeBackend
+from tests.rpc.test_methods import Caller, Failed
+from vm.native.mining_formulas import (
+    DEFAULT_RULES,
+    MINING_FUND_GRAINS,
+    RELEASE_SCALE_BITS,
+    Epoch,
+    compute_epoch,
+    compute_release_share,
+)
+
+TODAY = Epoch(compute_epoch(TIME_MS) - 2)
+"""It is closed on the day on which the backend stands."""
+BUDGET = MINING_FUND_GRAINS * compute_release_share(DEFAULT_RULES.half_life_epochs) >> RELEASE_SCALE_BITS
+
+
+@pytest.fixture
+def scene(backend: FakeBackend) -> MiningScene:
+    """A day with a batch and a record, closed."""
+    scene = MiningScene(TODAY)
+    scene.accept(scene.batch())
+    scene.accept(scene.record())
+    scene.accept(scene.weigh())
+    scene.accept(scene.appeal())
+    scene.end_block(TODAY + 2)
+    backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
+    return scene
+
+
+@pytest.fixture
+def ask(session: Session) -> Caller:
+    return Caller(session)
+
+
+async def test_an_epoch_with_its_outcome(ask: Caller, scene: MiningScene) -> None:
+    answer = await ask("mining_epoch", n=TODAY)
+    left = str(MINING_FUND_GRAINS - 1_100 * 10**6)
+    assert answer["outcome"] == {
+        "height": scene.height - 1,
+        "revenue": "0",
+        "topup": "0",
+        "budget": str(BUDGET),
+        "smoothedForce": 1_100,
+        "quotedPrice": str(10**12),
+        "price": str(10**12),
+        "released": str(1_100 * 10**6),
+        "remaining": left,
+    }
+    assert (answer["number"], answer["isOpen"], answer["rulesFrom"], answer["batches"]) == (TODAY, False, 0, 1)
+    assert (answer["force"], answer["vouchedForce"]) == (1_100, 100)
+    assert (answer["fund"], answer["released"], answer["revenue"]) == (left, str(1_100 * 10**6), "0")
+    assert answer["forecast"] == {
+        "atThisRate": int(left) // (1_100 * 10**6),
+        "untilHalf": 1_461,
+        "untilHundredth": 9_707,
+    }
+
+
+async def test_without_a_number_it_is_the_day_of_the_block(ask: Caller, scene: MiningScene) -> None:
+    answer = await ask("mining_epoch")
+    assert (answer["number"], answer["outcome"], answer["force"]) == (TODAY + 2, None, 0)
+
+
+async def test_a_claim_with_what_proves_the_rest_of_it(ask: Caller, scene: MiningScene) -> None:
+    alice = format_did(scene.alice, NETWORK)
+    answer = await ask("mining_claim", n=TODAY, did=alice)
+    batch = {
+        "number": 1,
+        "root": f"0x{HASH.hex()}",
+        "records": 10,
+        "force": 1_000,
+        "manifestHash": f"0x{HASH.hex()}",
+        "attesters": [format_did(gate, NETWORK) for gate in scene.gates[:2]],
+    }
+    expected = {
+        "number": TODAY,
+        "did": alice,
+        "weight": 40,
+        "vouchedForce": 100,
+        "price": str(10**12),
+        "vouchedReward": str(10**8),
+        "batches": [batch],
+    }
+    assert {name: answer[name] for name in expected} == expected
+
+
+async def test_a_statement(ask: Caller, scene: MiningScene) -> None:
+    alice = format_did(scene.alice, NETWORK)
+    answer = await ask("mining_statement", did=alice)
+    assert (answer["did"], answer["weight"]) == (alice, 42)
+    assert answer["decision"] == {
+        "turn": 1,
+        "weight": 40,
+        "since": TODAY,
+        "reason": "automated",
+        "evidenceHash": f"0x{HASH.hex()}",
+        "attesters": [format_did(gate, NETWORK) for gate in scene.gates[:2]],
+        "grantedFrom": TODAY + DEFAULT_RULES.appeal_epochs,
+    }
+    assert answer["records"] == [
+        {
+            "number": TODAY,
+            "behaviour": "car_started",
+            "count": 1,
+            "force": 100,
+            "vehicle": format_did(scene.car, NETWORK),
+            "commitment": f"0x{COMMITMENT.hex()}",
+            "price": str(10**12),
+            "reward": str(10**8),
+        }
+    ]
+
+
+async def test_nobody_unknown_has_a_statement(ask: Caller, scene: MiningScene) -> None:
+    for name, params in (("mining_statement", {}), ("mining_claim", {"n": TODAY})):
+        with pytest.raises(Failed) as caught:
+            await ask(name, did=format_did(bytes(20), NETWORK), **params)
+        assert caught.value.data["reason"] == "DID_NOT_FOUND"
