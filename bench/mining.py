@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,14 @@ from bench.floor import measure_floor
 from bench.report import Result
 from economy.mining_build import BuildJob, build_mining, write_rewards
 from economy.tables import EngineLimits, quote
+from tests.builders import address_of
+from tests.did_scene import SENDER
+from tests.distribution_scene import DistributionScene
 from tests.mining_scene import TODAY, MiningScene
+from vm.native.accounts import DAY_MS
+from vm.native.distribution import CLAIMS_MAX
+from vm.native.distribution_records import Breaker, fund_source, get_source, set_source_rules
+from vm.native.distribution_tree import BeneficiaryKind
 from vm.native.mining_formulas import (
     MINING_FUND_GRAINS,
     NEW_MARKET,
@@ -38,6 +46,8 @@ Progress = Callable[[str], None]
 USERS = 1_000_000
 USERS_PER_FILE = 2_000_000
 PROVIDERS = 100_000  # paper 1: over 100,000 businesses
+CLAIMS = 10_000
+CLAIM_GRAINS = 1_000
 LIMITS = EngineLimits(memory_mb=6_000, threads=2)
 BYTES_PER_MB = 1_000_000
 KIB_PER_MB = BYTES_PER_MB // 1024
@@ -210,6 +220,28 @@ def measure_epoch() -> dict[str, float]:
     return {"batch gas": receipt.gas_used, "closing two days, ms": round(closing_ms, 2)}
 
 
+def measure_claims() -> dict[str, float]:
+    """What claims of rewards cost the chain, CLAIMS_MAX in a transaction, without signatures and the disk."""
+    scene = DistributionScene()
+    amply = Breaker(DAY_MS, CLAIMS * CLAIM_GRAINS, 10_000, CLAIMS * CLAIM_GRAINS)
+    set_source_rules(scene.state, scene.source, scene.rules(breaker=amply))
+    fund_source(scene.state, scene.source, address_of(SENDER), CLAIMS * CLAIM_GRAINS, 0)
+    keys = [
+        (int(BeneficiaryKind.ACCOUNT), sha256(b"beneficiary %d" % number).digest()[:20]) for number in range(CLAIMS)
+    ]
+    built = scene.settle(dict.fromkeys(keys, CLAIM_GRAINS))
+    calls = [scene.claim(built, *keys[first : first + CLAIMS_MAX]) for first in range(0, CLAIMS, CLAIMS_MAX)]
+    start = time.perf_counter()
+    gas = sum(scene.accept(call).gas_used for call in calls)
+    seconds = time.perf_counter() - start
+    assert get_source(scene.state, scene.source).claimed_grains == CLAIMS * CLAIM_GRAINS, "all of them are paid"
+    return {
+        "gas a claim": round(gas / CLAIMS),
+        "claims/s": round(CLAIMS / seconds),
+        "gas of 10^5 claims": gas * 100_000 // CLAIMS,
+    }
+
+
 async def run_mining(progress: Progress, users: int = USERS, parent: Path | None = None) -> list[Result]:
     """A day of USERS users."""
     floor = measure_floor()
@@ -239,6 +271,7 @@ async def run_mining(progress: Progress, users: int = USERS, parent: Path | None
         "released, grains": measured.released_grains,
         "paid, grains": measured.paid_grains,
         **measure_epoch(),
+        **measure_claims(),
     }
     assert measured.paid_grains <= measured.released_grains, "rewards are rounded down"
     return [Result("mining", users / seconds, "users/s", floor, None, details=details)]
