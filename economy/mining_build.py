@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from hashlib import file_digest, sha256
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -411,7 +412,8 @@ def _hash_records(job: BuildJob, shards: int, report: Report) -> RootHash:
             roots.append(root)
             report("leaves", len(roots), shards)
     else:
-        with ProcessPoolExecutor(job.limits.threads) as pool:
+        # Not forked: the engine's threads may hold locks, and its memory would be theirs as well.
+        with ProcessPoolExecutor(job.limits.threads, mp_context=get_context("spawn")) as pool:
             for root in pool.map(_hash_shard, tasks):
                 roots.append(root)
                 report("leaves", len(roots), shards)
