@@ -32,7 +32,7 @@ ENTRIES = {
         "node.cli.distribution_commands:distribution",
         "Pay millions by roots: look at sources; build, check and post roots; claim.",
     ),
-    "token": ("node.cli.token_commands:token", "Look at locked coins, and when they unlock."),
+    "token": ("node.cli.token_commands:token", "Look at locked coins, and collect those that were revoked."),
     "sale": ("node.cli.sale_commands:sale", "Buy in the sale of IOV, and attest payments as its cashier."),
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
     "acceptor": ("node.cli.acceptor_commands:acceptor", "See who exchanges IOV, or apply to be listed."),
