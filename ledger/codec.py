@@ -80,23 +80,50 @@ def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
+Writer = Callable[[Any], Any]
+
+
 @cache
-def _get_writer(kind: type) -> Callable[[Any], list[Any]]:
+def _get_writer(kind: type) -> Writer:
     """The function that lists a dataclass's fields; fields whose type is plain already are not looked into."""
     names = _field_names(kind)
     hints = get_type_hints(kind, include_extras=True)
-    nested = [index for index, name in enumerate(names) if not _is_plain(hints[name])]
+    writers = [(index, _find_writer(hints[name])) for index, name in enumerate(names)]
+    nested = [(index, writer) for index, writer in writers if writer is not None]
     get_fields: Callable[[Any], tuple[Any, ...]] = (
         attrgetter(*names) if len(names) > 1 else lambda value: tuple([getattr(value, name) for name in names])
     )
 
     def write(value: Any) -> list[Any]:
         plain = list(get_fields(value))
-        for index in nested:
-            plain[index] = to_plain(plain[index])
+        for index, writer in nested:
+            plain[index] = writer(plain[index])
         return plain
 
     return write
+
+
+def _find_writer(hint: Any) -> Writer | None:
+    """The function that makes values of this type plain; None where they are."""
+    if _is_plain(hint):
+        return None
+    bare = hint
+    while get_origin(bare) is Annotated or isinstance(bare, NewType):
+        bare = get_args(bare)[0] if get_origin(bare) is Annotated else bare.__supertype__
+    arguments = get_args(bare)
+    if get_origin(bare) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        item_writer = _find_writer(arguments[0])
+        if item_writer is None:
+            return list
+        return lambda value: [item_writer(item) for item in value]
+    if get_origin(bare) in (Union, UnionType) and len(arguments) == 2 and arguments[1] is NoneType:
+        some_writer = _find_writer(arguments[0])
+        if some_writer is None:
+            return None
+        return lambda value: None if value is None else some_writer(value)
+    if isinstance(bare, type) and is_dataclass(bare):
+        return lambda value: _get_writer(bare)(value)
+    return to_plain
 
 
 def _is_plain(hint: Any) -> bool:
