@@ -88,6 +88,16 @@ class SigningPurpose(IntEnum):
     """Both the user and the vehicle sign this."""
     MINING_WEIGHT = 67
     MINING_APPEAL = 68
+    ADS_OFFER = 71
+    """What a campaign's offerer signs."""
+    ADS_ACCEPTANCE = 72
+    """User, publisher and matcher sign this."""
+    ADS_COMPLETION = 73
+    """Both the user and the publisher sign this."""
+    ADS_CHANNEL = 74
+    """What a campaign's offerer signs."""
+    ADS_BALANCE = 75
+    """Both sides of a channel sign this; it stays off the chain until it is settled."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -410,6 +410,43 @@ class Reason(IntEnum):
     MINING_BAD_RULES = 393
     MINING_NOT_SUSPENDED = 394
 
+    # Advertising: 400-419.
+    ADS_UNKNOWN_CAMPAIGN = 400
+    ADS_NOT_YOURS = 401
+    """The sender's identity is not the advertiser, or has none."""
+    ADS_BAD_TERMS = 402
+    """Period, prices, shares or numbers do not go together."""
+    ADS_BAD_TARGETING = 403
+    ADS_WRONG_STATUS = 404
+    """The campaign does not stand where this is possible."""
+    ADS_UNDERFUNDED = 405
+    """What may still be promised does not pay for this."""
+    ADS_PACE_EXCEEDED = 406
+    """The campaign promises no more on this day."""
+    ADS_BAD_OFFER = 407
+    """The offer is over, or not within the campaign's terms."""
+    ADS_BAD_NULLIFIER = 408
+    """Above the cap, or not the one nullifier of this person and delivery."""
+    ADS_SLOT_USED = 409
+    """There is an order for this nullifier already."""
+    ADS_UNKNOWN_ORDER = 410
+    ADS_ORDER_OVER = 411
+    """The order is completed, has lapsed, or its time is over."""
+    ADS_BAD_COMPLETION = 412
+    ADS_NOT_PAYABLE = 413
+    """An identity has no account that could be paid."""
+    ADS_UNKNOWN_CHANNEL = 414
+    ADS_BAD_BALANCE = 415
+    """Older or lower than the one before, more than was set aside, or too late."""
+    ADS_TOO_EARLY = 416
+    """A time has to pass before that."""
+    ADS_UNSETTLED = 417
+    """Channels or complaints are open."""
+    ADS_BAD_COMPLAINT = 418
+    """Nothing to complain of, a second complaint, too many, or nobody to judge it."""
+    ADS_NOT_ON_PANEL = 419
+    """The sender's identity has no vote on this complaint, or has voted."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

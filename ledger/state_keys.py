@@ -189,6 +189,27 @@ class Table(IntEnum):
     MINING_SOURCE = 169
     """-> number, 8 bytes, of the source of distributions that mining pays through; absent: none yet"""
 
+    ADS_CAMPAIGN = 170
+    """-> Counts of campaigns and complaints; ‖ campaign, 8 bytes -> Campaign"""
+    ADS_BOOK = 171
+    """campaign, 8 bytes -> Book: where it stands, and every grain of it"""
+    ADS_ORDER = 172
+    """order, 32 bytes -> Order"""
+    ADS_CHANNEL = 173
+    """campaign, 8 bytes ‖ number, 4 bytes -> Channel"""
+    ADS_RULES = 174
+    """-> AdsRules; absent: the defaults"""
+    ADS_COMPLAINT = 175
+    """complaint, 8 bytes -> Complaint"""
+    ADS_CREDIT = 176
+    """advertiser, 20 bytes -> Credit; absent: no complaint was ever decided"""
+    ADS_REVIEWERS = 177
+    """-> Reviewers: who may be drawn for panels"""
+    ADS_ADVERTISER = 178
+    """advertiser, 20 bytes ‖ campaign, 8 bytes -> empty: the campaign is this advertiser's"""
+    ADS_COMPLAINER = 179
+    """campaign, 8 bytes ‖ identity, 20 bytes -> number, 8 bytes, of its complaint"""
+
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
 CODE_PARTS_MAX: Final = 11  # of code too large for one transaction
@@ -287,6 +308,18 @@ _MINING_RECORD: Final = bytes([Table.MINING_RECORD])
 MINING_WEIGHT_PREFIX: Final = bytes([Table.MINING_WEIGHT])
 _MINING_ATTESTER: Final = bytes([Table.MINING_ATTESTER])
 _EPOCH_BYTES: Final = 4
+
+ADS_COUNT_KEY: Final = bytes([Table.ADS_CAMPAIGN])
+ADS_RULES_KEY: Final = bytes([Table.ADS_RULES])
+ADS_REVIEWERS_KEY: Final = bytes([Table.ADS_REVIEWERS])
+_ADS_BOOK: Final = bytes([Table.ADS_BOOK])
+_ADS_ORDER: Final = bytes([Table.ADS_ORDER])
+_ADS_CHANNEL: Final = bytes([Table.ADS_CHANNEL])
+_ADS_COMPLAINT: Final = bytes([Table.ADS_COMPLAINT])
+_ADS_CREDIT: Final = bytes([Table.ADS_CREDIT])
+_ADS_ADVERTISER: Final = bytes([Table.ADS_ADVERTISER])
+_ADS_COMPLAINER: Final = bytes([Table.ADS_COMPLAINER])
+_ADS_NUMBER_BYTES: Final = 8
 
 
 def account_key(address: Address) -> bytes:
@@ -737,3 +770,48 @@ def mining_weight_key(did: Did) -> bytes:
 def mining_attester_key(did: Did) -> bytes:
     """Whether an attester is suspended."""
     return _MINING_ATTESTER + did
+
+
+def ads_campaign_key(campaign: int) -> bytes:
+    """Whose a campaign is, and on which terms."""
+    return ADS_COUNT_KEY + campaign.to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def ads_book_key(campaign: int) -> bytes:
+    """Where a campaign stands."""
+    return _ADS_BOOK + campaign.to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def ads_order_key(order: bytes) -> bytes:
+    """An order of a delivery."""
+    return _ADS_ORDER + order
+
+
+def ads_channel_key(campaign: int, number: int) -> bytes:
+    """A channel of a campaign, counted from 1."""
+    return _ADS_CHANNEL + campaign.to_bytes(_ADS_NUMBER_BYTES, "big") + number.to_bytes(4, "big")
+
+
+def ads_complaint_key(complaint: int) -> bytes:
+    """A complaint about a campaign's content."""
+    return _ADS_COMPLAINT + complaint.to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def ads_credit_key(advertiser: Did) -> bytes:
+    """What complaints have brought an advertiser."""
+    return _ADS_CREDIT + advertiser
+
+
+def ads_advertiser_prefix(advertiser: Did) -> bytes:
+    """All campaigns of an advertiser."""
+    return _ADS_ADVERTISER + advertiser
+
+
+def ads_advertiser_key(advertiser: Did, campaign: int) -> bytes:
+    """That a campaign is this advertiser's."""
+    return ads_advertiser_prefix(advertiser) + campaign.to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def ads_complainer_key(campaign: int, did: Did) -> bytes:
+    """Which complaint about a campaign is an identity's."""
+    return _ADS_COMPLAINER + campaign.to_bytes(_ADS_NUMBER_BYTES, "big") + did

@@ -290,6 +290,7 @@ class Audit:
             header.round,
             offences,
             self._contracts,
+            previous_hash=header.previous_hash,
         )
         result = apply_block(state, context, transactions)
         self._chain.commit(certified, result.receipts, result.events, result.changes)
@@ -463,6 +464,10 @@ def name_kind(source: str | None, target: str | None) -> str:
             return "offer"
         case "sale", None:
             return "delivery"
+        case _, "ads":
+            return "campaign"
+        case "ads", None:
+            return "advertising"
         case _, "gifts":
             return "gift"
         case "gifts", _:

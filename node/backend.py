@@ -283,6 +283,7 @@ class NodeBackend:
             self._parts.domain,
             contracts=self._parts.contracts,
             trace=trace,
+            previous_hash=header.hash,
         )
         state = State(view.get, view.iterate_range)
         return apply_transaction(state, context, transaction)

@@ -100,6 +100,7 @@ class Execution:
             header.round,
             read_offences(evidence),
             self.contracts,
+            previous_hash=header.previous_hash,
         )
         slices = apply_block_in_slices(state, context, transactions, SLICE_TRANSACTIONS)
         if any(call.module == CONTRACTS.name for each in transactions for call in each.body.calls):

@@ -204,6 +204,29 @@ def gov_treasury(at: At = None) -> Call[models.TreasuryResult]:
     return Call("gov_treasury", _at(at), models.TreasuryResult)
 
 
+def ads_campaign(number: int, at: At = None) -> Call[models.AdsCampaignResult]:
+    """A campaign."""
+    return Call("ads_campaign", {"id": number} | _at(at), models.AdsCampaignResult)
+
+
+def ads_campaigns(
+    advertiser: str | None = None, *, limit: int = LIST_ITEMS_MAX, cursor: str | None = None, at: At = None
+) -> Call[models.AdsCampaigns]:
+    """Campaigns, the newest first, a page at a time; with an advertiser only its own."""
+    named = {"advertiser": advertiser, "limit": limit, "cursor": cursor}
+    return Call("ads_campaigns", _given(named) | _at(at), models.AdsCampaigns)
+
+
+def ads_order(order: bytes, at: At = None) -> Call[models.AdsOrderResult]:
+    """An order of a delivery."""
+    return Call("ads_order", {"id": format_hex(order)} | _at(at), models.AdsOrderResult)
+
+
+def ads_settlement(number: int, at: At = None) -> Call[models.AdsSettlementResult]:
+    """Where what was paid into a campaign is."""
+    return Call("ads_settlement", {"id": number} | _at(at), models.AdsSettlementResult)
+
+
 def network_nodes(*, limit: int = LIST_ITEMS_MAX, cursor: str | None = None, at: At = None) -> Call[models.Nodes]:
     """The registry of nodes, a page at a time."""
     return Call("network_nodes", _given({"limit": limit, "cursor": cursor}) | _at(at), models.Nodes)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rpc import models
 from rpc.errors import EXECUTION_KINDS, REJECTION_KINDS
 from rpc.method import Method, Place, build_table
-from rpc.namespaces import account, chain, contract, dev, did, gov, mining, module, network, node, staking, sub, tx
+from rpc.namespaces import account, ads, chain, contract, dev, did, gov, mining, module, network, node, staking, sub, tx
 from rpc.openrpc import build_openrpc
 from rpc.session import Session
 
@@ -264,6 +264,33 @@ METHODS: Final = build_table(
             mining.get_statement,
             Place.THREAD,
             ("BAD_DID", "DID_NOT_FOUND", *_AT),
+        ),
+        Method(
+            "ads_campaign",
+            models.AdsCampaignParams,
+            models.AdsCampaignResult,
+            ads.get_one,
+            Place.THREAD,
+            ("NOT_FOUND", *_AT),
+        ),
+        Method(
+            "ads_campaigns",
+            models.AdsCampaignsParams,
+            models.AdsCampaigns,
+            ads.list_campaigns,
+            Place.THREAD,
+            ("BAD_DID", "BAD_CURSOR", *_AT),
+        ),
+        Method(
+            "ads_order", models.AdsOrderParams, models.AdsOrderResult, ads.get_order, Place.THREAD, ("NOT_FOUND", *_AT)
+        ),
+        Method(
+            "ads_settlement",
+            models.AdsCampaignParams,
+            models.AdsSettlementResult,
+            ads.get_settlement,
+            Place.THREAD,
+            ("NOT_FOUND", *_AT),
         ),
         Method("module_list", models.NoParams, models.Modules, module.list_modules, Place.LOOP),
         Method(

@@ -854,6 +854,7 @@ ProposalKind = Literal[
     "end_mining_behaviour",
     "reinstate_mining_attester",
     "set_mining_source",
+    "set_ads_rules",
 ]
 PriorityName = Literal["normal", "urgent", "emergency"]
 BodyName = Literal["committee", "foundation", "technical", "financial"]
@@ -1648,3 +1649,182 @@ class MiningStatementResult(ReadResult):
     decision: MiningWeightView | None
     """Null when its weight was never lowered."""
     records: list[MiningRecordView]
+
+
+# ads
+
+
+class AdsCampaignParams(Params):
+    """A campaign's number."""
+
+    id: Annotated[int, Field(ge=1, le=JSON_INTEGER_MAX)]
+    at: At = "final"
+
+
+class AdsCampaignsParams(Params):
+    """A page of campaigns, the newest first; with an advertiser only its own."""
+
+    advertiser: DidText | None = None
+    limit: Limit = 50
+    cursor: CursorText | None = None
+    at: At = "final"
+
+
+class AdsOrderParams(Params):
+    """An order's id."""
+
+    id: Hash
+    at: At = "final"
+
+
+AdsStatus = Literal["draft", "review", "running", "paused", "exhausted", "ended", "settled"]
+AdsOrderStatus = Literal["accepted", "completed", "lapsed"]
+AdsKind = Literal["live_view", "message_read", "fan_interaction", "click"]
+
+
+class AdsItem(Result):
+    """What a kind of delivery may cost; both prices are 0 when a fixed total is shared."""
+
+    kind: AdsKind
+    price_min: Grains
+    price_max: Grains
+    units_min: Integer
+    units_max: Integer
+
+
+class AdsFixedReward(Result):
+    """A total that is shared by so many deliveries."""
+
+    total: Grains
+    deliveries: Integer
+
+
+class AdsSplit(Result):
+    """Shares in 1/10,000."""
+
+    user_bps: Integer
+    publisher_bps: Integer
+    platform_bps: Integer
+
+
+class AdsKindTotal(Result):
+    """What one kind of delivery came to."""
+
+    kind: AdsKind
+    completed: Integer
+    units: Integer
+    grains: Grains
+
+
+class AdsMoney(Result):
+    """Every grain of a campaign."""
+
+    funded: Grains
+    deposit: Grains
+    reserved: Grains
+    locked: Grains
+    paid: Grains
+    paid_by_channels: Grains
+    """The part of it that did not go by orders."""
+    forfeited: Grains
+    refunded: Grains
+    free: Grains
+    """What may still be promised."""
+
+
+class AdsCampaignView(Result):
+    """A campaign."""
+
+    id: Integer
+    advertiser: DidText
+    status: AdsStatus
+    reviewer: DidText | None
+    """Who let it run."""
+    content_hash: Hash
+    metadata_uri: str
+    metadata_hash: Hash
+    targeting: str
+    """As text; see docs/ads.md."""
+    targeting_hash: Hash
+    start_ms: Integer
+    end_ms: Integer
+    ended_ms: Integer | None
+    """Null while it has not ended."""
+    settles_ms: Integer | None
+    """From when on it may be settled; null while it has not ended."""
+    terms_hash: Hash
+    """What a reviewer names."""
+    daily_max: Grains
+    cap: Integer
+    items: list[AdsItem]
+    fixed: AdsFixedReward | None
+    split: AdsSplit
+    platform: AddressText
+    refund: AddressText
+    offerer: DidText
+    matcher: DidText | None
+    money: AdsMoney
+    accepted: Integer
+    orders_open: Integer
+    persons: Integer
+    channels: Integer
+    channels_open: Integer
+    complaints_open: Integer
+    totals: list[AdsKindTotal]
+
+
+class AdsCampaignResult(ReadResult):
+    """A campaign at a height."""
+
+    campaign: AdsCampaignView
+
+
+class AdsCampaigns(ReadResult):
+    """A page of campaigns."""
+
+    campaigns: list[AdsCampaignView]
+    cursor: CursorText | None = None
+    """Null on the last page."""
+
+
+class AdsOrderResult(ReadResult):
+    """An order of a delivery."""
+
+    id: Hash
+    campaign: Integer
+    user: DidText
+    """The identity that signed: a person's own, or a pseudonym."""
+    publisher: DidText
+    kind: AdsKind
+    slot: Integer
+    number: Integer
+    price: Grains
+    units_max: Integer
+    reserved: Grains
+    tags_commitment: Hash
+    accepted_ms: Integer
+    deadline_ms: Integer
+    status: AdsOrderStatus
+    units: Integer
+    gross: Grains
+    user_grains: Grains
+    publisher_grains: Grains
+    platform_grains: Grains
+
+
+class AdsSettlementResult(ReadResult):
+    """Where what was paid into a campaign is: paid + forfeited + refunded + left is what was paid in."""
+
+    id: Integer
+    status: AdsStatus
+    funded: Grains
+    paid: Grains
+    forfeited: Grains
+    refunded: Grains
+    left: Grains
+    settles_ms: Integer | None
+    """From when on it may be settled; null while it has not ended, and when it is settled."""
+    channels_open: Integer
+    """They are settled before."""
+    complaints_open: Integer
+    """They are decided before."""

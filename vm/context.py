@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from identity.address import Address
 from identity.signing import SigningDomain
 from ledger.evidence import Offence
-from ledger.primitives import ConsensusKey, Height, Round, TimeMs, TransactionId
+from ledger.primitives import HASH_BYTES, BlockHash, ConsensusKey, Height, Round, TimeMs, TransactionId
 from ledger.receipt import Event
 from vm.gas import GasMeter
 from vm.parameters import Parameters
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # calls of contracts are made in contexts
     from vm.contracts.calls import Runtime
 
 FIRST_ROUND: Final = Round(0)
+NO_BLOCK: Final = BlockHash(bytes(HASH_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class BlockContext:
     """What contracts are run with; a block without calls of contracts needs none."""
     trace: list[str] | None = None
     """What contracts log and why calls fail is appended here, for people; nothing depends on it."""
+    previous_hash: BlockHash = NO_BLOCK
+    """Of the block before: what lots are drawn with. Its proposer could choose among a few, docs/ads.md."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from identity.signing import SigningPurpose
 from vm.native import (
+    ads_channels,
+    ads_orders,
+    ads_records,
     attributes,
     did,
     distribution,
@@ -197,6 +200,24 @@ _ROWS: Final = (
         "appeal",
         SignedCall(mining.Appeal, mining_records.AppealPayload, SigningPurpose.MINING_APPEAL),
         "the authority over the identity",
+    ),
+    CallToSign(
+        "ads",
+        "accept",
+        SignedCall(ads_orders.Accept, ads_records.AcceptancePayload, SigningPurpose.ADS_ACCEPTANCE),
+        "user, publisher and the campaign's matcher, where it has one",
+    ),
+    CallToSign(
+        "ads",
+        "complete",
+        SignedCall(ads_orders.Complete, ads_records.CompletionPayload, SigningPurpose.ADS_COMPLETION),
+        "user and publisher",
+    ),
+    CallToSign(
+        "ads",
+        "open_channel",
+        SignedCall(ads_channels.OpenChannel, ads_records.ChannelPayload, SigningPurpose.ADS_CHANNEL),
+        "the campaign's offerer, and the counterparty",
     ),
 )
 

@@ -210,21 +210,20 @@ def parse_hex_key(text: str) -> bytes:
 
 
 def get_subject(operation: Operation) -> "Did":
-    """The identity that an operation is about: a payload's first field, except that a new one is the payload's hash.
+    """The identity that an operation is about: a payload's first field, or else the signer.
 
-    What attesters sign is about a source: then it is the one that signs unless another is named.
+    A new identity is the hash of its payload.
     """
-    from identity.did import compute_did
+    from identity.did import Did, compute_did
     from ledger.codec import encode
     from vm.native.did_payloads import CreatePayload
-    from vm.native.distribution import RootPayload, VoidPayload
+    from vm.native.registry import list_fields
 
     payload = operation.payload
     if isinstance(payload, CreatePayload):
         return compute_did(encode(payload))
-    if isinstance(payload, (RootPayload, VoidPayload)):
-        return operation.signer
-    subject: Did = getattr(payload, fields(payload)[0].name)
+    name, kind = list_fields(type(payload))[0]
+    subject: Did = getattr(payload, name) if kind is Did else operation.signer
     return subject
 
 
@@ -364,18 +363,22 @@ def signature_to_json(signature: "DidSignature", network: "NetworkKind") -> dict
 
 def read_signature(path: Path, network: "NetworkKind") -> "DidSignature":
     """What somebody else has signed; raises CommandFailedError."""
+    record = read_json_file(path)
+    try:
+        return parse_signature(record, network)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise CommandFailedError(f"{path} is not a signature of carlive did sign") from None
+
+
+def parse_signature(record: Any, network: "NetworkKind") -> "DidSignature":
+    """As signature_to_json gives it; raises KeyError, TypeError, AttributeError, ValueError, CommandFailedError."""
     from identity.keys import KeyType
     from ledger.primitives import Signature
     from vm.native.did_payloads import DidSignature
 
-    record = read_json_file(path)
-    try:
-        key, signature = (_parse_hex(record[name]) for name in ("key", "signature"))
-        kind = KeyType[record["keyType"].upper()]
-        did = parse_did_text(record["did"], network)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise CommandFailedError(f"{path} is not a signature of carlive did sign") from None
-    return DidSignature(did, kind, key, Signature(signature))
+    key, signature = (_parse_hex(record[name]) for name in ("key", "signature"))
+    kind = KeyType[record["keyType"].upper()]
+    return DidSignature(parse_did_text(record["did"], network), kind, key, Signature(signature))
 
 
 def _parse_hex(text: str) -> bytes:

@@ -37,6 +37,7 @@ ENTRIES = {
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
     "acceptor": ("node.cli.acceptor_commands:acceptor", "See who exchanges IOV, or apply to be listed."),
     "mining": ("node.cli.mining_commands:mining", "Show, build and simulate days of mining."),
+    "ads": ("node.cli.ads_commands:ads", "Run campaigns, match and deliver advertisements, and see results."),
     "operator": ("node.cli.operator_commands:operator", "Register the nodes of an admitted operator."),
     "dev": ("node.cli.dev_commands:dev", "Make blocks and epochs pass on a devnet."),
     "query": ("node.cli.query_commands:query", "Look up accounts, transactions, blocks and the chain."),

@@ -105,6 +105,7 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.END_MINING_BEHAVIOUR: "end_mining_behaviour",
     governance.ProposalKind.REINSTATE_MINING_ATTESTER: "reinstate_mining_attester",
     governance.ProposalKind.SET_MINING_SOURCE: "set_mining_source",
+    governance.ProposalKind.SET_ADS_RULES: "set_ads_rules",
 }
 _STATUSES: Final[dict[governance.ProposalStatus, ProposalStatus]] = {
     governance.ProposalStatus.VOTING: "voting",

@@ -40,10 +40,10 @@ HOLDER = Address(bytes(20))
 Lines = list[tuple[str, str]]
 
 
-def read_examples() -> dict[str, tuple[Lines, Lines]]:
+def read_examples(page: Path = PAGE) -> dict[str, tuple[Lines, Lines]]:
     """Inputs and results of each example, by name."""
     found = {}
-    for name, body in re.findall(r"^```example (\w+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+    for name, body in re.findall(r"^```example (\w+)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         assert name not in found, name
         inputs, results = body.split("gives\n")
         found[name] = _read_lines(inputs), _read_lines(results)

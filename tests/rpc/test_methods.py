@@ -389,7 +389,7 @@ async def test_dev_methods(ask: Caller, backend: FakeBackend) -> None:
 
 
 async def test_later_modules_are_not_found_yet(ask: Caller) -> None:
-    for name in ("ads_campaign", "admin_stop"):
+    for name in ("admin_start", "admin_stop"):
         assert await _fail(ask, name) == (-32601, "METHOD_NOT_FOUND")
 
 

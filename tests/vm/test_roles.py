@@ -285,6 +285,10 @@ def test_every_call_states_the_role_it_needs():
     assert scene.ask("who_needs") == [
         RoleNeed("roles", "grant", Role.ISSUER),
         RoleNeed("growth", "rate", Role.PERSON),
+        *[RoleNeed("ads", call, Role.ADVERTISER) for call in ("create", "revise", "submit")],
+        RoleNeed("ads", "review", Role.COMMUNITY_ADMINISTRATOR),
+        RoleNeed("ads", "resume", Role.ADVERTISER),
+        *[RoleNeed("ads", call, Role.COMMUNITY_ADMINISTRATOR) for call in ("enrol", "judge")],
     ]
 
 

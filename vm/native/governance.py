@@ -62,6 +62,9 @@ from vm.native.acceptors import (
     remove_acceptor,
     set_rules,
 )
+from vm.native.ads_records import AdsRules
+from vm.native.ads_records import check_rules as check_ads_rules
+from vm.native.ads_records import put_rules as put_ads_rules
 from vm.native.did_records import GAS_DID_READ
 from vm.native.distribution_events import RootVoided, SourceCreated, SourceResumed, SourceRulesSet
 from vm.native.distribution_records import (
@@ -200,6 +203,7 @@ class ProposalKind(IntEnum):
     END_MINING_BEHAVIOUR = 54
     REINSTATE_MINING_ATTESTER = 55
     SET_MINING_SOURCE = 56
+    SET_ADS_RULES = 58
 
 
 @unique
@@ -563,6 +567,14 @@ class ProposeMiningSource:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposeAdsRules:
+    """Propose other numbers of advertising; campaigns that were submitted keep their windows."""
+
+    rules: AdsRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """Vote for or against a proposal, or change the vote."""
 
@@ -720,6 +732,13 @@ class MiningSourceSet:
     """Mining pays through this source of distributions."""
 
     source: SourceId
+
+
+@dataclass(frozen=True, slots=True)
+class AdsRulesSet:
+    """Advertising has other numbers."""
+
+    rules: AdsRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -1314,6 +1333,15 @@ def _apply_root_void(state: State, _: BlockContext, call: ProposeRootVoid) -> li
     return [Event(DISTRIBUTION, RootVoided.__name__, [call.source, call.number, int(VoidCause.GOVERNANCE)])]
 
 
+def _check_ads_rules(_: StateReader, call: ProposeAdsRules) -> None:
+    check_ads_rules(call.rules)
+
+
+def _apply_ads_rules(state: State, _: BlockContext, call: ProposeAdsRules) -> list[Event]:
+    put_ads_rules(state, call.rules)
+    return [_event(AdsRulesSet, to_plain(call.rules))]
+
+
 _MONEY_BODIES: Final = (BodyKind.FINANCIAL, BodyKind.FOUNDATION)
 
 
@@ -1501,6 +1529,7 @@ DECISIONS: Final = (
     Decision(
         ProposalKind.SET_MINING_SOURCE, ProposeMiningSource, _MINING_BODIES, _check_mining_source, _apply_mining_source
     ),
+    Decision(ProposalKind.SET_ADS_RULES, ProposeAdsRules, _IDENTITY_BODIES, _check_ads_rules, _apply_ads_rules),
 )
 _DECISIONS_BY_CALL: Final = {decision.call: decision for decision in DECISIONS}
 _DECISIONS_BY_KIND: Final = {decision.kind: decision for decision in DECISIONS}
@@ -1602,6 +1631,7 @@ MODULE = ModuleRule(
         _propose_rule("propose_mining_behaviour_end", ProposeMiningBehaviourEnd),
         _propose_rule("propose_mining_reinstatement", ProposeMiningReinstatement),
         _propose_rule("propose_mining_source", ProposeMiningSource),
+        _propose_rule("propose_ads_rules", ProposeAdsRules),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),
         CallRule("donate", Donate, apply_donate, lambda _: _DONATE_GAS, str(_DONATE_GAS)),
     ),
@@ -1629,6 +1659,7 @@ MODULE = ModuleRule(
                 MiningRulesChanged,
                 MiningAttesterReinstated,
                 MiningSourceSet,
+                AdsRulesSet,
             ),
         )
     ),

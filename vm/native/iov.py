@@ -32,12 +32,12 @@ TREASURY_PERCENT: Final = {"core": 10, "operations": 10, "acquisitions": 35, "ma
 """Budget categories of the treasury (paper 11); each has an account `treasury_<category>`."""
 
 MODULE_ACCOUNTS: Final = (
-    *("fees", "staking", "cornerstone", "subscription", "team", "mining"),
+    *("fees", "staking", "cornerstone", "subscription", "team", "mining", "ads"),
     *(f"treasury_{category}" for category in TREASURY_PERCENT),
     *("distribution", "sale", "gifts"),
 )
 """Accounts that no key leads to: fees of the epoch, stake, the shares of paper 12.4, the treasury's budgets, what is
-set aside for payouts, what is being sold and what waits to be claimed.
+set aside for payouts, what is being sold, what waits to be claimed and what campaigns were paid.
 """
 
 FEES_ADDRESS: Final = compute_module_address("fees")

@@ -21,6 +21,7 @@ from ledger.state_keys import PAUSES_KEY
 PAUSABLE: Final = (
     "acceptors",
     "accounts",
+    "ads",
     "attributes",
     "contracts",
     "credentials",

@@ -11,6 +11,7 @@ from vm.context import Moment
 from vm.native import (
     acceptors,
     accounts,
+    ads,
     attributes,
     contracts,
     credentials,
@@ -55,6 +56,7 @@ MODULES: Final = MappingProxyType(
             gifts.MODULE,
             acceptors.MODULE,
             mining.MODULE,
+            ads.MODULE,
         )
     }
 )

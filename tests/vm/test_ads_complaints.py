@@ -1,0 +1,282 @@
+"""Complaints, panels and credit: rules W17 to W21."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+
+from ledger.codec import to_plain
+from ledger.primitives import BlockHash, Grains, Height, TimeMs
+from ledger.reasons import Reason, Rejected
+from ledger.receipt import Event
+from tests.ads_scene import FIRST, HASH, AdsScene
+from tests.builders import DOMAIN, block_context
+from vm.native.ads_formulas import draw_panel
+from vm.native.ads_records import (
+    COMPLAINTS_OPEN_MAX,
+    DEFAULT_RULES,
+    REVIEWERS_MAX,
+    CampaignStatus,
+    Credit,
+    Verdict,
+    check_rules,
+    put_book,
+    put_reviewers,
+    put_rules,
+)
+from vm.native.governance import _DECISIONS_BY_CALL, Priority, ProposeAdsRules, Terms
+from vm.native.iov import TREASURY_ADDRESSES, get_balance
+from vm.native.role_records import Role, end_grant
+
+STAKE = DEFAULT_RULES.stake_grains
+UPHELD, DISMISSED, ABUSIVE = Verdict
+
+
+@pytest.fixture
+def scene():
+    scene = AdsScene()
+    scene.run_campaign(10**11)
+    scene.enrol_judges()
+    return scene
+
+
+@pytest.fixture
+def filed(scene):
+    scene.do("alice", "complain", FIRST, HASH)
+    return scene
+
+
+def _name(scene, did):
+    return next(name for name, each in scene.dids.items() if each == did)
+
+
+def _judge(scene, verdicts, complaint=1):
+    panel = scene.answer("complaint", complaint).panel
+    receipts = [
+        scene.do(_name(scene, member), "judge", complaint, verdict, HASH)
+        for member, verdict in zip(panel, verdicts, strict=False)
+    ]
+    return receipts[-1]
+
+
+def _get_treasury(scene):
+    return sum(get_balance(scene.state, address) for address in TREASURY_ADDRESSES.values())
+
+
+# W17
+
+
+def test_reviewers_enrol_and_withdraw(scene):
+    scene.refuse("alice", Reason.ROLE_MISSING, "enrol")
+    scene.refuse("judge0", Reason.ADS_BAD_COMPLAINT, "enrol")
+    assert scene.do("judge5", "enrol").events == (Event("ads", "ReviewersChanged", [scene.dids["judge5"], True]),)
+    assert scene.answer("reviewers") == sorted(scene.dids[f"judge{n}"] for n in range(6))
+    assert scene.do("judge5", "withdraw").events == (Event("ads", "ReviewersChanged", [scene.dids["judge5"], False]),)
+    scene.refuse("judge5", Reason.ADS_BAD_COMPLAINT, "withdraw")
+    put_reviewers(scene.state, tuple(n.to_bytes(20, "big") for n in range(REVIEWERS_MAX)))
+    scene.state.forget_marks()
+    scene.refuse("judge6", Reason.ADS_BAD_COMPLAINT, "enrol")
+
+
+# W18, W19
+
+
+def test_a_complaint_stakes_and_draws(scene):
+    scene.previous_hash = BlockHash(HASH)
+    before, until_ms = scene.balance("alice"), scene.now_ms + DEFAULT_RULES.judging_ms
+    receipt = scene.do("alice", "complain", FIRST, HASH)
+    candidates = sorted(scene.dids[f"judge{n}"] for n in range(5))
+    panel = draw_panel(candidates, sha256(DOMAIN + HASH + (1).to_bytes(8, "big")).digest(), 5)
+    assert receipt.events == (Event("ads", "ComplaintFiled", [1, 1, scene.dids["alice"], list(panel)]),)
+    assert before - scene.balance("alice") == STAKE + receipt.fee_grains
+    complaint = scene.answer("complaint", 1)
+    assert (complaint.panel, complaint.until_ms, complaint.votes, complaint.verdict) == (panel, until_ms, (), None)
+    assert scene.book().complaints_open == 1
+
+
+def test_another_block_draws_another_panel(scene):
+    scene.do("judge5", "enrol")
+    scene.do("judge6", "enrol")
+    panels = set()
+    for number, who in enumerate(("alice", "bob", "mask", "publisher")):
+        scene.previous_hash = BlockHash(bytes([number]) * 32)
+        scene.do(who, "complain", FIRST, HASH)
+        panels.add(scene.answer("complaint", number + 1).panel)
+    assert len(panels) == 4
+
+
+def test_who_has_a_part_in_it_is_not_drawn(scene):
+    scene.do("reviewer", "enrol")
+    end_grant(scene.state, scene.dids["judge0"], Role.COMMUNITY_ADMINISTRATOR)
+    scene.do("judge1", "complain", FIRST, HASH)
+    panel = scene.answer("complaint", 1).panel
+    assert sorted(panel) == sorted(scene.dids[f"judge{n}"] for n in (2, 3, 4))
+
+
+def test_somebody_has_to_judge(scene):
+    for number in range(5):
+        scene.do(f"judge{number}", "withdraw")
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+
+
+def test_one_complains_once_and_not_of_ones_own(filed):
+    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    filed.refuse("advertiser", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    filed.refuse("sender", Reason.ADS_NOT_YOURS, "complain", FIRST, HASH)
+    filed.refuse("alice", Reason.ADS_UNKNOWN_CAMPAIGN, "complain", 2, HASH)
+    _judge(filed, [DISMISSED] * 3)
+    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+
+
+def test_so_many_complaints_are_open(filed):
+    put_book(filed.state, FIRST, replace(filed.book(), complaints_open=COMPLAINTS_OPEN_MAX))
+    filed.state.forget_marks()
+    filed.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+
+
+def test_a_campaign_that_never_ran_or_is_over_is_not_complained_of(scene):
+    scene.do("advertiser", "create", scene.terms())
+    scene.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", 2, HASH)
+    scene.do("advertiser", "end", FIRST)
+    scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms - 1
+    scene.do("bob", "complain", FIRST, HASH)
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    scene.refuse("sender", Reason.ADS_UNSETTLED, "settle", FIRST)
+    scene.pass_time(DEFAULT_RULES.judging_ms)
+    scene.do("sender", "close_complaint", 1)
+    scene.do("sender", "settle", FIRST)
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+
+
+def test_a_stake_is_paid_or_nothing_is_filed(scene):
+    put_rules(scene.state, replace(DEFAULT_RULES, stake_grains=10**13))
+    scene.state.forget_marks()
+    scene.refuse("alice", Reason.INSUFFICIENT_BALANCE, "complain", FIRST, HASH)
+
+
+# W20
+
+
+def test_the_panel_judges_each_once_and_in_time(filed):
+    panel = filed.answer("complaint", 1).panel
+    member = _name(filed, panel[0])
+    filed.refuse("judge6", Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
+    filed.refuse("alice", Reason.ROLE_MISSING, "judge", 1, UPHELD, HASH)
+    receipt = filed.do(member, "judge", 1, UPHELD, HASH)
+    assert receipt.events == (Event("ads", "ComplaintJudged", [1, panel[0], 1]),)
+    filed.refuse(member, Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
+    filed.refuse("sender", Reason.ADS_TOO_EARLY, "close_complaint", 1)
+    filed.now_ms = filed.answer("complaint", 1).until_ms + 1
+    filed.refuse(_name(filed, panel[1]), Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
+    filed.do("sender", "close_complaint", 1)
+    assert filed.answer("complaint", 1).verdict is DISMISSED
+    filed.refuse("sender", Reason.ADS_BAD_COMPLAINT, "close_complaint", 1)
+    filed.refuse("sender", Reason.ADS_BAD_COMPLAINT, "close_complaint", 2)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "decided"),
+    [
+        ([UPHELD, UPHELD, UPHELD], UPHELD),
+        ([UPHELD, DISMISSED, UPHELD, ABUSIVE, UPHELD], UPHELD),
+        ([ABUSIVE, ABUSIVE, ABUSIVE], ABUSIVE),
+        ([UPHELD, UPHELD, ABUSIVE, ABUSIVE, DISMISSED], DISMISSED),
+    ],
+)
+def test_more_than_half_decide(filed, verdicts, decided):
+    _judge(filed, verdicts[:-1])
+    assert filed.answer("complaint", 1).verdict is None
+    member = filed.answer("complaint", 1).panel[len(verdicts) - 1]
+    filed.do(_name(filed, member), "judge", 1, verdicts[-1], HASH)
+    assert filed.answer("complaint", 1).verdict is decided
+    assert filed.book().complaints_open == 0
+
+
+# W21
+
+
+def test_upheld_costs_the_advertiser(filed):
+    before, deposit, treasury = filed.balance("alice"), filed.book().deposit_grains, _get_treasury(filed)
+    assert deposit == 5 * 10**9
+    receipt = _judge(filed, [UPHELD] * 3)
+    assert receipt.events[1:] == (
+        Event("ads", "ComplaintDecided", [1, 1, 1, 2 * STAKE, 15 * 10**8, 2_500]),
+        Event("ads", "CampaignMoved", [1, 6]),
+    )
+    assert filed.balance("alice") - before == 2 * STAKE
+    assert _get_treasury(filed) - treasury == 15 * 10**8
+    book = filed.book()
+    assert (book.deposit_grains, book.forfeited_grains) == (25 * 10**8, 25 * 10**8)
+    assert filed.answer("campaign", FIRST).status is CampaignStatus.ENDED
+    described = filed.answer("credit", filed.dids["advertiser"])
+    assert (described.credit, described.score) == (Credit(2_500, TimeMs(filed.now_ms - 1_000), 1, 0), 7_500)
+    filed.now_ms = book.ended_ms + DEFAULT_RULES.windows.grace_ms
+    filed.do("sender", "settle", FIRST)
+    assert get_balance(filed.state, filed.refund) == 10**11 - 25 * 10**8
+
+
+def test_points_decay_and_add_up(filed):
+    _judge(filed, [UPHELD] * 3)
+    filed.run_campaign(10**6)
+    advertiser = filed.dids["advertiser"]
+    filed.pass_time(DEFAULT_RULES.half_life_ms)
+    assert filed.answer("credit", advertiser).score == 8_750
+    assert filed.answer("credit", advertiser).deposit_bps == 1_062
+
+
+def test_an_honest_complaint_costs_nothing(filed):
+    before = filed.balance("alice")
+    receipt = _judge(filed, [DISMISSED] * 3)
+    assert receipt.events[1:] == (Event("ads", "ComplaintDecided", [1, 1, 2, STAKE, 0, 0]),)
+    assert filed.balance("alice") - before == STAKE
+    assert filed.answer("credit", filed.dids["advertiser"]).credit == Credit(0, TimeMs(0), 0, 1)
+    assert filed.answer("campaign", FIRST).status is CampaignStatus.RUNNING
+
+
+def test_an_abusive_complaint_costs_the_stake(filed):
+    before, treasury = filed.balance("alice"), _get_treasury(filed)
+    receipt = _judge(filed, [ABUSIVE] * 3)
+    assert receipt.events[1:] == (Event("ads", "ComplaintDecided", [1, 1, 3, 0, STAKE, 0]),)
+    assert (filed.balance("alice"), _get_treasury(filed)) == (before, treasury + STAKE)
+
+
+def test_every_complaint_that_is_upheld_takes_of_what_is_left(filed):
+    filed.do("bob", "complain", FIRST, HASH)
+    _judge(filed, [UPHELD] * 3)
+    _judge(filed, [UPHELD] * 3, 2)
+    book = filed.book()
+    assert (book.deposit_grains, book.forfeited_grains) == (125 * 10**7, Grains(375 * 10**7))
+    assert filed.answer("credit", filed.dids["advertiser"]).credit.upheld == 2
+
+
+# Rules
+
+
+def test_governance_changes_numbers(scene):
+    rules = replace(DEFAULT_RULES, panel_size=3, stake_grains=7)
+    decision = _DECISIONS_BY_CALL[ProposeAdsRules]
+    call = ProposeAdsRules(rules, Terms(Priority.NORMAL, Height(9), "Smaller panels"))
+    decision.check(scene.state, call)
+    assert decision.apply(scene.state, block_context(), call) == [Event("governance", "AdsRulesSet", [to_plain(rules)])]
+    assert scene.answer("rules") == rules
+    scene.do("alice", "complain", FIRST, HASH)
+    complaint = scene.answer("complaint", 1)
+    assert (len(complaint.panel), complaint.stake_grains) == (3, 7)
+
+
+WINDOWS = DEFAULT_RULES.windows
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        replace(DEFAULT_RULES, deposit_bps_min=5_001),
+        replace(DEFAULT_RULES, deposit_bps_max=10_000),
+        replace(DEFAULT_RULES, windows=replace(WINDOWS, completion_ms=WINDOWS.grace_ms + 1)),
+        replace(DEFAULT_RULES, windows=replace(WINDOWS, challenge_ms=WINDOWS.grace_ms + 1)),
+    ],
+)
+def test_numbers_that_do_not_go_together(rules):
+    with pytest.raises(Rejected) as caught:
+        check_rules(rules)
+    assert caught.value.reason is Reason.ADS_BAD_TERMS
