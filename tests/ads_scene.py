@@ -93,7 +93,7 @@ class AdsScene(DidScene):
         super().__init__(state=make_state({address_of(key_of("sender")): RICH, **accounts}))
         self.now_ms = START_MS
         self.previous_hash = BlockHash(bytes(32))
-        self.dids = {name: self._create_linked(name) for name in PEOPLE}
+        self.dids = {name: self.create_linked(name) for name in PEOPLE}
         self.dids["matcher"] = self.create("matcher", kind=DidKind.ORGANISATION)
         self.platform, self.refund = address_of(key_of("platform")), address_of(key_of("refund"))
         self.grant("advertiser", Role.ADVERTISER)
@@ -103,7 +103,8 @@ class AdsScene(DidScene):
             self.grant(name, Role.COMMUNITY_ADMINISTRATOR)
         self.state.forget_marks()
 
-    def _create_linked(self, name: str) -> Did:
+    def create_linked(self, name: str) -> Did:
+        """A person for whom an account acts; it can pay the fee of that."""
         did = self.create(name)
         self.accept(build_call(self.link(did, address_of(key_of(name))), name, name="link_account"), key_of(name))
         return did

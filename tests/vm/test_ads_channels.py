@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger.primitives import Grains
 from ledger.reasons import Reason
 from ledger.receipt import Event
 from ledger.transaction import Call
@@ -10,6 +11,8 @@ from tests.did_scene import build_call
 from vm.native.ads_records import ADS_ADDRESS, DEFAULT_RULES, CampaignId, Counterparty
 from vm.native.distribution_records import DISTRIBUTION_ADDRESS, get_source
 from vm.native.iov import get_balance
+from vm.native.mining_formulas import NEW_MARKET, Epoch
+from vm.native.mining_records import Progress, get_revenue, put_progress
 
 WINDOWS = DEFAULT_RULES.windows
 
@@ -217,3 +220,13 @@ def test_nobody_holds_up_a_settlement_by_giving_up_the_account(opened):
     _settle(opened)
     assert opened.balance("alice") - before == 501
     assert opened.book().paid_grains == 1_000
+
+
+def test_what_is_spent_counts_as_revenue_for_mining(opened):
+    put_progress(opened.state, Progress(Epoch(20_800), Epoch(20_800), Grains(1), Grains(0), NEW_MARKET))
+    opened.state.forget_marks()
+    opened.accept(opened.build_complete(opened.accept_order()))
+    opened.accept(opened.build_balance(1, 700))
+    opened.pass_time(WINDOWS.challenge_ms)
+    _settle(opened)
+    assert get_revenue(opened.state) == 1_701

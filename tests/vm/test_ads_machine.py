@@ -20,6 +20,7 @@ from vm.native.ads_formulas import BPS, FixedReward, Split
 from vm.native.ads_records import (
     ADS_ADDRESS,
     CampaignStatus,
+    Counterparty,
     OrderStatus,
     Verdict,
     compute_order_id,
@@ -28,6 +29,7 @@ from vm.native.ads_records import (
     find_order,
     get_counts,
 )
+from vm.native.distribution_records import DISTRIBUTION_ADDRESS
 from vm.native.iov import get_balance
 
 USERS = ("alice", "bob")
@@ -43,12 +45,20 @@ class AdsMachine(RuleBasedStateMachine):
         fixed=st.none() | st.builds(FixedReward, st.integers(10, 10**6), st.integers(1, 10)),
         funded=st.integers(2_000, 3 * 10**6),
         daily=st.integers(5_000, 10**7),
+        has_matcher=st.booleans(),
     )
-    def begin(self, cut, fixed, funded, daily):
+    def begin(self, cut, fixed, funded, daily, has_matcher):
         self.scene = scene = AdsScene()
         scene.enrol_judges(5)
         split = Split(cut[0], cut[1] - cut[0], BPS - cut[1])
-        terms = {"split": split, "daily_grains_max": daily, "cap": 4, "end_ms": TimeMs(START_MS + 3 * DAY_MS)}
+        matcher = scene.dids["matcher"] if has_matcher else None
+        terms = {
+            "matcher": matcher,
+            "split": split,
+            "daily_grains_max": daily,
+            "cap": 4,
+            "end_ms": TimeMs(START_MS + 3 * DAY_MS),
+        }
         self.terms = scene.terms(**terms)
         if fixed is not None:
             self.terms = scene.fixed_terms(fixed.total_grains, fixed.deliveries, **terms)
@@ -58,7 +68,8 @@ class AdsMachine(RuleBasedStateMachine):
         scene.do("advertiser", "submit", FIRST)
         scene.review()
         self.put_in = funded + 2 * 10**6
-        self.shared = dict.fromkeys((*USERS, "publisher", "platform"), 0)
+        self.shared = dict.fromkeys((*USERS, "many", "publisher", "platform"), 0)
+        self.earners = {}
         self.gross = 0
         self.orders = {}
         self.balances = {}
@@ -94,8 +105,11 @@ class AdsMachine(RuleBasedStateMachine):
             offer = replace(scene.live_offer(), units_max=1 + price % 61)
         else:
             offer = scene.offer(price_grains=Grains(price))
-        payload = scene.acceptance(who, slot, offer=offer)
-        if scene.send(scene.build_accept(payload, (who, "publisher"))).reason == 0:
+        is_matched = self.terms.matcher is not None
+        nullifier = scene.nullify(who, slot, is_matched=is_matched)
+        payload = scene.acceptance(who, slot, offer=offer, nullifier=nullifier)
+        signers = (who, "publisher", "matcher") if is_matched else (who, "publisher")
+        if scene.send(scene.build_accept(payload, signers)).reason == 0:
             name = compute_order_id(FIRST, payload.nullifier)
             assert name not in self.orders, "a nullifier counts once"
             self.orders[name] = (who, offer)
@@ -125,11 +139,14 @@ class AdsMachine(RuleBasedStateMachine):
     def lapse(self, data):
         self.scene.send(self._call("lapse", data.draw(st.sampled_from(sorted(self.orders)))))
 
-    @rule(locked=st.integers(1, 10**5))
-    def open_channel(self, locked):
-        number = self.scene.book().channels + 1
-        if self.scene.send(self.scene.build_open_channel(locked, number)).reason == 0:
+    @rule(locked=st.integers(1, 10**5), is_for_many=st.booleans())
+    def open_channel(self, locked, is_for_many):
+        number, given = self.scene.book().channels + 1, {}
+        if is_for_many:
+            given = {"user": None, "counterparty": Counterparty.PUBLISHER, "signers": ["advertiser", "publisher"]}
+        if self.scene.send(self.scene.build_open_channel(locked, number, **given)).reason == 0:
             self.balances[number] = 0
+            self.earners[number] = "many" if is_for_many else "alice"
 
     @precondition(lambda self: self.balances)
     @rule(data=st.data(), gross=st.integers(-1, 10**5), is_newer=st.booleans())
@@ -145,7 +162,7 @@ class AdsMachine(RuleBasedStateMachine):
     def settle_channel(self, data):
         number = data.draw(st.sampled_from(sorted(self.balances)))
         if self.scene.send(self._call("settle_channel", FIRST, number)).reason == 0:
-            self._share("alice", self.balances.pop(number))
+            self._share(self.earners[number], self.balances.pop(number))
 
     @rule(who=st.sampled_from(["alice", "bob", "mask"]))
     def complain(self, who):
@@ -183,6 +200,7 @@ class AdsMachine(RuleBasedStateMachine):
         platform = get_balance(scene.state, scene.platform)
         assert platform == self.shared["platform"]
         assert sum(self.shared.values()) == self.gross
+        assert get_balance(scene.state, DISTRIBUTION_ADDRESS) == self.shared["many"]
         assert book.paid_grains + book.forfeited_grains + book.refunded_grains <= self.put_in
 
     @invariant()
@@ -211,7 +229,7 @@ class AdsMachine(RuleBasedStateMachine):
             scene.send(self._call("close_complaint", complaint))
         for number in list(self.balances):
             scene.accept(self._call("settle_channel", FIRST, number))
-            self._share("alice", self.balances.pop(number))
+            self._share(self.earners[number], self.balances.pop(number))
         scene.send(self._call("settle", FIRST))
         self.the_books_are_those_of_the_model()
         self.what_is_promised_is_what_stands_open()
