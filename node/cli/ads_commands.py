@@ -521,6 +521,25 @@ def credit(advertiser: str, node_url: str, output: Output) -> None:
 
 
 @ads.command()
+@click.argument("tag_files", metavar="TAGS", type=_EXISTING, nargs=-1, required=True)
+@click.option("--tag", "names", multiple=True, required=True, metavar="NAME", help="Tag by which to count.")
+@click.option("--size-min", type=click.IntRange(2), default=10, show_default=True, help="Smaller groups are left out.")
+@click.option("--out", "groups_file", type=FILE, required=True, help="Where the counts go, for carlive ads results.")
+@output_option
+def groups(
+    tag_files: tuple[Path, ...], names: tuple[str, ...], size_min: int, groups_file: Path, output: Output
+) -> None:
+    """Count the persons that were reached by tag, as their matcher, one file of tags each; only counts are saved."""
+    from json import dumps
+
+    from node.cli.ads_results import count_groups
+
+    counted = count_groups(map(read_tags, tag_files), names, size_min)
+    groups_file.write_text(dumps(counted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    output.show_record({"persons": len(tag_files), "groups": sum(map(len, counted.values())), "file": str(groups_file)})
+
+
+@ads.command()
 @_campaign_argument
 @click.option("--buckets", type=_EXISTING, default=None, help="Groups of persons by tag, from whoever holds the tags.")
 @click.option("--size-min", type=click.IntRange(2), default=10, show_default=True, help="Smaller groups are left out.")

@@ -1,7 +1,7 @@
 """Results for an advertiser: what the chain counts, and groups of persons by tag that are large enough."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +9,7 @@ from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError
 
 if TYPE_CHECKING:
+    from identity.targeting import TagValue
     from rpc.models import AdsCampaignView
 
 Groups = Mapping[str, Mapping[str, int]]
@@ -23,6 +24,27 @@ def read_buckets(path: Path) -> Groups:
     if not isinstance(record, dict) or not all(_is_counts(each) for each in record.values()):
         raise CommandFailedError(f'{path} holds no counts by tag, as in {{"place.city": {{"Foshan": 120}}}}')
     return record
+
+
+def count_groups(persons: Iterable[Mapping[str, "TagValue"]], names: Sequence[str], size_min: int) -> Groups:
+    """Persons by value of each of these tags, without groups that are too small: what a matcher may report.
+
+    Whoever lacks a tag, or keeps it back, counts nowhere; of a set, every text counts.
+    """
+    counts: dict[str, dict[str, int]] = {name: {} for name in names}
+    for tags in persons:
+        for name in names:
+            for value in _list_values(tags.get(name)):
+                counts[name][value] = counts[name].get(value, 0) + 1
+    return {name: suppress_small(found, size_min) for name, found in counts.items()}
+
+
+def _list_values(value: "TagValue | None") -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
 def suppress_small(counts: Mapping[str, int], size_min: int) -> dict[str, int]:

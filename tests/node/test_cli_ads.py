@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyarrow import parquet
 
 from identity.ads_matching import compute_matched_nullifier
 from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
-from node.cli.ads_results import suppress_small
+from node.cli.ads_results import count_groups, suppress_small
 from node.cli.failures import ExitCode
+from node.cli.main import cli
 from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DidNode
 from tests.rpc.fake_backend import DOMAIN
@@ -234,3 +236,26 @@ async def test_complaints_and_credit(node: AdsNode) -> None:
     with pytest.raises(Rejected) as caught:  # the only reviewer who has enrolled let it run
         await node.change("ads", "complain", "1", "--evidence", evidence, signer="dev4")
     assert caught.value.reason is Reason.ADS_BAD_COMPLAINT
+
+
+def test_a_matcher_counts_persons_and_no_small_groups() -> None:
+    persons = [
+        {"place.city": "Foshan", "user.vip": n % 2 == 0, "scenario.likes": frozenset({"suv", "race"})} for n in range(4)
+    ]
+    persons += [{"place.city": "Wuhan"}, {"user.vip": True}]
+    assert count_groups(persons, ["place.city", "user.vip", "scenario.likes"], 2) == {
+        "place.city": {},  # Wuhan has one, and four in Foshan would give it away
+        "user.vip": {"true": 3, "false": 2},
+        "scenario.likes": {"race": 4, "suv": 4},
+    }
+
+
+def test_groups_are_counted_from_files(tmp_path: Path) -> None:
+    files = [tmp_path / f"tags{n}.json" for n in range(3)]
+    for file in files:
+        file.write_text('{"place.city": "Foshan"}', encoding="utf-8")
+    out = tmp_path / "groups.json"
+    given = ["--tag", "place.city", "--size-min", "3", "--out", str(out), "--output", "json"]
+    result = CliRunner().invoke(cli, ["ads", "groups", *map(str, files), *given])
+    assert json.loads(result.stdout) == {"persons": 3, "groups": 1, "file": str(out)}
+    assert json.loads(out.read_text("utf-8")) == {"place.city": {"Foshan": 3}}

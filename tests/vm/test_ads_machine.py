@@ -98,6 +98,9 @@ class AdsMachine(RuleBasedStateMachine):
         is_delivered=st.booleans(),
     )
     def accept(self, who, slot, price, is_live, is_delivered):
+        self._accept(who, slot, price, is_live, is_delivered=is_delivered)
+
+    def _accept(self, who, slot, price, is_live, *, is_delivered):
         scene = self.scene
         if self.terms.fixed is not None:
             offer = scene.offer(price_grains=Grains(0))
@@ -115,6 +118,10 @@ class AdsMachine(RuleBasedStateMachine):
             self.orders[name] = (who, offer)
             if is_delivered:
                 self._complete(name, offer.units_max)
+
+    @rule(who=st.sampled_from(USERS), slot=st.integers(0, 3), price=st.integers(1_001, 5_000), is_live=st.booleans())
+    def deliver(self, who, slot, price, is_live):
+        self._accept(who, slot, price, is_live, is_delivered=True)
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data(), units=st.sampled_from([1, 1, 1, 2, 7, 60]))
@@ -168,11 +175,13 @@ class AdsMachine(RuleBasedStateMachine):
     def complain(self, who):
         self.scene.send(self._call("complain", FIRST, HASH), key_of(who))
 
+    @precondition(lambda self: self.scene.book().complaints_open)
     @rule(judges=st.sets(st.integers(0, 4), min_size=1), complaint=st.integers(1, 3), verdict=st.sampled_from(Verdict))
     def judge(self, judges, complaint, verdict):
         for number in sorted(judges):
             self.scene.send(self._call("judge", complaint, verdict, HASH), key_of(f"judge{number}"))
 
+    @precondition(lambda self: self.scene.book().complaints_open)
     @rule(complaint=st.integers(1, 3))
     def close(self, complaint):
         self.scene.send(self._call("close_complaint", complaint))
@@ -185,6 +194,7 @@ class AdsMachine(RuleBasedStateMachine):
     def wait(self, hours):
         self.scene.pass_time(hours * 3_600_000)
 
+    @precondition(lambda self: self.scene.now_ms >= self.terms.end_ms or self.scene.book().ended_ms)
     @rule()
     def settle(self):
         self.scene.send(self._call("settle", FIRST))
@@ -238,5 +248,5 @@ class AdsMachine(RuleBasedStateMachine):
         assert get_balance(scene.state, address_of(key_of("refund"))) == scene.book().refunded_grains
 
 
-AdsMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+AdsMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestAds = AdsMachine.TestCase
