@@ -95,9 +95,9 @@ class SigningPurpose(IntEnum):
     ADS_COMPLETION = 73
     """Both the user and the publisher sign this."""
     ADS_CHANNEL = 74
-    """What a campaign's offerer signs."""
+    """Both the offerer and the counterparty sign this."""
     ADS_BALANCE = 75
-    """Both sides of a channel sign this; it stays off the chain until it is settled."""
+    """Keys of both sides of a channel sign this; it stays off the chain until it is settled."""
 
 
 def compute_signing_domain(chain_id: str, genesis_hash: bytes) -> SigningDomain:

@@ -43,6 +43,20 @@ async def test_a_block_is_on_disk_when_its_listeners_hear_of_it_in_order(small):
     assert get_balance(small.chain.open_state(), B) == 10
 
 
+async def test_a_block_knows_the_hash_of_the_one_before(monkeypatch, small):
+    seen = []
+    apply = execution_module.apply_block_in_slices
+
+    def note(state, context, *more):
+        seen.append(context.previous_hash)
+        return apply(state, context, *more)
+
+    monkeypatch.setattr(execution_module, "apply_block_in_slices", note)
+    before = small.chain.head.header.hash
+    await Execution(small.chain, DOMAIN, RecordingLogger()).execute(small.build_block([]), [])
+    assert seen == [before]
+
+
 async def test_slices_change_nothing_but_let_others_run(monkeypatch, small):
     transactions = [pay(sequence) for sequence in range(7)]
     other = SmallChain({A: 10**9})

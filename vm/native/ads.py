@@ -81,6 +81,7 @@ from vm.native.ads_channels import (
     apply_settle_channel,
 )
 from vm.native.ads_complaints import (
+    GAS_CANDIDATE,
     CloseComplaint,
     Complain,
     Enrol,
@@ -97,7 +98,6 @@ from vm.native.ads_formulas import compute_deposit_bps, compute_score
 from vm.native.ads_orders import Accept, Complete, Lapse, apply_accept, apply_complete, apply_lapse
 from vm.native.ads_records import (
     MODULE_NAME,
-    REVIEWERS_MAX,
     AdsRules,
     Book,
     Campaign,
@@ -141,10 +141,7 @@ _GAS_SOURCE: Final = 2 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
 _GAS_PAY: Final = _GAS_CAMPAIGN + 2 * GAS_DID_READ + 7 * GAS_STATE_READ + 7 * GAS_STATE_WRITE
 _GAS_POST: Final = _GAS_CAMPAIGN + GAS_STATE_READ + GAS_STATE_WRITE
 _GAS_REVIEWERS: Final = _GAS_SENDER + GAS_DID_READ + GAS_STATE_WRITE
-_GAS_COMPLAIN: Final = (
-    _GAS_SENDER + _GAS_CAMPAIGN + REVIEWERS_MAX * (GAS_STATE_READ + GAS_DID_READ) // 4 + 7 * GAS_STATE_WRITE
-)
-"""Candidates are looked up; a quarter of the most there can be is far more than will be."""
+_GAS_COMPLAIN: Final = _GAS_SENDER + _GAS_CAMPAIGN + 5 * GAS_STATE_READ + 7 * GAS_STATE_WRITE
 _GAS_JUDGE: Final = _GAS_SENDER + _GAS_CAMPAIGN + 3 * GAS_STATE_READ + 10 * GAS_STATE_WRITE
 
 
@@ -263,7 +260,7 @@ _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("settle_channel", SettleChannel, apply_settle_channel, _GAS_PAY + _GAS_SOURCE),
     ("enrol", Enrol, apply_enrol, _GAS_REVIEWERS),
     ("withdraw", Withdraw, apply_withdraw, _GAS_REVIEWERS),
-    ("complain", Complain, apply_complain, _GAS_COMPLAIN),
+    ("complain", Complain, apply_complain, _GAS_COMPLAIN, f" + {GAS_CANDIDATE} for each reviewer who is enrolled"),
     ("judge", Judge, apply_judge, _GAS_JUDGE),
     ("close_complaint", CloseComplaint, apply_close_complaint, _GAS_JUDGE),
 )

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Final
 
 from identity.did import Did
 from ledger.primitives import Grains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context
+from vm.gas import GAS_STATE_READ
 from vm.native.ads_campaigns import end_campaign, get_sender_did
 from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, ReviewersChanged
 from vm.native.ads_formulas import POINTS_MAX, compute_penalty, draw_panel
@@ -46,10 +48,12 @@ from vm.native.ads_records import (
     put_credit,
     put_reviewers,
 )
+from vm.native.did_records import GAS_DID_READ
 from vm.native.iov import credit, debit, deposit_treasury
 from vm.native.role_records import Role, holds_role
 
-_ID_BYTES = 8
+GAS_CANDIDATE: Final = GAS_STATE_READ + GAS_DID_READ
+_ID_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +200,10 @@ def _check_complaint(
 
 def _list_candidates(state: StateReader, context: Context, found: Campaign, book: Book, complainer: Did) -> list[Did]:
     """Rule W19: enrolled, still in the role, and with no part in the matter."""
+    enrolled = get_reviewers(state)
+    context.gas.charge(GAS_CANDIDATE * len(enrolled))
     parties = (found.advertiser, found.terms.offerer, found.terms.matcher, book.reviewer, complainer)
-    return [
-        each for each in get_reviewers(state) if each not in parties and _is_reviewer(state, each, context.block.height)
-    ]
+    return [each for each in enrolled if each not in parties and _is_reviewer(state, each, context.block.height)]
 
 
 def _is_reviewer(state: StateReader, did: Did, height: int) -> bool:
