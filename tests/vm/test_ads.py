@@ -99,6 +99,7 @@ CLICK = ITEMS[1]
         {"items": (CLICK, ITEMS[0])},
         {"items": (CLICK, CLICK)},
         {"items": (replace(CLICK, units_min=2),)},
+        {"items": (replace(CLICK, price_grains_max=Grains(10**18 + 1)),)},
         {"items": (replace(CLICK, price_grains_min=Grains(0)),)},
         {"items": (replace(CLICK, price_grains_min=Grains(5_001)),)},
         {"metadata_uri": "HTTPS://ads.example/1"},
@@ -151,6 +152,17 @@ def test_a_low_score_asks_for_more(scene):
     scene.refuse("bob", Reason.ADS_UNDERFUNDED, "fund", FIRST, 1_000)
     scene.do("bob", "fund", FIRST, 10**6)
     assert scene.book().deposit_grains == 10**6
+
+
+def test_a_deposit_does_not_fall(scene):
+    put_credit(scene.state, scene.dids["advertiser"], Credit(10_000, TimeMs(START_MS), 4, 0))
+    scene.run_campaign(10**6)
+    assert scene.book().deposit_grains == 500_000
+    put_credit(scene.state, scene.dids["advertiser"], Credit(0, TimeMs(START_MS), 4, 0))
+    scene.do("bob", "fund", FIRST, 10**6)
+    assert scene.book().deposit_grains == 500_000
+    scene.do("bob", "fund", FIRST, 9 * 10**6)
+    assert scene.book().deposit_grains == 550_000
 
 
 def test_what_the_terms_promise_is_there_when_it_is_submitted(scene):
@@ -349,6 +361,14 @@ def test_an_offer_is_within_the_terms(running, changes):
     running.refuse_call(running.build_accept(payload), Reason.ADS_BAD_OFFER)
 
 
+def test_an_offer_is_taken_up_to_its_last_moment(running):
+    offer = running.offer()
+    running.now_ms = offer.until_ms
+    running.accept_order(offer=offer)
+    running.now_ms = offer.until_ms + 1
+    running.refuse_call(running.build_accept(running.acceptance(slot=1, offer=offer)), Reason.ADS_BAD_OFFER)
+
+
 def test_nobody_publishes_for_himself(running):
     payload = running.acceptance(offer=running.offer(publisher=running.dids["alice"]))
     running.refuse_call(running.build_accept(payload, ("alice",)), Reason.ADS_BAD_OFFER)
@@ -422,6 +442,13 @@ def test_it_is_exhausted_until_more_comes_in(scene):
     scene.do("bob", "fund", FIRST, 1_000)
     assert scene.answer("campaign", FIRST).status is CampaignStatus.RUNNING
     scene.accept_order(slot=1)
+
+
+def test_it_runs_to_the_last_grain(scene):
+    scene.run_campaign(1_054, items=(CLICK,))
+    assert (scene.book().free_grains, scene.answer("campaign", FIRST).status) == (1_001, CampaignStatus.RUNNING)
+    scene.accept_order()
+    assert (scene.book().free_grains, scene.answer("campaign", FIRST).status) == (0, CampaignStatus.EXHAUSTED)
 
 
 def test_a_day_promises_so_much(scene):

@@ -140,6 +140,7 @@ def test_a_campaign_that_never_ran_or_is_over_is_not_complained_of(scene):
     scene.do("advertiser", "end", FIRST)
     scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms - 1
     scene.do("bob", "complain", FIRST, HASH)
+    scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms
     scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
     scene.refuse("sender", Reason.ADS_UNSETTLED, "settle", FIRST)
     scene.pass_time(DEFAULT_RULES.judging_ms)
@@ -165,7 +166,10 @@ def test_the_panel_judges_each_once_and_in_time(filed):
     receipt = filed.do(member, "judge", 1, UPHELD, HASH)
     assert receipt.events == (Event("ads", "ComplaintJudged", [1, panel[0], 1]),)
     filed.refuse(member, Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
+    filed.now_ms = filed.answer("complaint", 1).until_ms
     filed.refuse("sender", Reason.ADS_TOO_EARLY, "close_complaint", 1)
+    filed.now_ms = filed.answer("complaint", 1).until_ms
+    filed.do(_name(filed, panel[2]), "judge", 1, UPHELD, HASH)
     filed.now_ms = filed.answer("complaint", 1).until_ms + 1
     filed.refuse(_name(filed, panel[1]), Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
     filed.do("sender", "close_complaint", 1)
@@ -246,7 +250,16 @@ def test_every_complaint_that_is_upheld_takes_of_what_is_left(filed):
     _judge(filed, [UPHELD] * 3, 2)
     book = filed.book()
     assert (book.deposit_grains, book.forfeited_grains) == (125 * 10**7, Grains(375 * 10**7))
-    assert filed.answer("credit", filed.dids["advertiser"]).credit.upheld == 2
+    credit = filed.answer("credit", filed.dids["advertiser"]).credit
+    assert (credit.upheld, credit.points) == (2, 5_000)
+
+
+def test_a_campaign_that_has_ended_does_not_end_again(filed):
+    filed.do("advertiser", "end", FIRST)
+    ended_ms = filed.book().ended_ms
+    receipt = _judge(filed, [UPHELD] * 3)
+    assert [event.name for event in receipt.events] == ["ComplaintJudged", "ComplaintDecided"]
+    assert filed.book().ended_ms == ended_ms
 
 
 # Rules

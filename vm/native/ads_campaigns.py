@@ -7,7 +7,7 @@ from typing import Final
 from identity.address import Address
 from identity.did import Did
 from identity.targeting import InvalidTargetingError, unpack_expression
-from ledger.primitives import INTEGER_MAX, Grains, TimeMs
+from ledger.primitives import INTEGER_MAX, SUPPLY_GRAINS, Grains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context
@@ -301,6 +301,8 @@ def _find_problem(terms: Terms, now_ms: int) -> str | None:
         return "items stand in order of their kinds, each once"
     if any(item.units_min > item.units_max for item in terms.items):
         return "the least number of units is no more than the highest"
+    if any(item.price_grains_max * item.units_max > SUPPLY_GRAINS for item in terms.items):
+        return "no delivery is worth more IOV than there is"
     if terms.fixed is not None:
         if any(item.price_grains_max or item.price_grains_min for item in terms.items):
             return "items have no prices where a fixed total is shared"
@@ -333,7 +335,7 @@ def _raise_deposit(state: StateReader, found: Campaign, book: Book, now_ms: int)
     rules = get_rules(state)
     score = compute_score(get_points(state, found.advertiser, rules, now_ms))
     bps = compute_deposit_bps(rules.deposit_bps_min, rules.deposit_bps_max, score)
-    deposit_grains = compute_deposit(book.funded_grains, bps) - book.forfeited_grains
+    deposit_grains = compute_deposit(book.funded_grains, bps)
     raised = replace(book, deposit_grains=Grains(max(book.deposit_grains, deposit_grains)))
     if raised.free_grains < 0:  # a lower score asks more of what is spent already
         raise Rejected(
