@@ -14,7 +14,7 @@ from node.cli.failures import ExitCode
 from tests.node.test_cli_credentials import AUDIENCE, KIND, serving
 from tests.node.test_devnet_network import RunningDevnet, find_ports
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("devnet")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("identities")]
 
 SENDING = ("--from", "dev0", "--yes")
 

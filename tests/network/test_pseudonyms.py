@@ -5,7 +5,7 @@ import pytest
 from node.cli.failures import ExitCode
 from tests.network.test_credentials import Party, party
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("devnet")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("identities")]
 
 __all__ = ["party"]
 
