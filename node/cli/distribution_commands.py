@@ -92,7 +92,7 @@ def build(
     Records are Parquet with the columns beneficiary (a byte, 1 for an account and 2 for an identity, and its 20 bytes),
     amount_grains and reference. Keep the directory: proofs are made from it, and the next epoch is built on it.
     """
-    with _using_economy(), _show_progress() as report:
+    with using_economy(), _show_progress() as report:
         from economy.distribution_build import build_distribution
 
         options = _get_options(engine, memory_limit, threads)
@@ -128,7 +128,7 @@ def verify(
     output: Output,
 ) -> None:
     """Recompute one shard from the inputs and compare it with the manifest; fails when it differs."""
-    with _using_economy():
+    with using_economy():
         from economy.distribution_build import recompute_shard
         from economy.distribution_manifest import read_manifest
 
@@ -167,7 +167,7 @@ def post(source: int, directory: Path, attester: str, signing: Signing, sending:
 
     For instance: carlive distribution post 1 --in epoch-2 --as ANN --by ann --by BOB=bob --from dev0
     """
-    with _using_economy():
+    with using_economy():
         from economy.distribution_manifest import read_manifest
 
         manifest, manifest_hash = read_manifest(directory)
@@ -308,7 +308,7 @@ def _build_proof(
     from rpc.arguments import describe_type, to_json
     from vm.native.distribution_tree import ProvenLeaf
 
-    with _using_economy():
+    with using_economy():
         from economy.distribution_manifest import read_manifest
         from economy.distribution_shards import build_leaf_proof
 
@@ -325,7 +325,7 @@ def _get_options(engine: "EngineName", memory_limit: str, threads: int) -> "Buil
 
 
 @contextmanager
-def _using_economy() -> Iterator[None]:
+def using_economy() -> Iterator[None]:
     """Failures of the builder for people, and its packages' absence."""
     try:
         from economy.distribution_manifest import UnusableError

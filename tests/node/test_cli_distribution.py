@@ -14,13 +14,14 @@ from identity.address import Address, NetworkKind, compute_key_address, format_a
 from identity.did import Did, format_did, parse_did
 from identity.keys import PrivateKey, PublicKey, verify_signature
 from identity.signing import SigningPurpose, signing_bytes
-from ledger.codec import encode
+from ledger.codec import encode, to_plain
 from ledger.primitives import Grains, RootHash, TimeMs
 from node.cli.accounts import find_development_account
 from node.cli.did_signing import read_payload
 from node.cli.failures import ExitCode
 from node.cli.main import cli
 from node.cli.signing import ChainFacts
+from rpc.arguments import describe_type, to_json
 from tests.builders import address_of, make_key
 from tests.did_scene import build_create, control_of
 from tests.distribution_scene import OWNER, DistributionScene, distribute
@@ -32,10 +33,19 @@ from vm.native.distribution_records import (
     ManifestHash,
     PostedRoot,
     SourceId,
+    SourceRules,
     put_root,
     set_source_rules,
 )
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind
+from vm.native.governance import (
+    Priority,
+    ProposeRootVoid,
+    ProposeSource,
+    ProposeSourceResume,
+    ProposeSourceRules,
+    Terms,
+)
 
 ROWS = draw_rows("cli", 50, 120)
 ACCOUNT = format_address(Address(beneficiary(0)[1:]), NetworkKind.DEVNET)
@@ -205,3 +215,19 @@ async def test_a_source_is_shown(node: CliScene) -> None:
     assert shown["root"]["root"] == f"0x{built.root.hex()}"
     missing = await node.run("distribution", "show", "2")
     assert missing.exit_code == ExitCode.FAILED
+
+
+async def test_sources_are_proposed(node: CliScene, tmp_path: Path) -> None:
+    rules = DistributionScene().rules()
+    path = tmp_path / "rules.json"
+    shown = to_json(describe_type(SourceRules), to_plain(rules), NetworkKind.DEVNET)
+    path.write_text(json.dumps(shown), encoding="utf-8")
+    terms = Terms(Priority.NORMAL, 500, "Because")
+    for arguments, expected in [
+        (["source", str(path)], ProposeSource(rules, terms)),
+        (["source-rules", "3", str(path)], ProposeSourceRules(SourceId(3), rules, terms)),
+        (["source-resume", "3"], ProposeSourceResume(SourceId(3), terms)),
+        (["root-void", "3", "2"], ProposeRootVoid(SourceId(3), 2, terms)),
+    ]:
+        signed = await node.sign("gov", "propose", *arguments, "--title", "Because", "--effective", "500")
+        assert signed == expected
