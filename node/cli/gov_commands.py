@@ -250,6 +250,8 @@ def propose_mining_source(number: int, terms: Terms, sending: Sending) -> None:
 def propose_mining_reinstatement(identity: str, terms: Terms, sending: Sending) -> None:
     """Hear an attester of mining again that was suspended."""
     _propose(sending, "propose_mining_reinstatement", terms, lambda _: [identity])
+
+
 @propose.command("dividend")
 @click.argument("terms_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @_terms_options

@@ -37,7 +37,6 @@ ENTRIES = {
         "node.cli.dividend_commands:dividend",
         "See dividends, make the records of who gets how much, take back what is left.",
     ),
-    "token": ("node.cli.token_commands:token", "Look at locked coins, and when they unlock."),
     "sale": ("node.cli.sale_commands:sale", "Buy in the sale of IOV, and attest payments as its cashier."),
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
     "acceptor": ("node.cli.acceptor_commands:acceptor", "See who exchanges IOV, or apply to be listed."),
