@@ -12,6 +12,7 @@ from bench.catching_up import run_block_sync
 from bench.committee import run_committee_21
 from bench.contract_code import run_contract_code
 from bench.contracts import run_contracts
+from bench.distribution import run_distribution_build, run_distribution_claim
 from bench.faults import run_one_down
 from bench.gas import run_gas
 from bench.identity import run_did_create, run_did_resolve, run_request_approve
@@ -45,6 +46,8 @@ SCENARIOS: dict[str, Scenario] = {
     "platform-migration": run_platform_migration,
     "request-approve": run_request_approve,
     "mining": run_mining,
+    "distribution-build": run_distribution_build,
+    "distribution-claim": run_distribution_claim,
 }
 
 

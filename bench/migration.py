@@ -54,7 +54,7 @@ def measure_building(accounts: int) -> tuple[float, float, int]:
         return answer["seconds"], answer["peak_mib"], sum(path.stat().st_size for path in target.iterdir())
 
 
-def _read_peak_mib() -> float:
+def read_peak_mib() -> float:
     """Of this process alone: what getrusage tells begins with the memory of the process that started it."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
@@ -65,7 +65,7 @@ def _build(accounts: Path, directory: Path) -> None:
     started_s = time.perf_counter()
     tree = build_migration(accounts, directory, bytes(MASTER_KEY_BYTES), lambda done, count: None)
     seconds = time.perf_counter() - started_s
-    print(json.dumps({"count": tree.count, "seconds": seconds, "peak_mib": _read_peak_mib()}))
+    print(json.dumps({"count": tree.count, "seconds": seconds, "peak_mib": read_peak_mib()}))
 
 
 if __name__ == "__main__":

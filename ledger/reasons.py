@@ -383,6 +383,11 @@ class Reason(IntEnum):
     """Holdings or coin age are below what the rules ask for."""
     STILL_QUALIFIED = 376
     """The acceptor holds enough to stay listed."""
+    UNKNOWN_DIVIDEND = 377
+    BAD_DIVIDEND = 378
+    """A dividend cannot be declared so."""
+    DIVIDEND_NOT_OVER = 379
+    """A dividend is still claimed, so nothing goes back."""
     # Mining: 380-399.
     MINING_EPOCH_CLOSED = 380
     """The epoch takes no more records, or has not begun."""

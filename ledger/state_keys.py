@@ -168,6 +168,8 @@ class Table(IntEnum):
     """address, 20 bytes -> Acceptor"""
     ACCEPTOR_RULES = 157
     """-> AcceptorRules; absent: the first ones"""
+    DIVIDEND = 158
+    """source, 8 bytes -> DeclaredDividend that is paid by it"""
     MINING_PROGRESS = 160
     """-> Progress of mining; absent before the first record"""
     MINING_RULES = 161
@@ -277,6 +279,7 @@ _SALE_BUYER: Final = bytes([Table.SALE_BUYER])
 _GIFT: Final = bytes([Table.GIFT])
 ACCEPTOR_PREFIX: Final = bytes([Table.ACCEPTOR])
 ACCEPTOR_RULES_KEY: Final = bytes([Table.ACCEPTOR_RULES])
+DIVIDEND_PREFIX: Final = bytes([Table.DIVIDEND])
 _VERSION_BYTES: Final = 4
 _ATTRIBUTES: Final = bytes([Table.ATTRIBUTES])
 _ATTRIBUTE_TAG: Final = bytes([Table.ATTRIBUTE_TAG])
@@ -725,6 +728,11 @@ def gift_key(claim_key: bytes) -> bytes:
 def acceptor_key(account: Address) -> bytes:
     """An account that is an acceptor, or wants to be one."""
     return ACCEPTOR_PREFIX + account
+
+
+def dividend_key(source: int) -> bytes:
+    """A dividend, by the source that pays it."""
+    return DIVIDEND_PREFIX + source.to_bytes(_NUMBER_BYTES, "big")
 
 
 def mining_rules_key(first_epoch: int) -> bytes:

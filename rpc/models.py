@@ -849,6 +849,7 @@ ProposalKind = Literal[
     "approve_acceptor",
     "delist_acceptor",
     "set_acceptor_rules",
+    "declare_dividend",
     "set_mining_rules",
     "set_mining_behaviour",
     "end_mining_behaviour",

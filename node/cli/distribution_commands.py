@@ -21,6 +21,7 @@ from rpc import calls
 
 if TYPE_CHECKING:
     from economy.distribution_build import BuildOptions
+    from economy.distribution_challenge import Difference
     from economy.distribution_engines import EngineName
     from identity.address import NetworkKind
     from node.cli.signing import ChainFacts
@@ -92,7 +93,7 @@ def build(
     Records are Parquet with the columns beneficiary (a byte, 1 for an account and 2 for an identity, and its 20 bytes),
     amount_grains and reference. Keep the directory: proofs are made from it, and the next epoch is built on it.
     """
-    with _using_economy(), _show_progress() as report:
+    with using_economy(), _show_progress() as report:
         from economy.distribution_build import build_distribution
 
         options = _get_options(engine, memory_limit, threads)
@@ -128,7 +129,7 @@ def verify(
     output: Output,
 ) -> None:
     """Recompute one shard from the inputs and compare it with the manifest; fails when it differs."""
-    with _using_economy():
+    with using_economy():
         from economy.distribution_build import recompute_shard
         from economy.distribution_manifest import read_manifest
 
@@ -167,7 +168,7 @@ def post(source: int, directory: Path, attester: str, signing: Signing, sending:
 
     For instance: carlive distribution post 1 --in epoch-2 --as ANN --by ann --by BOB=bob --from dev0
     """
-    with _using_economy():
+    with using_economy():
         from economy.distribution_manifest import read_manifest
 
         manifest, manifest_hash = read_manifest(directory)
@@ -200,14 +201,60 @@ def void(source: int, number: int, attester: str, signing: Signing, sending: Sen
         from vm.native.distribution import VoidPayload
         from vm.native.distribution_records import SourceId
 
-        posted = client.run(calls.module_view(MODULE, "root", {"source": source, "number": number})).value
-        if posted is None:
-            raise CommandFailedError(f"source {source} has no root {number}", ExitCode.FAILED)
+        posted = _fetch_root(client, source, number)
         payload = VoidPayload(SourceId(source), number, RootHash(bytes.fromhex(posted["root"].removeprefix("0x"))))
         signer = find_signer(client, facts, parse_did_text(attester, facts.network))
         return Operation("distribution.void_root", payload, signer)
 
     send_operation(prepare, signing, sending)
+
+
+@distribution.command()
+@click.argument("source", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(1))
+@click.option("--in", "directory", type=_DIRECTORY, required=True, help="What was published of the root.")
+@click.option(
+    "--previous", type=_DIRECTORY, default=None, help="Build of the root before: shows who lost something since."
+)
+@click.option(
+    "--own", type=_DIRECTORY, default=None, help="Build of your own from the same inputs: only what differs is read."
+)
+@sending_options
+def challenge(
+    source: int, number: int, directory: Path, previous: Path | None, own: Path | None, sending: Sending
+) -> None:
+    """Void the root NUMBER of SOURCE by the shortest proof of what is wrong with it; fails when nothing is.
+
+    What was published must be of the root on the chain. Amounts that do not follow from the inputs are no fault that
+    the chain can be shown: with --own the first one is named, for the attesters (carlive distribution void).
+    """
+
+    def prepare(client: "Client", facts: "ChainFacts") -> Intent:
+        from ledger.codec import to_plain
+        from rpc.arguments import arguments_to_json, describe_fields
+        from vm.native.distribution import Challenge
+        from vm.native.distribution_records import SourceId
+        from vm.native.distribution_tree import SHARDS
+
+        with using_economy():
+            from economy.distribution_challenge import find_challenge, find_difference, list_differing_shards
+
+            posted = _fetch_root(client, source, number)
+            _check_build(directory, posted, "the root on the chain")
+            if previous is not None:
+                if posted["base"] == 0:
+                    raise CommandFailedError("there was no root before: leave --previous out")
+                _check_build(previous, _fetch_root(client, source, posted["base"]), "the root before")
+            shards = range(SHARDS) if own is None else list_differing_shards(directory, own)
+            found = find_challenge(SourceId(source), number, directory, previous, shards)
+            if found is None:
+                different = None if own is None else find_difference(directory, own, shards)
+                raise CommandFailedError(_describe_no_fault(different, facts.network), ExitCode.FAILED)
+        shown = arguments_to_json(describe_fields(Challenge), to_plain(found), facts.network)
+        arguments = list(shown.values()) if isinstance(shown, dict) else shown
+        return build_known_intent(client, facts, MODULE, "challenge", arguments)
+
+    send_intent(prepare, sending)
 
 
 @distribution.command()
@@ -283,6 +330,38 @@ def _fetch_source(client: "Client", source: int) -> dict[str, Any]:
     return described
 
 
+def _fetch_root(client: "Client", source: int, number: int) -> dict[str, Any]:
+    found = client.run(calls.module_view(MODULE, "root", {"source": source, "number": number})).value
+    if found is None:
+        raise CommandFailedError(f"source {source} has no root {number}", ExitCode.FAILED)
+    posted: dict[str, Any] = found
+    return posted
+
+
+def _check_build(directory: Path, posted: dict[str, Any], what: str) -> None:
+    from economy.distribution_manifest import read_manifest
+
+    root = f"0x{read_manifest(directory)[0].root.hex()}"
+    if root != posted["root"]:
+        raise CommandFailedError(f"{directory} is a build of {root}, {what} is {posted['root']}")
+
+
+def _describe_no_fault(different: "Difference | None", network: "NetworkKind") -> str:
+    from identity.address import Address, format_address
+    from identity.did import Did, format_did
+    from vm.native.distribution_tree import BeneficiaryKind
+
+    if different is None:
+        return "nothing is wrong with this root that the chain can be shown"
+    kind, identifier = different.beneficiary[0], different.beneficiary[1:]
+    is_did = kind == BeneficiaryKind.DID
+    name = format_did(Did(identifier), network) if is_did else format_address(Address(identifier), network)
+    return (
+        f"the chain cannot be shown what is wrong: in shard {different.shard} {name} has {different.published_grains} "
+        f"grains, and {different.own_grains} by your build; tell the attesters and governance, who may void the root"
+    )
+
+
 def _parse_beneficiary(text: str) -> "tuple[NetworkKind, BeneficiaryKind, BeneficiaryId]":
     """Network, kind and 20 bytes of an address or DID; raises InvalidAddressError, InvalidDidError."""
     from identity.address import InvalidAddressError, NetworkKind, decode_bech32m, parse_address
@@ -308,7 +387,7 @@ def _build_proof(
     from rpc.arguments import describe_type, to_json
     from vm.native.distribution_tree import ProvenLeaf
 
-    with _using_economy():
+    with using_economy():
         from economy.distribution_manifest import read_manifest
         from economy.distribution_shards import build_leaf_proof
 
@@ -325,7 +404,7 @@ def _get_options(engine: "EngineName", memory_limit: str, threads: int) -> "Buil
 
 
 @contextmanager
-def _using_economy() -> Iterator[None]:
+def using_economy() -> Iterator[None]:
     """Failures of the builder for people, and its packages' absence."""
     try:
         from economy.distribution_manifest import UnusableError

@@ -252,6 +252,56 @@ def propose_mining_reinstatement(identity: str, terms: Terms, sending: Sending) 
     _propose(sending, "propose_mining_reinstatement", terms, lambda _: [identity])
 
 
+@propose.command("dividend")
+@click.argument("terms_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_dividend(terms_file: Path, terms: Terms, sending: Sending) -> None:
+    """Declare a dividend out of a budget of the treasury, on the terms in FILE (JSON, see docs/economy.md)."""
+    dividend = read_json_file(terms_file)
+    _propose(sending, "propose_dividend", terms, lambda _: [dividend])
+
+
+@propose.command("source")
+@click.argument("rules_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_source(rules_file: Path, terms: Terms, sending: Sending) -> None:
+    """Open a source of distributions, with the rules in FILE (JSON, see docs/distribution.md)."""
+    rules = read_json_file(rules_file)
+    _propose(sending, "propose_source", terms, lambda _: [rules])
+
+
+@propose.command("source-rules")
+@click.argument("source", type=click.IntRange(1))
+@click.argument("rules_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_source_rules(source: int, rules_file: Path, terms: Terms, sending: Sending) -> None:
+    """Replace the rules of SOURCE by those in FILE; whatever it was tripped for is forgotten."""
+    rules = read_json_file(rules_file)
+    _propose(sending, "propose_source_rules", terms, lambda _: [source, rules])
+
+
+@propose.command("source-resume")
+@click.argument("source", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_source_resume(source: int, terms: Terms, sending: Sending) -> None:
+    """Let SOURCE, whose breaker has tripped, pay again before its time."""
+    _propose(sending, "propose_source_resume", terms, lambda _: [source])
+
+
+@propose.command("root-void")
+@click.argument("source", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_root_void(source: int, number: int, terms: Terms, sending: Sending) -> None:
+    """Let the root NUMBER of SOURCE count for nothing, also after its challenge window; what was claimed stays so."""
+    _propose(sending, "propose_root_void", terms, lambda _: [source, number])
+
+
 @propose.command("acceptor")
 @click.option("--account", required=True, metavar="ADDRESS", help="Account that has applied: address or key name.")
 @_terms_options

@@ -33,6 +33,10 @@ ENTRIES = {
         "Pay millions by roots: look at sources; build, check and post roots; claim.",
     ),
     "token": ("node.cli.token_commands:token", "Look at locked coins, and collect those that were revoked."),
+    "dividend": (
+        "node.cli.dividend_commands:dividend",
+        "See dividends, make the records of who gets how much, take back what is left.",
+    ),
     "sale": ("node.cli.sale_commands:sale", "Buy in the sale of IOV, and attest payments as its cashier."),
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
     "acceptor": ("node.cli.acceptor_commands:acceptor", "See who exchanges IOV, or apply to be listed."),

@@ -1,8 +1,14 @@
 """The input of a dividend's payout, from the states at both ends of a period."""
 
-import io
+from pathlib import Path
 
-from economy.dividend_records import Dividend, DividendLine, Snapshot, build_dividend, write_dividend
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from economy.distribution_engines import open_engine
+from economy.distribution_manifest import UnusableError
+from economy.dividend_records import Dividend, DividendLine, Snapshot, build_dividend, read_forces
 from ledger.primitives import GrainDays, Grains, TimeMs
 from ledger.state import State
 from tests.builders import address_of, make_key, make_state
@@ -42,18 +48,40 @@ def test_the_lines_follow_from_the_two_states_and_the_forces():
     second = DividendLine(bob, Grains(225 + 150 + 375), Merit(Grains(150), GrainDays(1_500), 30))
     lines = tuple(sorted((first, second), key=lambda line: line.did))
     assert dividend == Dividend(lines, Grains(1_000), Grains(0))
-    text = io.StringIO()
-    write_dividend(dividend, text)
-    assert text.getvalue().splitlines() == [
-        "kind,id,grains,average_holdings_grains,coin_age_grain_days,force",
-        *[
-            f"2,{line.did.hex()},{line.grains},{line.merit.average_holdings_grains},"
-            f"{line.merit.coin_age_grain_days},{line.merit.force}"
-            for line in lines
-        ],
-    ]
 
 
 def test_without_anybody_the_pool_stays():
     empty = Snapshot(make_state({}), TimeMs(0))
     assert build_dividend(RULES, empty, Snapshot(empty.state, TimeMs(1)), {}) == Dividend((), Grains(0), Grains(1_000))
+
+
+def read(tmp_path: Path, *tables: dict[str, list]) -> dict[bytes, int]:
+    paths = [tmp_path / str(index) for index in range(len(tables))]
+    for path, columns in zip(paths, tables, strict=True):
+        pq.write_table(pa.table(columns), path)
+    with open_engine("duckdb", "200MB", 1, tmp_path / "spill") as engine:
+        return read_forces(paths, engine)
+
+
+def test_forces_add_up_over_columns_and_files(tmp_path):
+    anne, bert = bytes(20), bytes(19) + b"\1"
+    first = {"did": [anne, bert], "user_force": [1, 2], "provider_force": [10, 0], "note": ["a", "b"]}
+    second = {"did": [anne, anne], "force": [100, 1_000]}
+    assert read(tmp_path, first, second) == {anne: 1_111, bert: 2}
+    assert read(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ({"did": [bytes(20)], "amount": [1]}, "has no column did, or none of integers"),
+        ({"did": [bytes(20)], "force": [1.0]}, "has no column did, or none of integers"),
+        ({"force": [1]}, "has no column did, or none of integers"),
+        ({"did": [bytes(19)], "force": [1]}, "is no force of an identity"),
+        ({"did": [bytes(20)], "force": [-1]}, "is no force of an identity"),
+        ({"did": [bytes(20)] * 2, "force": [2**62] * 2}, "is no force of an identity"),
+    ],
+)
+def test_bad_files_of_force_are_refused(tmp_path, columns, complaint):
+    with pytest.raises(UnusableError, match=complaint):
+        read(tmp_path, columns)

@@ -23,13 +23,13 @@ from ledger.codec import encode
 from ledger.evidence import decode_evidence
 from ledger.memory_store import MemoryStore
 from ledger.primitives import GRAINS_PER_IOV, SUPPLY_GRAINS, Round, Signature, TimeMs
-from ledger.receipt import BlockEvents, Status
+from ledger.receipt import BlockEvents
 from ledger.store import Store
 from ledger.store_keys import block_events_store_key, block_store_key
 from ledger.transaction import Call
 from node.audit import Audit, Flow, TracedState, match_moves, name_kind
 from node.audit_page import COLUMNS, build_page
-from node.cli import audit_command
+from node.cli import block_source
 from node.cli.main import cli
 from node.leveldb_store import LevelDbStore
 from rpc.models import EventView
@@ -90,7 +90,13 @@ class DocumentChain:
         self.chain = Chain(store)
         self.blocks: list[CertifiedBlock] = []
 
-    def add(self, *sent: tuple[int, Call], evidence: tuple[bytes, ...] = ()) -> None:
+    def add(
+        self,
+        *sent: tuple[int, Call],
+        evidence: tuple[bytes, ...] = (),
+        passed_ms: int = 500,
+        gas_limit: int = 30_000,
+    ) -> None:
         """The next block, with one call from each of these development accounts."""
         state = self.chain.open_state()
         rules = get_next_block_rules(self.chain.head, state)
@@ -98,19 +104,21 @@ class DocumentChain:
         transactions = []
         for index, call in sent:
             key = ACCOUNTS[index].key
-            draft = Draft(key, [call], valid_until=1_000, gas_limit=30_000, chain_id=DOCUMENT.chain_id, domain=DOMAIN)
+            draft = Draft(
+                key, [call], valid_until=1_000, gas_limit=gas_limit, chain_id=DOCUMENT.chain_id, domain=DOMAIN
+            )
             sequence = sequences.get(index, get_account(state, sender_of(index)).sequence)
             draft.sequence, sequences[index] = sequence, sequence + 1
             transactions.append(draft.sign())
         hashes = [transaction.envelope_hash for transaction in transactions]
         proposer = rules.committee.members[rules.turns[0]].consensus_key
-        time_ms = TimeMs(rules.head.header.time_ms + 500)
+        time_ms = TimeMs(rules.head.header.time_ms + passed_ms)
         header = build_header(rules, Round(0), time_ms, proposer, hashes, evidence)
         certified = certify(Block(header, tuple(transaction.raw for transaction in transactions), evidence))
         offences = read_offences(evidence)
         context = BlockContext(header.height, time_ms, proposer, rules.parameters, DOMAIN, Round(0), offences)
         result = apply_block(state, context, transactions)
-        assert all(receipt.status is Status.SUCCEEDED for receipt in result.receipts)
+        assert [receipt.reason for receipt in result.receipts] == [0] * len(sent)
         self.chain.commit(certified, result.receipts, result.events, result.changes)
         self.blocks.append(certified)
 
@@ -554,7 +562,7 @@ def test_the_command_audits_over_rpc(tmp_path, monkeypatch, filled):
         assert url == "http://audited.example:1"
         yield SimpleNamespace(run=lambda call: answers[call.method](call.params))
 
-    monkeypatch.setattr(audit_command, "connect", connect)
+    monkeypatch.setattr(block_source, "connect", connect)
     result = run_audit("--node", "http://audited.example:1", "--directory", str(tmp_path))
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["spending"] == str(SPENT)

@@ -8,23 +8,26 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from economy.distribution_challenge import find_challenge
 from economy.distribution_manifest import read_manifest
 from economy.distribution_shards import build_leaf_proof
 from identity.address import Address, NetworkKind, compute_key_address, format_address
 from identity.did import Did, format_did, parse_did
 from identity.keys import PrivateKey, PublicKey, verify_signature
 from identity.signing import SigningPurpose, signing_bytes
-from ledger.codec import encode
+from ledger.codec import encode, to_plain
 from ledger.primitives import Grains, RootHash, TimeMs
 from node.cli.accounts import find_development_account
 from node.cli.did_signing import read_payload
 from node.cli.failures import ExitCode
 from node.cli.main import cli
 from node.cli.signing import ChainFacts
+from rpc.arguments import describe_type, to_json
 from tests.builders import address_of, make_key
 from tests.did_scene import build_create, control_of
 from tests.distribution_scene import OWNER, DistributionScene, distribute
 from tests.economy.records import add_up, beneficiary, draw_rows, key_of, write_records
+from tests.economy.test_distribution_challenge import KEYS, LIFETIMES, SHARD, chain, publish, with_leaves
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.rpc.fake_backend import CHAIN_ID, DOMAIN
 from vm.native.distribution import Claim, PayoutPayload, PostRoot, RootPayload, SetPayout, VoidPayload, VoidRoot
@@ -32,10 +35,19 @@ from vm.native.distribution_records import (
     ManifestHash,
     PostedRoot,
     SourceId,
+    SourceRules,
     put_root,
     set_source_rules,
 )
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind
+from vm.native.governance import (
+    Priority,
+    ProposeRootVoid,
+    ProposeSource,
+    ProposeSourceResume,
+    ProposeSourceRules,
+    Terms,
+)
 
 ROWS = draw_rows("cli", 50, 120)
 ACCOUNT = format_address(Address(beneficiary(0)[1:]), NetworkKind.DEVNET)
@@ -205,3 +217,43 @@ async def test_a_source_is_shown(node: CliScene) -> None:
     assert shown["root"]["root"] == f"0x{built.root.hex()}"
     missing = await node.run("distribution", "show", "2")
     assert missing.exit_code == ExitCode.FAILED
+
+
+async def test_sources_are_proposed(node: CliScene, tmp_path: Path) -> None:
+    rules = DistributionScene().rules()
+    path = tmp_path / "rules.json"
+    shown = to_json(describe_type(SourceRules), to_plain(rules), NetworkKind.DEVNET)
+    path.write_text(json.dumps(shown), encoding="utf-8")
+    terms = Terms(Priority.NORMAL, 500, "Because")
+    for arguments, expected in [
+        (["source", str(path)], ProposeSource(rules, terms)),
+        (["source-rules", "3", str(path)], ProposeSourceRules(SourceId(3), rules, terms)),
+        (["source-resume", "3"], ProposeSourceResume(SourceId(3), terms)),
+        (["root-void", "3", "2"], ProposeRootVoid(SourceId(3), 2, terms)),
+    ]:
+        signed = await node.sign("gov", "propose", *arguments, "--title", "Because", "--effective", "500")
+        assert signed == expected
+
+
+async def test_a_challenge_proves_what_is_wrong(node: CliScene, tmp_path: Path) -> None:
+    scene = DistributionScene()
+    scene.settle(LIFETIMES)
+    scene.accept(scene.post(with_leaves(*chain(KEYS[:4], [10, 20, 29, 41]))))
+    node.scene.state = scene.state
+    before = publish(tmp_path / "before", distribute(LIFETIMES))
+    wrong = publish(tmp_path / "wrong", with_leaves(*chain(KEYS[:4], [10, 20, 29, 41])))
+    own = publish(tmp_path / "own", distribute(LIFETIMES | {KEYS[0]: 11}))
+    signed = await node.sign("distribution", "challenge", "1", "2", "--in", str(wrong), "--previous", str(before))
+    assert signed == find_challenge(SourceId(1), 2, wrong, before, [SHARD])
+    sent = ("--from", "dev0", "--yes")
+    unproven = ("distribution", "challenge", "1", "2", "--in", str(wrong))
+    for arguments, complaint in [
+        ((*unproven,), "nothing is wrong with this root that the chain can be shown"),
+        ((*unproven, "--own", str(own)), "10 grains, and 11 by your build"),
+        ((*unproven, "--previous", str(own)), "the root before is 0x"),
+        (("distribution", "challenge", "1", "2", "--in", str(before)), "the root on the chain is 0x"),
+        (("distribution", "challenge", "1", "1", "--in", str(before), "--previous", str(before)), "no root before"),
+        (("distribution", "challenge", "1", "3", "--in", str(before)), "source 1 has no root 3"),
+    ]:
+        result = await node.run(*arguments, *sent)
+        assert (result.exit_code != 0, complaint in result.output) == (True, True), result.output

@@ -38,6 +38,7 @@ from vm.native.distribution import (
     GAS_CLAIM,
     GAS_CLAIM_ENTRY,
     GAS_PROOF,
+    GAS_PROOF_HASH,
     GAS_VOID,
     Challenge,
     Claim,
@@ -66,7 +67,6 @@ from vm.native.distribution_records import (
     withdraw_source,
 )
 from vm.native.distribution_tree import SHARDS, BeneficiaryKind, Shard, compute_shard_number
-from vm.native.platforms import GAS_PATH_STEP
 
 ANNE, BERT, CARA = (account_key(name) for name in ("anne", "bert", "cara"))
 
@@ -688,7 +688,7 @@ def test_gas_grows_with_proofs():
     built = distribute(dict.fromkeys(SEVEN, 1))
     proven = built.prove(7, 0)
     steps = len(proven.path.siblings)
-    one = GAS_PROOF + GAS_PATH_STEP * steps
+    one = GAS_PROOF + GAS_PROOF_HASH * steps
     assert compute_claim_gas(Claim(1, 1, (proven, proven))) == GAS_CLAIM + 2 * (GAS_CLAIM_ENTRY + one)
     challenge = Challenge(1, 1, Fault.LOWERED, (proven,), proven, None)
     assert compute_challenge_gas(challenge) == GAS_VOID + GAS_PROOF + 2 * one

@@ -213,6 +213,22 @@ def withdraw_source(state: State, source: SourceId, recipient: Address, grains: 
     put_source(state, source, replace(found, funded_grains=Grains(found.funded_grains - grains)))
 
 
+def close_source(state: State, source: SourceId, recipient: Address, time_ms: int) -> Grains:
+    """Move out of a source all that is left, promised or not, and how much that was; raises Rejected.
+
+    The caller has announced since when. Whoever claims later finds nothing.
+    """
+    found = get_source(state, source)
+    grains = found.left_grains
+    if grains == 0:
+        raise Rejected(Reason.DISTRIBUTION_NOTHING_DUE, "nothing is left in the source")
+    debit(state, DISTRIBUTION_ADDRESS, grains, time_ms)
+    credit(state, recipient, grains, time_ms)
+    promised_grains = Grains(min(found.promised_grains, found.claimed_grains))
+    put_source(state, source, replace(found, funded_grains=found.claimed_grains, promised_grains=promised_grains))
+    return Grains(grains)
+
+
 def compute_free_grains(source: Source) -> int:
     """What the owner may take: neither claimed nor promised. A root that was voided may have left more claimed."""
     return source.funded_grains - max(source.promised_grains, source.claimed_grains)
@@ -290,6 +306,7 @@ def void_root(state: State, source: SourceId, number: int, cause: VoidCause) -> 
     found = get_source(state, source)
     if found.latest == number:
         latest, promised = _find_standing(state, source, number)
+        promised = Grains(min(promised, found.funded_grains))  # of a source that was closed nothing is left to promise
         put_source(state, source, replace(found, latest=latest, promised_grains=promised))
 
 

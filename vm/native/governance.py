@@ -69,6 +69,7 @@ from vm.native.did_records import GAS_DID_READ
 from vm.native.distribution_events import RootVoided, SourceCreated, SourceResumed, SourceRulesSet
 from vm.native.distribution_records import (
     ATTESTERS_MAX,
+    DISTRIBUTION_ADDRESS,
     NO_FLOW,
     RootNumber,
     SourceId,
@@ -84,6 +85,7 @@ from vm.native.distribution_records import (
     void_root,
 )
 from vm.native.distribution_records import MODULE_NAME as DISTRIBUTION
+from vm.native.dividends import DividendTerms, check_dividend, declare_dividend
 from vm.native.growth_records import Task, TaskId, check_task, define_task, end_task, get_open_task
 from vm.native.iov import (
     TREASURY_ADDRESSES,
@@ -198,6 +200,7 @@ class ProposalKind(IntEnum):
     APPROVE_ACCEPTOR = 48
     DELIST_ACCEPTOR = 49
     SET_ACCEPTOR_RULES = 50
+    DECLARE_DIVIDEND = 51
     SET_MINING_RULES = 52
     SET_MINING_BEHAVIOUR = 53
     END_MINING_BEHAVIOUR = 54
@@ -489,6 +492,14 @@ class ProposeAcceptorRules:
     """Propose who qualifies as an acceptor."""
 
     rules: AcceptorRules
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeDividend:
+    """Propose to declare a dividend, whose pool a budget of the treasury pays."""
+
+    dividend: DividendTerms
     terms: Terms
 
 
@@ -1295,6 +1306,17 @@ def _apply_acceptor_rules(state: State, _: BlockContext, call: ProposeAcceptorRu
     return [set_rules(state, call.rules)]
 
 
+def _check_dividend(state: StateReader, call: ProposeDividend) -> None:
+    check_dividend(state, call.dividend)
+
+
+def _apply_dividend(state: State, block: BlockContext, call: ProposeDividend) -> list[Event]:
+    """Rule G8: the money is spent on a source of distributions."""
+    events = declare_dividend(state, block, call.dividend)
+    spent = _event(Spent, call.dividend.category, DISTRIBUTION_ADDRESS, call.dividend.rules.pool_grains)
+    return [*events, spent]
+
+
 def _check_source(state: StateReader, call: ProposeSource) -> None:
     check_rules(state, call.rules)
 
@@ -1494,6 +1516,7 @@ DECISIONS: Final = (
         _check_acceptor_rules,
         _apply_acceptor_rules,
     ),
+    Decision(ProposalKind.DECLARE_DIVIDEND, ProposeDividend, _MONEY_BODIES, _check_dividend, _apply_dividend),
     Decision(ProposalKind.CREATE_SOURCE, ProposeSource, _MONEY_BODIES, _check_source, _apply_source),
     Decision(
         ProposalKind.SET_SOURCE_RULES, ProposeSourceRules, _MONEY_BODIES, _check_source_rules, _apply_source_rules
@@ -1622,6 +1645,7 @@ MODULE = ModuleRule(
         _propose_rule("propose_acceptor", ProposeAcceptor),
         _propose_rule("propose_acceptor_removal", ProposeAcceptorRemoval),
         _propose_rule("propose_acceptor_rules", ProposeAcceptorRules),
+        _propose_rule("propose_dividend", ProposeDividend, _PROPOSE_RULES_GAS),
         _propose_rule("propose_source", ProposeSource, _PROPOSE_RULES_GAS),
         _propose_rule("propose_source_rules", ProposeSourceRules, _PROPOSE_RULES_GAS),
         _propose_rule("propose_source_resume", ProposeSourceResume),

@@ -27,6 +27,7 @@ PAUSABLE: Final = (
     "credentials",
     "did",
     "distribution",
+    "dividends",
     "gifts",
     "growth",
     "iov",

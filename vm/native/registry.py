@@ -17,6 +17,7 @@ from vm.native import (
     credentials,
     did,
     distribution,
+    dividends,
     gifts,
     governance,
     growth,
@@ -57,6 +58,7 @@ MODULES: Final = MappingProxyType(
             acceptors.MODULE,
             mining.MODULE,
             ads.MODULE,
+            dividends.MODULE,
         )
     }
 )

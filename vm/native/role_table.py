@@ -78,6 +78,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "propose_mining_reinstatement": Role.VISITOR,
         "propose_mining_source": Role.VISITOR,
         "propose_ads_rules": Role.VISITOR,
+        "propose_dividend": Role.VISITOR,
         "vote": Role.VISITOR,
         "donate": Role.VISITOR,
     },
@@ -197,6 +198,9 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "complain": Role.VISITOR,
         "judge": Role.COMMUNITY_ADMINISTRATOR,
         "close_complaint": Role.VISITOR,
+    },
+    "dividends": {
+        "take_back": Role.VISITOR,
     },
 }
 """Visitor where the sender only brings a transaction in which identities have signed, or an account acts for itself."""
