@@ -6,7 +6,7 @@ import pytest
 
 from tests.network.walks import DOCUMENTS, walk
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("walks")]
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("walks"), pytest.mark.timeout(660)]
 
 
 def test_every_command_of_the_walk_does_what_is_written(tmp_path: Path) -> None:
