@@ -114,6 +114,7 @@ class SmallChain:
         committee: Committee = COMMITTEE,
         next_committee: Committee | None = None,
         prepare: Callable[[State], None] | None = None,
+        genesis_time_ms: int = GENESIS_TIME_MS,
     ) -> None:
         next_committee = next_committee or committee
         self.store: Store = MemoryStore() if store is None else store
@@ -132,7 +133,7 @@ class SmallChain:
                 chain_id=CHAIN_ID,
                 height=Height(0),
                 round=Round(0),
-                time_ms=TimeMs(GENESIS_TIME_MS),
+                time_ms=TimeMs(genesis_time_ms),
                 previous_hash=BlockHash(bytes(32)),
                 proposer=ConsensusKey(bytes(32)),
                 transactions_root=EMPTY_ROOT,

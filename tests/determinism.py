@@ -10,11 +10,16 @@ from hashlib import sha256
 from identity.address import compute_policy_address
 from identity.keys import KeyType
 from identity.policy import build_policy, policy_to_bytes
-from ledger.codec import encode, to_plain
+from ledger.chain import Chain
+from ledger.codec import decode, encode, to_plain
+from ledger.receipt import BlockEvents, Event
+from ledger.state import State
 from ledger.transaction import Call, Transaction
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
-from tests.chains import SmallChain
-from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, found_identities
+from tests.chains import BLOCK_TIME_MS, SmallChain
+from tests.simulation.economy import EconomyTraffic
+from tests.simulation.economy_founders import ALLOCATION, ALLOCATION_GRAINS, found_economy
+from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, Wish, found_identities
 from tests.vm.contracts.puppet import (
     DIVE,
     TRAP,
@@ -30,13 +35,17 @@ from tests.vm.contracts.puppet import (
     revert,
     view_native,
 )
-from vm.native.accounts import get_account
+from vm.native.accounts import DAY_MS, get_account
 from vm.native.iov import MODULE_ACCOUNTS
 
 ACCOUNTS = 12
 START_GRAINS = 40_000_000
 IDENTITIES_SHARE = 0.4
 """Of the transactions: what identities do, and some of it is free."""
+ECONOMY_SHARE = 0.3
+"""Of the transactions: roots, claims, mining, purchases, gifts."""
+START_MS = 19_676 * DAY_MS - 100 * BLOCK_TIME_MS
+"""A day of mining ends a hundred blocks later."""
 PUBLICATION_HEIGHTS = (2, 9, 30)
 HASHED_MEMO = "Ölwechsel 换油 İıſ"  # upper and lower case differ by locale
 
@@ -60,16 +69,22 @@ class History:
             find_address(self.publisher, code, bytes([index])) for index in range(len(PUBLICATION_HEIGHTS))
         ]
         self.chain = SmallChain(
-            dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS),
+            {
+                **dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS),
+                ALLOCATION: ALLOCATION_GRAINS,
+            },
+            genesis_time_ms=START_MS,
             parameters=replace(PARAMETERS, free_quota_gas_daily=200_000, free_quota_block_gas_max=40_000),
         )
-        self.traffic = IdentityTraffic(self.random, DOMAIN, self.addresses)
-        self._found_identities()
+        self.identities = IdentityTraffic(self.random, DOMAIN, self.addresses)
+        self.economy = EconomyTraffic(self.random, DOMAIN, self.addresses)
+        self._found()
 
-    def _found_identities(self) -> None:
-        """A first block that writes them into the state."""
+    def _found(self) -> None:
+        """A first block that writes identities and the economy into the state."""
         state = self.chain.chain.open_state()
         found_identities(state, self.addresses)
+        found_economy(state, self.addresses, START_MS)
         self.chain.chain.commit(self.chain.build_block(), [], (), state.changes)
 
     def draw_block(self) -> list[Transaction]:
@@ -79,7 +94,7 @@ class History:
         sequences: dict[int, int] = {}
         transactions: dict[bytes, Transaction] = {}
         for _ in range(self.random.randrange(8)):
-            wish = self.traffic.draw(state, height) if self.random.random() < IDENTITIES_SHARE else None
+            wish = self._draw_wish(state, height)
             index = self.random.randrange(ACCOUNTS)
             if wish is not None:
                 index = self.random.choice((index, *PERSONS_ACCOUNTS)) if wish.account is None else wish.account
@@ -87,13 +102,21 @@ class History:
             sequences[index] = sequence + 1
             draft = self._draw(index, sequence, height)
             if wish is not None:
-                draft.calls, draft.gas_limit = [wish.call], 20_000
+                draft.calls, draft.gas_limit = [wish.call], 40_000
             transaction = draft.sign()
             transactions[transaction.id] = transaction
         if height in PUBLICATION_HEIGHTS:
             publication = self._publish(height)
             transactions[publication.id] = publication
         return list(transactions.values())
+
+    def _draw_wish(self, state: State, height: int) -> Wish | None:
+        kind = self.random.random()
+        if kind < IDENTITIES_SHARE:
+            return self.identities.draw(state, height)
+        if kind < IDENTITIES_SHARE + ECONOMY_SHARE:
+            return self.economy.draw(state, height, self.chain.chain.head.header.time_ms + BLOCK_TIME_MS)
+        return None
 
     def _draw(self, index: int, sequence: int, height: int) -> Draft:
         draw = self.random
@@ -184,10 +207,19 @@ def run(seed: int, blocks: int) -> list[str]:
         outcomes = ",".join(
             f"{receipt.status.name}:{receipt.reason}:{'paid' if receipt.fee_grains else 'free'}" for receipt in receipts
         )
-        events = ",".join(f"{event.module}.{event.name}" for receipt in receipts for event in receipt.events)
+        happened = [event for receipt in receipts for event in receipt.events]
+        happened += _list_block_events(history.chain.chain, head.header.height)
+        events = ",".join(f"{event.module}.{event.name}" for event in happened)
         roots = f"{head.state_root.hex()} {head.receipts_root.hex()}"
         lines.append(f"{head.header.height} {head.header.hash.hex()} {roots} {receipts_hash} {outcomes} {events}")
     return lines
+
+
+def _list_block_events(chain: Chain, height: int) -> tuple[Event, ...]:
+    """What the block's end has told."""
+    stored = chain.get_encoded_receipts(height)
+    encoded = None if stored is None else stored[1]
+    return () if encoded is None else decode(BlockEvents, encoded).events
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import pytest
 
 from ledger.reasons import Reason
 from tests.determinism import run
-from vm.native import attributes, did, platforms, roles, vehicles
+from vm.native import attributes, did, distribution, gifts, lockups, mining, platforms, roles, sale, vehicles
 
 ROOT = Path(__file__).parent.parent
-SEED, BLOCKS = 20_261, 250
+SEED, BLOCKS = 20_262, 320
 
 ENVIRONMENTS = [
     {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
@@ -85,6 +85,14 @@ def test_the_history_holds_what_identities_do():
         known = {f"{module.name}.{rule.fields.__name__}" for rule in module.events}
         assert known & happened, module.name
     assert sum(event.partition(".")[0] in {module.name for module in modules} for event in happened) > 12
+
+
+def test_the_history_holds_what_the_economy_does():
+    happened = {event for line in run_child(0) for event in line.split(" ")[6].split(",")}
+    modules = {module.MODULE.name for module in (distribution, gifts, lockups, mining, sale)}
+    assert {event.partition(".")[0] for event in happened} >= modules
+    assert sum(event.partition(".")[0] in modules for event in happened) > 12
+    assert "mining.EpochClosed" in happened
 
 
 def test_another_history_gives_other_bytes():

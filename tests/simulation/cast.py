@@ -18,11 +18,13 @@ from ledger.state import State
 from ledger.transaction import Transaction, decode_transaction
 from node.verify_worker import Check
 from tests.builders import make_key
+from tests.simulation.economy_founders import found_economy
 from tests.simulation.identities import found_identities
 
 CHAIN_ID = "simulation"
-START_MS = 1_700_006_390_000
-"""Ten seconds before midnight UTC, when free quotas begin anew, a little sooner or later by each machine's clock."""
+START_MS = 1_700_006_396_000
+"""Four seconds before midnight UTC, when free quotas begin anew and a day of mining is closed, a little sooner or later
+by each machine's clock."""
 SIGNATURE_BYTES = 64
 ACCOUNTS = 12
 ACCOUNT_GRAINS = 10**12
@@ -127,7 +129,9 @@ def build_genesis(seats: int, others: int, first_bodies: int, parameters: Genesi
     document = _build_document(seats, others, first_bodies, parameters)
     first = build_first_state(document)
     state = State(first.get, lambda start, stop: iter(()))
-    found_identities(state, [get_account_address(index) for index in range(ACCOUNTS)])
+    accounts = [get_account_address(index) for index in range(ACCOUNTS)]
+    found_identities(state, accounts)
+    found_economy(state, accounts, document.time_ms)
     changes = {**first, **state.changes}
 
     def build_header(state_root: RootHash) -> Header:

@@ -30,6 +30,7 @@ from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.execution import CommittedBlock
 from tests.simulation.cast import verify
+from tests.simulation.economy_checks import check_economy
 from tests.simulation.identity_checks import check_identities
 from tests.simulation.violation import require
 from tests.stake_scene import check_books
@@ -49,6 +50,8 @@ LOG_RECORDS_MAX = 20_000
 """Of one height: 21 members' votes in a few hundred rounds."""
 IDENTITIES_CHECKED_HEIGHTS = 8
 """Going through all tables of identities takes as long as a block."""
+ECONOMY_CHECKED_HEIGHTS = 10
+"""On every node: its store, and not only the roots it has computed, has to add up."""
 ACCOUNT_PREFIX = bytes([Table.ACCOUNT])
 SIGN_STEPS = {VoteKind.PREVOTE: SignStep.PREVOTE, VoteKind.PRECOMMIT: SignStep.PRECOMMIT}
 
@@ -120,6 +123,8 @@ class Checks:
         require(stored is not None and stored == committed.certified, "a final block is stored as it was decided")
         check_certificate(committed.certified.certificate, header, committee, self._world.domain, verify)
         self._world.note("block", node.machine.number, height, header.hash.hex(), head.state_root.hex())
+        if height % ECONOMY_CHECKED_HEIGHTS == 0:
+            check_economy(node.chain.open_state(), height)
         if known is None:
             self.blocks[height] = found
             self._check_first(node, committed)
@@ -156,6 +161,12 @@ class Checks:
         node = self._world.find_front()
         assert node is not None, "all is mended"
         check_identities(node.chain.open_state(), node.chain.head.header.height)
+        for each in self._world.honest_up():
+            check_economy(each.chain.open_state(), each.chain.head.header.height)
+
+    def count_events(self, modules: Sequence[str]) -> dict[str, int]:
+        """How often each event of some modules happened."""
+        return {name: count for name, count in self.events.items() if name.partition(".")[0] in modules}
 
     def _check_election(self, state: State, events: Sequence[Event]) -> None:
         """A newcomer with more stake than a member of the next committee, or a free seat before it, is elected."""

@@ -1,30 +1,37 @@
-"""Holders of identities, who use the network all the time: some of what they do is free, some of it wrong."""
+"""People who use the network all the time: some of what they do is free, some of it wrong."""
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from ledger.state import StateReader
 from tests.simulation.cast import ACCOUNTS, get_account_address, get_account_secret
-from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic
+from tests.simulation.economy import EconomyTraffic
+from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-PAUSE_MS_MAX = 250
+IDENTITIES_PAUSE_MS_MAX = 250
+ECONOMY_PAUSE_MS_MAX = 350
 """Between two asks; more of them would slow the suite down."""
+
+Draw = Callable[[StateReader, int, int], Wish]
+"""What somebody asks for who sees a state, before the block of a height, at a time."""
 
 
 class Citizens:
     """Their asks have a random source of their own, so that those of other clients stay what they were."""
 
-    def __init__(self, world: "World", random: Random) -> None:
+    def __init__(self, world: "World", random: Random, pause_ms_max: int, draw: Draw) -> None:
         self._world = world
         self._random = random
-        accounts = [get_account_address(index) for index in range(ACCOUNTS)]
-        self._traffic = IdentityTraffic(random, world.domain, accounts)
+        self._pause_ms_max = pause_ms_max
+        self._draw = draw
 
     def begin(self) -> None:
         """Ask from now on."""
-        self._world.after(self._random.randint(1, PAUSE_MS_MAX), None, self._act)
+        self._world.after(self._random.randint(1, self._pause_ms_max), None, self._act)
 
     def _act(self) -> None:
         if self._world.is_silent:
@@ -37,9 +44,21 @@ class Citizens:
         machine = random.choice(machines)
         assert machine.node is not None, "just chosen for that"
         chain = machine.node.chain
-        wish = self._traffic.draw(chain.open_state(), chain.head.header.height + 1)
+        wish = self._draw(chain.open_state(), chain.head.header.height + 1, self._world.now_ms)
         account = wish.account
         if account is None:
             account = random.choice((*PERSONS_ACCOUNTS, random.randrange(ACCOUNTS)))
         is_free = random.randrange(2 if account in PERSONS_ACCOUNTS else 20) == 0
         self._world.clients.ask(machine, get_account_secret(account), wish.call, price_grains=0 if is_free else None)
+
+
+def build_citizens(world: "World", seed: int) -> tuple[Citizens, Citizens]:
+    """Holders of identities, and those who buy, mine, give and are paid."""
+    accounts = [get_account_address(index) for index in range(ACCOUNTS)]
+    holders, traders = Random(f"citizens {seed}"), Random(f"traders {seed}")
+    identities = IdentityTraffic(holders, world.domain, accounts)
+    economy = EconomyTraffic(traders, world.domain, accounts)
+    return (
+        Citizens(world, holders, IDENTITIES_PAUSE_MS_MAX, lambda state, height, _: identities.draw(state, height)),
+        Citizens(world, traders, ECONOMY_PAUSE_MS_MAX, economy.draw),
+    )

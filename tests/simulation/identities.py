@@ -5,7 +5,7 @@ version or turn that has passed, or by somebody who has no say. `found_identitie
 start, because governance takes longer to recognise somebody than a simulation lasts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -173,6 +173,30 @@ class Wish:
     """Number of the account that has to send it; None: any."""
 
 
+def list_signers(find: Callable[[Did], DidRecord | None], did: Did) -> list[tuple[Did, PrivateKey]]:
+    """Whose signatures amount to the authority over an identity; somebody's, if it is not there."""
+    record = find(did)
+    if record is None:
+        return [(did, get_identity_secret(0))]
+    owner = record.current.content.owner
+    return list_own_signers(find, did) if owner is None else list_signers(find, owner)
+
+
+def list_own_signers(find: Callable[[Did], DidRecord | None], did: Did) -> list[tuple[Did, PrivateKey]]:
+    """The keys that an identity has itself."""
+    record = find(did)
+    policy = None if record is None else record.current.content.control.keys.policy
+    return [] if policy is None else [(did, find_secret(each.public_key)) for each in policy.keys]
+
+
+def err(random: Random, signers: Iterable[tuple[Did, PrivateKey]]) -> list[tuple[Did, Any]]:
+    """Mostly those who have the say, each once."""
+    signing = list(dict.fromkeys(signers))
+    if random.randrange(MISTAKES) == 0:
+        signing[-1] = (signing[-1][0], get_identity_secret(random.randrange(KEYS)))
+    return list(dict.fromkeys(signing))
+
+
 class IdentityTraffic:
     """Draws calls that fit a state, or nearly."""
 
@@ -302,7 +326,7 @@ class IdentityTraffic:
         return self._sign_change(payload, [signer for did in signing for signer in self._list_signers(did)])
 
     def _sign_change(self, payload: Any, signers: Sequence[tuple[Did, PrivateKey]], name: str | None = None) -> Call:
-        return build_call(payload, *self._err(dict.fromkeys(signers)), name=name, domain=self._domain)
+        return build_call(payload, *self._err(signers), name=name, domain=self._domain)
 
     # Attributes
 
@@ -382,7 +406,7 @@ class IdentityTraffic:
         if identity is None or (get_binding(record, identity) is not None and self._random.randrange(4)):
             return None
         payload = BindingPayload(vehicle, identity.ownership, self._pass(record.turn))
-        signers = [*self._list_signers(vehicle), *self._list_own(vehicle)]
+        signers = [*self._list_signers(vehicle), *list_own_signers(self._find, vehicle)]
         return self._sign_as("vehicles", "bind", payload, SigningPurpose.VEHICLE_BINDING, signers)
 
     def _share_vehicle(self) -> Call:
@@ -467,28 +491,14 @@ class IdentityTraffic:
     def _sign_as(
         self, module: str, name: str, payload: Any, purpose: SigningPurpose, signers: Sequence[tuple[Did, PrivateKey]]
     ) -> Call:
-        signatures = sign(purpose, payload, self._err(dict.fromkeys(signers)), self._domain)
+        signatures = sign(purpose, payload, self._err(signers), self._domain)
         return Call(module, name, [to_plain(payload), to_plain(signatures)])
 
     def _list_signers(self, did: Did) -> list[tuple[Did, PrivateKey]]:
-        """Whose signatures amount to the authority over an identity; somebody's, if it is not there."""
-        record = self._find(did)
-        if record is None:
-            return [(did, get_identity_secret(0))]
-        owner = record.current.content.owner
-        return self._list_own(did) if owner is None else self._list_signers(owner)
+        return list_signers(self._find, did)
 
-    def _list_own(self, did: Did) -> list[tuple[Did, PrivateKey]]:
-        record = self._find(did)
-        policy = None if record is None else record.current.content.control.keys.policy
-        return [] if policy is None else [(did, find_secret(each.public_key)) for each in policy.keys]
-
-    def _err(self, signers: Sequence[tuple[Did, PrivateKey]] | dict[tuple[Did, PrivateKey], None]) -> Any:
-        """Mostly those who have the say."""
-        signing = list(signers)
-        if self._random.randrange(MISTAKES) == 0:
-            signing[-1] = (signing[-1][0], get_identity_secret(self._random.randrange(KEYS)))
-        return list(dict.fromkeys(signing))
+    def _err(self, signers: Iterable[tuple[Did, PrivateKey]]) -> Any:
+        return err(self._random, signers)
 
     def _pass(self, number: int) -> int:
         """Mostly the present turn, sequence or number."""

@@ -25,7 +25,7 @@ from vm.parameters import get_parameters
 
 def check_identities(state: StateReader, height: int) -> None:
     """All rules, after the block of this height; raises ViolationError."""
-    identities = {Did(key): decode(DidRecord, value) for key, value in _iterate(state, Table.DID)}
+    identities = {Did(key): decode(DidRecord, value) for key, value in iterate_table(state, Table.DID)}
     _check_dids(state, identities)
     _check_vehicles(state, identities)
     _check_platforms(state, identities)
@@ -34,14 +34,14 @@ def check_identities(state: StateReader, height: int) -> None:
     _check_quotas(state)
 
 
-def _iterate(state: StateReader, table: Table) -> Iterator[tuple[bytes, bytes]]:
+def iterate_table(state: StateReader, table: Table) -> Iterator[tuple[bytes, bytes]]:
     """Keys of a table without its number, and their values."""
     for key, value in state.iterate_prefix(bytes([table])):
         yield key[1:], value
 
 
 def _count_by_did(state: StateReader, table: Table) -> Counter[Did]:
-    return Counter(Did(key[:DID_BYTES]) for key, _ in _iterate(state, table))
+    return Counter(Did(key[:DID_BYTES]) for key, _ in iterate_table(state, table))
 
 
 def _check_dids(state: StateReader, identities: dict[Did, DidRecord]) -> None:
@@ -49,18 +49,18 @@ def _check_dids(state: StateReader, identities: dict[Did, DidRecord]) -> None:
     require(_count_by_did(state, Table.DID_VERSION) == former, "every former version of an identity is kept")
     require(_count_by_did(state, Table.DID_VERSION_NUMBER) == former, "every former version is found by its id")
     linked = {record.account: did for did, record in identities.items() if record.account is not None}
-    accounts = {Address(key): Did(value) for key, value in _iterate(state, Table.DID_OF_ACCOUNT)}
+    accounts = {Address(key): Did(value) for key, value in iterate_table(state, Table.DID_OF_ACCOUNT)}
     require(accounts == linked, "an identity and its account name each other")
-    for key, value in _iterate(state, Table.DID_RECOVERY):
+    for key, value in iterate_table(state, Table.DID_RECOVERY):
         record = identities[Did(key)]
         is_present = decode(Recovery, value).previous == record.current.version_id and not record.is_deactivated
         require(is_present, "a recovery waits for the present version only")
 
 
 def _check_vehicles(state: StateReader, identities: dict[Did, DidRecord]) -> None:
-    records = {Did(key): decode(VehicleRecord, value) for key, value in _iterate(state, Table.VEHICLE)}
+    records = {Did(key): decode(VehicleRecord, value) for key, value in iterate_table(state, Table.VEHICLE)}
     attested = [(record.vin.nullifier, vehicle) for vehicle, record in records.items() if record.vin is not None]
-    owners = [(key, Did(value)) for key, value in _iterate(state, Table.VIN_NULLIFIER)]
+    owners = [(key, Did(value)) for key, value in iterate_table(state, Table.VIN_NULLIFIER)]
     require(sorted(owners) == sorted(attested), "a vehicle and its number, which is no other's, name each other")
     for vehicle, record in records.items():
         require(identities[vehicle].current.content.kind is DidKind.VEHICLE, "only vehicles have numbers and bindings")
@@ -69,8 +69,10 @@ def _check_vehicles(state: StateReader, identities: dict[Did, DidRecord]) -> Non
 
 
 def _check_platforms(state: StateReader, identities: dict[Did, DidRecord]) -> None:
-    bound = {(key[:DID_BYTES], key[DID_BYTES:]): Did(value) for key, value in _iterate(state, Table.PLATFORM_ACCOUNT)}
-    links = {key: decode(PlatformLink, value) for key, value in _iterate(state, Table.PLATFORM_LINK)}
+    bound = {
+        (key[:DID_BYTES], key[DID_BYTES:]): Did(value) for key, value in iterate_table(state, Table.PLATFORM_ACCOUNT)
+    }
+    links = {key: decode(PlatformLink, value) for key, value in iterate_table(state, Table.PLATFORM_LINK)}
     linked = {
         (key[DID_BYTES:], link.account): Did(key[:DID_BYTES]) for key, link in links.items() if link.account is not None
     }
@@ -78,14 +80,14 @@ def _check_platforms(state: StateReader, identities: dict[Did, DidRecord]) -> No
     persons = {identities[person].current.content.kind for person in bound.values()}
     require(persons <= {DidKind.PERSON}, "accounts on platforms are persons'")
     claimed = Counter[bytes]()
-    for key, value in _iterate(state, Table.MIGRATION):
+    for key, value in iterate_table(state, Table.MIGRATION):
         claimed[key[:DID_BYTES]] += decode(Migration, value).claimed
-    leaves = Counter(key[:DID_BYTES] for key, _ in _iterate(state, Table.CLAIMED_LEAF))
+    leaves = Counter(key[:DID_BYTES] for key, _ in iterate_table(state, Table.CLAIMED_LEAF))
     require(+claimed == leaves, "what was claimed of a platform's lists is counted")
 
 
 def _check_attributes(state: StateReader, height: int) -> None:
-    records = {Did(key): decode(AttributeRecord, value) for key, value in _iterate(state, Table.ATTRIBUTES)}
+    records = {Did(key): decode(AttributeRecord, value) for key, value in iterate_table(state, Table.ATTRIBUTES)}
     for table, counts in (
         (Table.ATTRIBUTE_TAG, {did: record.tags for did, record in records.items()}),
         (Table.ATTRIBUTE_RECEIVED, {did: record.received for did, record in records.items()}),
@@ -94,7 +96,7 @@ def _check_attributes(state: StateReader, height: int) -> None:
     ):
         require(_count_by_did(state, table) == +Counter(counts), f"{table.name}: the counts are those of the entries")
     requests = {
-        RequestId(key): decode(AttributeRequest, value) for key, value in _iterate(state, Table.ATTRIBUTE_REQUEST)
+        RequestId(key): decode(AttributeRequest, value) for key, value in iterate_table(state, Table.ATTRIBUTE_REQUEST)
     }
     open_requests = {
         request_id: each
@@ -117,7 +119,7 @@ def _check_attributes(state: StateReader, height: int) -> None:
 
 
 def _check_roles(state: StateReader, identities: dict[Did, DidRecord]) -> None:
-    for key, _ in _iterate(state, Table.ROLE):
+    for key, _ in iterate_table(state, Table.ROLE):
         did, role = Did(key[:DID_BYTES]), Role(key[DID_BYTES])
         require(identities[did].current.content.kind in HOLDERS[role], "roles are held by those who may hold them")
 
@@ -127,6 +129,6 @@ def _check_quotas(state: StateReader) -> None:
     encoded = state.get(FREE_GAS_KEY)
     used = 0 if encoded is None else decode(FreeGas, encoded).gas
     require(used <= parameters.free_quota_block_gas_max, "a block's free gas is within its limit")
-    for _, value in _iterate(state, Table.QUOTA_USAGE):
+    for _, value in iterate_table(state, Table.QUOTA_USAGE):
         usage = decode(QuotaUsage, value)
         require(usage.gas <= parameters.free_quota_gas_daily, "a person's free gas is within that of a day")

@@ -22,7 +22,7 @@ from ledger.primitives import ConsensusKey, NodeKey
 from tests.simulation import faults
 from tests.simulation.cast import START_MS, build_genesis, get_consensus_key, get_node_key
 from tests.simulation.checks import Checks
-from tests.simulation.citizens import Citizens
+from tests.simulation.citizens import build_citizens
 from tests.simulation.clocks import CLOCK_PRECISION_MS, Clock, Clockwork
 from tests.simulation.disk import SimulatedDisk, build_disk
 from tests.simulation.liars import Mouth
@@ -37,6 +37,7 @@ from tests.simulation.workload import (
 )
 
 IDENTITY_MODULES = ("did", "attributes", "vehicles", "platforms", "roles")
+ECONOMY_MODULES = ("distribution", "gifts", "lockups", "mining", "sale")
 HEAL_MS = 180_000
 """How long every honest node may take to be HEAL_HEIGHTS further, once all is mended: a bench of block sync is 60 s."""
 HEAL_HEIGHTS = 3
@@ -115,6 +116,8 @@ class Outcome:
     """Proposals of governance that were settled."""
     identity_events: Mapping[str, int]
     """How often each event of identities and what they do happened."""
+    economy_events: Mapping[str, int]
+    """How often each event of mining, distributions, sales, gifts and locked coins happened."""
     free: int
     """Transactions that took no fee."""
     blames: int
@@ -149,6 +152,7 @@ class Outcome:
             f"{self.evidence} evidence, {self.epochs} epochs, {self.elections} committees elected, "
             f"{self.punishments} jailed, {self.decisions} decisions, "
             f"{sum(self.identity_events.values())} operations of identities, {self.free} without a fee, "
+            f"{sum(self.economy_events.values())} of the economy, "
             f"{self.blames} bad messages, "
             f"{self.joined} joined, {self.elected} of them elected for {self.newcomer_blocks} blocks, "
             f"{self.retired} retired, {self.removed} removed, {self.rotated} rotated, "
@@ -209,7 +213,8 @@ class World:
             self.start(machine)
         self._change_weather()
         self._let_clients_act()
-        Citizens(self, Random(f"citizens {seed}")).begin()
+        for citizens in build_citizens(self, seed):
+            citizens.begin()
         if not is_calm:
             self.operators.begin()
         if self.clockwork.is_at_work:
@@ -253,7 +258,8 @@ class World:
             self.checks.events["staking.CommitteeElected"],
             self.checks.events["staking.Jailed"],
             self.checks.events["governance.ProposalSettled"],
-            {name: count for name, count in self.checks.events.items() if name.partition(".")[0] in IDENTITY_MODULES},
+            self.checks.count_events(IDENTITY_MODULES),
+            self.checks.count_events(ECONOMY_MODULES),
             self.checks.free,
             self.checks.blames,
             self.checks.events["network.NodeRegistered"],

@@ -17,6 +17,7 @@
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, unique
+from functools import lru_cache
 from typing import Annotated, Final
 
 from annotated_types import Interval, Len
@@ -70,6 +71,7 @@ BATCHES_MAX: Final = 64  # of an epoch: gateways merge their records into few
 CORRECTIONS_MAX: Final = 3  # of a batch: counting has to end
 RULES_MAX: Final = 4_096  # versions: a change a week for a lifetime
 _NUMBER_BYTES: Final = 8
+_VERSIONS_KEPT: Final = 8  # of decoded rules: those of the open days, and what views ask for
 
 BatchNumber = Annotated[int, Interval(ge=1, le=BATCHES_MAX)]
 RecordCount = Annotated[int, Interval(ge=0, le=2**40)]
@@ -331,6 +333,12 @@ def get_rules(state: StateReader, epoch: int) -> RulesVersion:
         return DEFAULT_VERSION
     encoded = state.get(mining_rules_key(first))
     assert encoded is not None, "the history lists what there is"
+    return _decode_version(encoded)
+
+
+@lru_cache(maxsize=_VERSIONS_KEPT)
+def _decode_version(encoded: bytes) -> RulesVersion:
+    """Asked for with every block of a day whose yesterday is still open, changed once in a while."""
     return decode(RulesVersion, encoded)
 
 

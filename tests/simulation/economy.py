@@ -1,0 +1,519 @@
+"""What people do with coins that modules keep, drawn from a seed: roots and claims, mining, a sale, gifts, lock-ups.
+
+`EconomyTraffic` looks at a state and draws the next call; most are right, the rest are signed by a wrong key, come too
+late or too early, or ask for what is not there. Who is there from the start stands in economy_founders.py.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from random import Random
+from typing import Any, Final
+
+from identity.address import Address
+from identity.did import Did
+from identity.keys import PrivateKey
+from identity.mining_record import RecordCommitment
+from identity.platform_account import ClaimKey
+from identity.signing import SigningDomain, SigningPurpose, signing_bytes
+from ledger.codec import encode, to_plain
+from ledger.primitives import Grains, Height, RootHash, TimeMs
+from ledger.state import StateReader
+from ledger.transaction import Call
+from tests.builders import make_key
+from tests.did_scene import sign
+from tests.distribution_scene import Distribution, Key, did_key, distribute
+from tests.mining_scene import build_tree
+from tests.simulation.economy_founders import (
+    ALLOCATION_GRAINS,
+    ATTESTERS,
+    BATCH_RECORDS,
+    CAR_FORCE,
+    LOCKED_ACCOUNTS,
+    OWNED_SOURCE,
+    OWNER_ACCOUNT,
+    SALE_TIERS,
+    build_batch_leaves,
+    build_total,
+)
+from tests.simulation.identities import CARS, ISSUER, MISTAKES, PERSONS, SHOP, Wish, err, list_own_signers, list_signers
+from vm.native.did_records import DidRecord, get_did_record
+from vm.native.distribution import Challenge, Claim, PayoutPayload, PostRoot, RootPayload, VoidPayload, VoidRoot
+from vm.native.distribution_faults import Fault
+from vm.native.distribution_records import (
+    ManifestHash,
+    SourceId,
+    compute_free_grains,
+    find_root,
+    get_payout,
+    get_source,
+)
+from vm.native.distribution_tree import SHARDS, BeneficiaryKind, compute_shard_number
+from vm.native.gifts import GiftClaimPayload, find_gift
+from vm.native.lockup_records import build_cliff, get_lockups
+from vm.native.mining_formulas import Behaviour, Epoch, compute_epoch
+from vm.native.mining_records import (
+    AppealPayload,
+    BatchPayload,
+    BatchStatus,
+    LeafProof,
+    RecordPayload,
+    WeightPayload,
+    WeightReason,
+    get_batch,
+    get_mining_epoch,
+    get_weight_record,
+)
+from vm.native.sale import PaymentPayload, RepaymentPayload, WithdrawalPayload
+from vm.native.sale_records import (
+    PaymentReference,
+    Purchase,
+    PurchaseName,
+    PurchaseStatus,
+    SaleTerms,
+    find_purchase,
+    find_sale,
+    get_sales,
+)
+
+LINKS: Final = 6
+"""Claim keys of gifts, which are used again and again against all advice."""
+GIFT_MS: Final = (1, 500, 3_000, 60_000)
+CLAIMS: Final = 3
+GOVERNORS: Final = (0, 1)
+"""Numbers of the accounts that sit in bodies of governance, where there are some."""
+
+Maker = Callable[[], Call | Wish | None]
+
+
+class EconomyTraffic:
+    """Draws calls that fit a state, or nearly."""
+
+    def __init__(self, random: Random, domain: SigningDomain, accounts: Sequence[Address]) -> None:
+        self._random = random
+        self._domain = domain
+        self._accounts = accounts
+        self._state: StateReader
+        self._height = 0
+        self._now_ms = 0
+        self._payments = 0
+        self._batches = 0
+        keys: list[Key] = [(int(BeneficiaryKind.ACCOUNT), address) for address in accounts]
+        self._beneficiaries = [*keys, *(did_key(person.did) for person in PERSONS), did_key(CARS[0].did)]
+        self._built: dict[bytes, Distribution] = {}
+        """By root."""
+        self._faults: dict[bytes, tuple[Fault, Key]] = {}
+        """What is wrong with a root, and whose leaf shows it."""
+        self._leaves: dict[bytes, list[LeafProof]] = {}
+        """Of a batch, by its root."""
+        self._makers: tuple[Maker, ...] = (
+            self._fund_source,
+            self._withdraw_from_source,
+            *[self._post_root] * 3,
+            *[self._challenge_root] * 3,
+            *[self._claim_payout] * 4,
+            self._void_root,
+            self._set_payout,
+            *[self._post_batch] * 3,
+            *[self._challenge_batch] * 2,
+            *[self._record] * 2,
+            self._weigh,
+            self._appeal,
+            *[self._buy] * 4,
+            self._withdraw_purchase,
+            self._repay,
+            *[self._deliver] * 2,
+            *[self._give] * 2,
+            *[self._claim_gift] * 2,
+            self._refund_gift,
+            self._tip,
+            self._settle_lockups,
+            self._propose,
+        )
+
+    def draw(self, state: StateReader, height: int, now_ms: int) -> Wish:
+        """What somebody asks for who sees this state, and that the next block has this height and about this time."""
+        self._state, self._height, self._now_ms = state, height, now_ms
+        while True:
+            made = self._random.choice(self._makers)()
+            if made is not None:
+                return made if isinstance(made, Wish) else Wish(made)
+
+    # Distributions
+
+    def _fund_source(self) -> Call:
+        return Call("distribution", "fund", [self._draw_source(), self._random.choice((0, 1, 10**5, 10**18))])
+
+    def _withdraw_from_source(self) -> Wish:
+        """The owner takes all that is free, one grain too much, or from a source of somebody else."""
+        source = OWNED_SOURCE if self._random.randrange(MISTAKES) else self._draw_source()
+        free_grains = compute_free_grains(get_source(self._state, source))
+        grains = self._random.choice((1, free_grains // 2, free_grains + 1))
+        account = OWNER_ACCOUNT if self._random.randrange(MISTAKES) else None
+        return Wish(Call("distribution", "withdraw", [source, grains]), account)
+
+    def _post_root(self) -> Call | None:
+        """More for some than under the root before; a third of the roots are wrong in a way that anybody can show."""
+        source = self._draw_source()
+        found, base = get_source(self._state, source), self._find_base(source)
+        if found.latest and self._is_open(source, found.latest) and self._random.randrange(MISTAKES):
+            return None
+        lifetimes = _list_lifetimes(base)
+        room_grains = found.funded_grains - found.promised_grains
+        for key in self._random.sample(self._beneficiaries, 4):
+            lifetimes[key] = lifetimes.get(key, 0) + self._random.randint(1, max(1, room_grains // 12))
+        built, fault = self._spoil(distribute(lifetimes), base, lifetimes)
+        self._built[built.root] = built
+        if fault is not None:
+            self._faults[built.root] = fault
+        number, total = found.roots + 1, Grains(built.total_grains)
+        payload = RootPayload(source, self._pass(number), built.root, total, ManifestHash(sha256(built.root).digest()))
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_ROOT, payload, self._draw_attesters())
+        return Call("distribution", "post_root", to_plain(PostRoot(payload, tuple(built.shards), signatures)))
+
+    def _spoil(
+        self, built: Distribution, base: Distribution | None, lifetimes: dict[Key, int]
+    ) -> tuple[Distribution, tuple[Fault, Key] | None]:
+        """Mostly the same; or one with a fault, and whose leaf shows it."""
+        kind = self._random.randrange(6)
+        key = self._random.choice(list(lifetimes))
+        number = compute_shard_number(*key)
+        leaves = built.leaves[number]
+        if kind == 0:
+            wrong = [replace(leaf, before_grains=Grains(leaf.before_grains + 1)) for leaf in leaves]
+            first = (int(leaves[0].kind), leaves[0].id)
+            return built.replace_shard(number, wrong), (Fault.WRONG_SUM, first)
+        if kind == 1 and base is not None and _list_lifetimes(base).get(key, 0) > 1:
+            lowered = distribute({**lifetimes, key: 1})
+            return lowered, (Fault.LOWERED, key)
+        return built, None
+
+    def _challenge_root(self) -> Call | None:
+        """What is wrong with a root, shown or only claimed."""
+        source = self._draw_source()
+        found = get_source(self._state, source)
+        posted = find_root(self._state, source, found.latest)
+        built = None if posted is None else self._built.get(posted.root)
+        if posted is None or built is None:
+            return None
+        is_open = self._is_open(source, found.latest)
+        if not is_open and self._random.randrange(MISTAKES):
+            return None
+        fault, key = self._faults.get(posted.root, (Fault.WRONG_SUM, self._random.choice(list(_list_lifetimes(built)))))
+        base = self._find_root(source, posted.base)
+        base_leaf = None
+        if fault is Fault.LOWERED and base is not None:
+            base_leaf = base.prove_key(key)
+        challenge = Challenge(source, found.latest, fault, (built.prove_key(key),), base_leaf, None)
+        return Call("distribution", "challenge", to_plain(challenge))
+
+    def _claim_payout(self) -> Call | None:
+        """Somebody has beneficiaries paid under some root, mostly one that counts."""
+        source = self._draw_source()
+        found = get_source(self._state, source)
+        if found.roots == 0:
+            return None
+        number = self._random.choice((found.latest or 1, self._random.randint(1, found.roots)))
+        if self._is_open(source, number) and self._random.randrange(MISTAKES):
+            return None
+        built = self._find_root(source, number)
+        if built is None:
+            return None
+        keys = list(_list_lifetimes(built))
+        chosen = self._random.sample(keys, min(len(keys), self._random.randint(1, CLAIMS)))
+        claim = Claim(source, self._pass(number), tuple(built.prove_key(key) for key in chosen))
+        return Call("distribution", "claim", to_plain(claim))
+
+    def _void_root(self) -> Call | None:
+        """Attesters take back what they have posted."""
+        source = self._draw_source()
+        found = get_source(self._state, source)
+        posted = find_root(self._state, source, found.latest)
+        if posted is None or self._random.randrange(2):
+            return None
+        payload = VoidPayload(source, found.latest, posted.root)
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_VOID, payload, self._draw_attesters())
+        return Call("distribution", "void_root", to_plain(VoidRoot(payload, signatures)))
+
+    def _set_payout(self) -> Call:
+        did = self._random.choice((*PERSONS, CARS[0])).did
+        account = self._random.choice((None, *self._accounts))
+        payload = PayoutPayload(did, self._pass(get_payout(self._state, did).turn), account)
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_PAYOUT, payload, self._list_signers(did))
+        return Call("distribution", "set_payout", [to_plain(payload), to_plain(signatures)])
+
+    def _draw_source(self) -> SourceId:
+        return SourceId(self._random.choice((1, 2)))
+
+    def _find_base(self, source: SourceId) -> Distribution | None:
+        return self._find_root(source, get_source(self._state, source).latest)
+
+    def _find_root(self, source: SourceId, number: int) -> Distribution | None:
+        posted = find_root(self._state, source, number)
+        return None if posted is None else self._built.get(posted.root)
+
+    def _is_open(self, source: SourceId, number: int) -> bool:
+        posted = find_root(self._state, source, number)
+        return posted is not None and self._now_ms < posted.counts_ms
+
+    # Mining
+
+    def _post_batch(self) -> Call:
+        """Some hold what an earlier one has counted already; some correct one."""
+        today = compute_epoch(self._now_ms)
+        epoch = Epoch(self._random.choice((today, today, today - 1, today - 2)))
+        record = get_mining_epoch(self._state, epoch)
+        self._batches += 1
+        leaves = build_batch_leaves(epoch, self._batches.to_bytes(4, "big"))
+        corrected, attesters = 0, sorted(self._random.sample(ATTESTERS, 2))
+        if self._random.randrange(3) == 0:
+            again = self._random.choice((b"founders", self._random.randrange(1, self._batches + 1).to_bytes(4, "big")))
+            copied = replace(build_batch_leaves(epoch, again)[0], commitment=RecordCommitment(bytes([1]) * 32))
+            leaves = [copied, *leaves[1:]]
+        elif self._random.randrange(MISTAKES) == 0:
+            leaves = [leaves[0], replace(leaves[0], commitment=RecordCommitment(bytes([1]) * 32))]
+        elif record.batches and self._random.randrange(4) == 0:
+            corrected = self._random.randint(1, record.batches)
+            former = get_batch(self._state, epoch, corrected)
+            assert former is not None, "batches are kept"
+            attesters = list(former.payload.attesters)
+        root, proofs = build_tree(leaves, number=record.batches + 1)
+        self._leaves[root] = proofs
+        payload = BatchPayload(
+            gateway=attesters[0],
+            epoch=epoch,
+            number=self._pass(record.batches + 1),
+            corrected=corrected,
+            attesters=tuple(attesters),
+            root=RootHash(root),
+            records=BATCH_RECORDS,
+            force=BATCH_RECORDS * CAR_FORCE - self._random.choice((-1, 0, 0, 0, 0, 30)),
+            totals=(build_total(BATCH_RECORDS),),
+            manifest_hash=bytes(32),
+        )
+        signers = [signer for did in attesters for signer in self._list_signers(did)]
+        return self._call("mining", "post_batch", SigningPurpose.MINING_BATCH, payload, signers)
+
+    def _challenge_batch(self) -> Call | None:
+        """Mostly two records that earn for one thing, if some batches have such."""
+        today = compute_epoch(self._now_ms)
+        epoch = Epoch(today - self._random.randrange(3))
+        proofs = [
+            proof
+            for number in range(get_mining_epoch(self._state, epoch).batches)
+            for proof in self._list_proofs(epoch, number + 1)
+        ]
+        if len(proofs) < 2:
+            return None
+        doubled = [
+            (left, right)
+            for index, left in enumerate(proofs)
+            for right in proofs[:index]
+            if left.leaf != right.leaf and left.leaf[:-32] == right.leaf[:-32]
+        ]
+        if doubled and self._random.randrange(MISTAKES):
+            first, second = self._random.choice(doubled)
+        elif self._random.randrange(4):
+            return None
+        else:
+            first, second = self._random.sample(proofs, 2)
+        return Call("mining", "challenge", [epoch, to_plain(first), to_plain(second)])
+
+    def _list_proofs(self, epoch: Epoch, number: int) -> list[LeafProof]:
+        batch = get_batch(self._state, epoch, number)
+        if batch is None or batch.status is not BatchStatus.STANDING:
+            return []
+        if batch.payload.root not in self._leaves:
+            _, self._leaves[batch.payload.root] = build_tree(build_batch_leaves(epoch, b"founders"), number)
+        return self._leaves[batch.payload.root]
+
+    def _record(self) -> Call:
+        today = compute_epoch(self._now_ms)
+        epoch = Epoch(self._random.choice((today, today, today - 1, today + 1)))
+        behaviours = (Behaviour.CAR_STARTED, Behaviour.DRIVING_KILOMETRE, Behaviour.DRIVING_BODY, Behaviour.POST)
+        behaviour = self._random.choice(behaviours)
+        count = self._random.choice((1, 3, 250))
+        user, car = self._random.choice((PERSONS[0], PERSONS[0], PERSONS[1])).did, CARS[0].did
+        payload = RecordPayload(user, car, epoch, behaviour, count, RecordCommitment(bytes(32)))
+        signers = [*self._list_signers(user), *list_own_signers(self._find, car)]
+        return self._call("mining", "record", SigningPurpose.MINING_RECORD, payload, signers)
+
+    def _weigh(self) -> Call:
+        did = self._random.choice(PERSONS).did
+        known = get_weight_record(self._state, did)
+        attesters = sorted(self._random.sample(ATTESTERS, 2))
+        reason, weight = self._random.choice(((WeightReason.AUTOMATED, 40), (WeightReason.CLEARED, 100)))
+        turn = self._pass(0 if known is None else known.turn)
+        payload = WeightPayload(did, tuple(attesters), weight, reason, bytes(32), turn)
+        signers = [signer for each in attesters for signer in self._list_signers(each)]
+        return self._call("mining", "set_weight", SigningPurpose.MINING_WEIGHT, payload, signers)
+
+    def _appeal(self) -> Call | None:
+        did = self._random.choice(PERSONS).did
+        known = get_weight_record(self._state, did)
+        if known is None:
+            return None
+        payload = AppealPayload(did, bytes(32), self._pass(known.turn))
+        return self._call("mining", "appeal", SigningPurpose.MINING_APPEAL, payload, self._list_signers(did))
+
+    # The sale
+
+    def _buy(self) -> Call | None:
+        """The cashier says that somebody has paid; now and then twice for one payment, or out of a closed country."""
+        sale = get_sales(self._state).open
+        if sale is None and self._random.randrange(MISTAKES):
+            return None
+        if self._random.randrange(MISTAKES):
+            self._payments += 1
+        payload = PaymentPayload(
+            buyer=self._random.choice((*PERSONS, ISSUER) if self._random.randrange(MISTAKES) == 0 else PERSONS).did,
+            sale=sale or 1,
+            tier=self._random.choice((0, 0, 1, 2)),
+            reference=PaymentReference(self._payments.to_bytes(32, "big")),
+            paid_minor=self._random.choice((1, 30, 100, 299)),
+            currency="EUR",
+            jurisdiction=self._random.choice(("DE", "FR", "JP", "US")),
+        )
+        return self._call("sale", "buy", SigningPurpose.SALE_PAYMENT, payload, self._list_signers(SHOP.did))
+
+    def _withdraw_purchase(self) -> Call | None:
+        found = self._draw_purchase()
+        if found is None:
+            return None
+        name, purchase = found
+        buyer = purchase.buyer if self._random.randrange(MISTAKES) else PERSONS[0].did
+        payload = WithdrawalPayload(buyer, name.sale, name.number)
+        return self._call("sale", "withdraw", SigningPurpose.SALE_WITHDRAWAL, payload, self._list_signers(buyer))
+
+    def _repay(self) -> Call | None:
+        found = self._draw_purchase(lambda purchase: purchase.owed_minor > 0)
+        if found is None:
+            return None
+        name, purchase = found
+        payload = RepaymentPayload(purchase.buyer, name.sale, name.number, self._pass(purchase.owed_minor))
+        purpose = SigningPurpose.SALE_REPAYMENT
+        return self._call("sale", "confirm_repayment", purpose, payload, self._list_signers(SHOP.did))
+
+    def _deliver(self) -> Call | None:
+        found = self._draw_purchase(lambda purchase: purchase.status is PurchaseStatus.BOUGHT)
+        if found is None or (get_sales(self._state).open is not None and self._random.randrange(MISTAKES)):
+            return None
+        return Call("sale", "deliver", [found[0].sale, found[0].number])
+
+    def _draw_purchase(
+        self, is_wanted: Callable[[Purchase], bool] = lambda _: True
+    ) -> tuple[PurchaseName, Purchase] | None:
+        """Any that is as wanted."""
+        wanted = []
+        for sale in range(1, get_sales(self._state).count + 1):
+            known = find_sale(self._state, sale)
+            assert known is not None, "sales are kept"
+            for number in range(1, known.purchases + 1):
+                name = PurchaseName(sale, number)
+                purchase = find_purchase(self._state, name)
+                if purchase is not None and is_wanted(purchase):
+                    wanted.append((name, purchase))
+        return self._random.choice(wanted) if wanted else None
+
+    # Gifts
+
+    def _give(self) -> Call:
+        links = self._random.sample(range(LINKS), self._random.randint(1, 2))
+        lines = [[_get_link_key(link), self._random.choice((1, 1, 5_000, 10**15))] for link in links]
+        expires_ms = self._now_ms + self._random.choice(GIFT_MS)
+        return Call("gifts", "give", [lines, expires_ms, "for you"])
+
+    def _claim_gift(self) -> Call | None:
+        link = self._draw_link()
+        if link is None:
+            return None
+        gift = find_gift(self._state, _get_link_key(link))
+        assert gift is not None, "chosen for that"
+        recipient = self._random.choice(self._accounts)
+        payload = GiftClaimPayload(_get_link_key(link), gift.giver, gift.expires_ms, recipient)
+        message = signing_bytes(SigningPurpose.GIFT_CLAIM, self._domain, encode(payload))
+        signing = link if self._random.randrange(MISTAKES) else (link + 1) % LINKS
+        return Call("gifts", "claim", [_get_link_key(link), recipient, _get_link(signing).sign(message)])
+
+    def _refund_gift(self) -> Call | None:
+        link = self._draw_link()
+        return None if link is None else Call("gifts", "refund", [_get_link_key(link)])
+
+    def _draw_link(self) -> int | None:
+        """One under which a gift waits."""
+        waiting = [link for link in range(LINKS) if find_gift(self._state, _get_link_key(link)) is not None]
+        return self._random.choice(waiting) if waiting else None
+
+    def _tip(self) -> Call:
+        if self._random.randrange(2):
+            return Call("gifts", "tip_did", [self._random.choice((*PERSONS, SHOP)).did, 9, "thanks"])
+        return Call("gifts", "tip", [self._random.choice(self._accounts), self._random.choice((0, 9)), "thanks"])
+
+    # Locked coins, and what governance decides
+
+    def _settle_lockups(self) -> Call:
+        return Call("lockups", "settle", [self._accounts[self._random.choice((*LOCKED_ACCOUNTS, 5))]])
+
+    def _propose(self) -> Wish:
+        """Grants, revocations, another sale, its end, a breaker that is reset: mostly in time to be decided."""
+        draw = self._random
+        account = draw.choice(self._accounts)
+        locked = self._accounts[draw.choice(LOCKED_ACCOUNTS)]
+        numbers = [each.number for each in get_lockups(self._state, locked).lockups]
+        start_ms = TimeMs(self._now_ms)
+        terms = SaleTerms(SHOP.did, "EUR", start_ms, TimeMs(start_ms + 3_000), Grains(900_000), (), SALE_TIERS)
+        name, arguments = draw.choice(
+            (
+                ("propose_grant", ["subscription", account, 10**6, to_plain(build_cliff(start_ms + 2_000)), True]),
+                ("propose_revocation", [locked, draw.choice(numbers or [1])]),
+                ("propose_sale", [to_plain(terms)]),
+                ("propose_sale_end", [get_sales(self._state).open or 1]),
+                ("propose_source_resume", [self._draw_source()]),
+                ("propose_grant", ["mining", account, ALLOCATION_GRAINS, to_plain(build_cliff(start_ms)), False]),
+            )
+        )
+        effective_height = Height(self._height + 6 + draw.randint(0, 8))
+        call = Call("governance", name, [*arguments, [2, effective_height, "about the economy"]])
+        return Wish(call, draw.choice(GOVERNORS))
+
+    # Who signs
+
+    def _call(
+        self, module: str, name: str, purpose: SigningPurpose, payload: Any, signers: Iterable[tuple[Did, PrivateKey]]
+    ) -> Call:
+        return Call(module, name, [to_plain(payload), to_plain(self._sign(purpose, payload, signers))])
+
+    def _sign(self, purpose: SigningPurpose, payload: Any, signers: Iterable[tuple[Did, PrivateKey]]) -> Any:
+        return sign(purpose, payload, err(self._random, signers), self._domain)
+
+    def _draw_attesters(self) -> list[tuple[Did, PrivateKey]]:
+        return [signer for did in sorted(self._random.sample(ATTESTERS, 2)) for signer in self._list_signers(did)]
+
+    def _list_signers(self, did: Did) -> list[tuple[Did, PrivateKey]]:
+        return list_signers(self._find, did)
+
+    def _find(self, did: Did) -> DidRecord | None:
+        return get_did_record(self._state, did)
+
+    def _pass(self, number: int) -> int:
+        """Mostly the right turn, sequence or number."""
+        return number + (self._random.randrange(MISTAKES) == 0)
+
+
+def _list_lifetimes(built: Distribution | None) -> dict[Key, int]:
+    """Lifetime totals of a root, in the order of its leaves."""
+    if built is None:
+        return {}
+    return {
+        (int(leaf.kind), bytes(leaf.id)): leaf.lifetime_grains
+        for number in range(SHARDS)
+        for leaf in built.leaves[number]
+    }
+
+
+def _get_link(number: int) -> PrivateKey:
+    return make_key(f"link {number}")
+
+
+def _get_link_key(number: int) -> ClaimKey:
+    return ClaimKey(_get_link(number).public_key.key)

@@ -1,0 +1,161 @@
+"""The economy of a simulated network's first state: funds, sources, days of mining, a sale, coins that are locked.
+
+Governance takes longer to decide on all of it than a simulation lasts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from identity.address import Address, compute_module_address
+from identity.mining_record import MiningLeaf, RecordCommitment, TagKind, compute_tag
+from identity.vin import VinCommitment, VinNullifier
+from ledger.primitives import Grains, Height, RootHash, TimeMs
+from ledger.state import State
+from ledger.state_keys import vin_nullifier_key
+from tests.builders import block_context
+from tests.mining_scene import build_tree
+from tests.simulation.identities import CARS, FAR, INSTITUTIONS, MAKER, SHOP
+from vm.native.did_records import get_did_record
+from vm.native.distribution_records import Breaker, SourceId, SourceRules, create_source, fund_source
+from vm.native.iov import credit, debit
+from vm.native.lockup_records import Clock, Linear, Schedule, Step, build_cliff
+from vm.native.lockups import apply_grant
+from vm.native.mining_formulas import (
+    DEFAULT_BEHAVIOURS,
+    DEFAULT_RULES,
+    NEW_MARKET,
+    Behaviour,
+    Epoch,
+    compute_epoch,
+)
+from vm.native.mining_records import (
+    MINING_ADDRESS,
+    Batch,
+    BatchPayload,
+    BatchStatus,
+    BehaviourTotal,
+    MiningEpoch,
+    Progress,
+    get_fund,
+    put_batch,
+    put_mining_epoch,
+    put_mining_source,
+    put_progress,
+    put_rules,
+)
+from vm.native.role_records import Grant, Role, put_grant
+from vm.native.sale import open_sale
+from vm.native.sale_records import SaleTerms, Tier
+from vm.native.vehicle_records import (
+    Binding,
+    VehicleRecord,
+    VinAttestation,
+    put_vehicle,
+)
+
+ALLOCATION: Final = compute_module_address("subscription")
+"""Where everything comes from."""
+ALLOCATION_GRAINS: Final = 2 * 10**14
+"""What it has to hold at least."""
+FUND_GRAINS: Final = 10**14
+SOURCE_GRAINS: Final = 10**9
+LOCKED_GRAINS: Final = 10**11
+MINING_SOURCE: Final = SourceId(1)
+OWNED_SOURCE: Final = SourceId(2)
+OWNER_ACCOUNT: Final = 0
+"""Number of the account that owns the second source."""
+LOCKED_ACCOUNTS: Final = (6, 7, 8)
+CHALLENGE_MS: Final = 400
+BREAKER: Final = Breaker(24_000, Grains(3 * 10**7), 2_000, Grains(10**6))
+ATTESTERS: Final = tuple(sorted(INSTITUTIONS))
+"""Any two of them agree, on roots and on batches."""
+SALE_MS: Final = 7_000
+"""How long the sale lasts unless it is sold out: some runs are over by then."""
+SALE_TIERS: Final = (
+    Tier(Grains(90_000), 3, Grains(1_000), build_cliff(0)),
+    Tier(Grains(2_000_000), 7, Grains(20_000), Schedule(None, Clock.HEIGHT, False, (Step(9, Grains(10_000)),))),
+)
+BATCH_RECORDS: Final = 2
+CAR_FORCE: Final = 100
+"""What the first start of a car in a day counts for."""
+_NULLIFIER: Final = VinNullifier(b"\x77" * 32)
+
+
+def found_economy(state: State, accounts: Sequence[Address], time_ms: int, height: int = 0) -> None:
+    """Write all of it; the identities are there already (identities.found_identities)."""
+    block = block_context(height, time_ms)
+    _move(state, MINING_ADDRESS, FUND_GRAINS, time_ms)
+    for did in ATTESTERS:
+        put_grant(state, did, Role.ATTESTER, Grant(FAR, None), height)
+    for owner in (MINING_ADDRESS, accounts[OWNER_ACCOUNT]):
+        rules = SourceRules("a source", Address(owner), ATTESTERS, 2, CHALLENGE_MS, BREAKER)
+        fund_source(state, create_source(state, rules), ALLOCATION, SOURCE_GRAINS, time_ms)
+    put_mining_source(state, MINING_SOURCE)
+    _begin_mining(state, compute_epoch(time_ms))
+    _number_car(state, Height(height))
+    terms = SaleTerms(
+        *(SHOP.did, "EUR", TimeMs(time_ms), TimeMs(time_ms + SALE_MS), Grains(900_000), ("CN", "US"), SALE_TIERS)
+    )
+    open_sale(state, block, terms)
+    schedules = (
+        Schedule(Linear(TimeMs(time_ms), TimeMs(time_ms + 2_000), TimeMs(time_ms + 9_000)), Clock.TIME, False, ()),
+        build_cliff(time_ms + 3_000),
+        Schedule(None, Clock.HEIGHT, True, (Step(8, Grains(1)), Step(25, Grains(9)), Step(FAR, Grains(LOCKED_GRAINS)))),
+    )
+    for number, schedule in zip(LOCKED_ACCOUNTS, schedules, strict=True):
+        apply_grant(state, block, "subscription", accounts[number], LOCKED_GRAINS, schedule, is_revocable=True)
+
+
+def build_batch_leaves(epoch: Epoch, seed: bytes) -> list[MiningLeaf]:
+    """Records of cars that were started, by nobody we know."""
+    nobody = compute_tag(TagKind.PROVIDER, epoch, None)
+    return [
+        MiningLeaf(
+            Behaviour.CAR_STARTED,
+            epoch,
+            compute_tag(TagKind.USER, epoch, seed + bytes([index])),
+            nobody,
+            compute_tag(TagKind.VEHICLE, epoch, seed + bytes([index])),
+            nobody,
+            RecordCommitment(bytes(32)),
+        )
+        for index in range(BATCH_RECORDS)
+    ]
+
+
+def build_total(records: int) -> BehaviourTotal:
+    """What so many of them come to."""
+    return BehaviourTotal(Behaviour.CAR_STARTED, records, records, records * CAR_FORCE, 0)
+
+
+def _begin_mining(state: State, today: Epoch) -> None:
+    """As if it had begun the day before yesterday, the records of which count from the first block on."""
+    first = Epoch(today - 2)
+    rules = replace(DEFAULT_RULES, suspension_epochs=1, price_ceiling_micrograins=10**12)
+    put_rules(state, first, Height(0), rules, DEFAULT_BEHAVIOURS)
+    put_progress(state, Progress(first, first, Grains(get_fund(state)), Grains(0), NEW_MARKET))
+    for epoch in (first, Epoch(first + 1)):
+        root, _ = build_tree(build_batch_leaves(epoch, b"founders"))
+        force = BATCH_RECORDS * CAR_FORCE
+        totals = (build_total(BATCH_RECORDS),)
+        payload = BatchPayload(
+            *(ATTESTERS[0], epoch, 1, 0, ATTESTERS[:2], RootHash(root), BATCH_RECORDS, force, totals, bytes(32))
+        )
+        put_batch(state, Batch(payload, BatchStatus.STANDING, 0, Height(0)))
+        put_mining_epoch(state, epoch, MiningEpoch(1, force, 0, 0, None))
+
+
+def _number_car(state: State, height: Height) -> None:
+    """The first person's first car vouches for records."""
+    car = CARS[0].did
+    record = get_did_record(state, car)
+    assert record is not None, "a founder"
+    vin = VinAttestation(VinCommitment(bytes(32)), _NULLIFIER, MAKER.did, 0, height)
+    put_vehicle(state, car, VehicleRecord(2, vin, Binding(record.ownership, height, ())))
+    state.put(vin_nullifier_key(_NULLIFIER), car)
+
+
+def _move(state: State, recipient: Address, grains: int, time_ms: int) -> None:
+    debit(state, ALLOCATION, grains, time_ms)
+    credit(state, recipient, grains, time_ms)
