@@ -295,9 +295,11 @@ def mining_epoch(n: int | None = None, at: At = None) -> Call[models.MiningEpoch
     return Call("mining_epoch", _given({"n": n}) | _at(at), models.MiningEpochResult)
 
 
-def mining_claim(n: int, did: str, at: At = None) -> Call[models.MiningClaimResult]:
-    """What the chain knows of an identity's reward of a day."""
-    return Call("mining_claim", {"n": n, "did": did} | _at(at), models.MiningClaimResult)
+def mining_claim(
+    n: int, did: str, proof: dict[str, Any] | None = None, at: At = None
+) -> Call[models.MiningClaimResult]:
+    """What the chain knows of an identity's reward of a day; with the proof of its leaf, what is claimable."""
+    return Call("mining_claim", _given({"n": n, "did": did, "proof": proof}) | _at(at), models.MiningClaimResult)
 
 
 def mining_statement(did: str, at: At = None) -> Call[models.MiningStatementResult]:

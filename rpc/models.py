@@ -1527,6 +1527,8 @@ class MiningClaimParams(Params):
 
     n: Annotated[int, Field(ge=0, le=MINING_EPOCH_MAX)]
     did: DidText
+    proof: dict[str, Any] | None = None
+    """Of the identity's leaf, as `carlive distribution proof` shows it: asks what is claimable."""
     at: At = "final"
 
 
@@ -1599,6 +1601,18 @@ class MiningBatchView(Result):
     attesters: list[DidText]
 
 
+class MiningPayoutView(Result):
+    """What an identity has from the source of distributions that mining pays through, over all days."""
+
+    source: Integer
+    root: Integer
+    """Number of the newest root that counts; 0: none."""
+    claimed: Grains
+    """So far."""
+    claimable: Grains | None
+    """What a claim under that root still pays; null unless a proof was given."""
+
+
 class MiningClaimResult(ReadResult):
     """What the chain knows of an identity's reward of a day; other records are proven under the batches' roots."""
 
@@ -1611,6 +1625,8 @@ class MiningClaimResult(ReadResult):
     """Millionths of a grain for one force; null until the epoch is closed."""
     vouched_reward: Grains | None
     batches: list[MiningBatchView]
+    payout: MiningPayoutView | None
+    """Null while governance has named no source."""
 
 
 class MiningRecordView(Result):

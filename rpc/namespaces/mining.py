@@ -1,9 +1,14 @@
 """mining_: days of mining, and what the chain knows of an identity's rewards."""
 
+from typing import Any
+
 from identity.address import NetworkKind
 from identity.did import Did, format_did
+from ledger.codec import DecodeError, from_plain
+from ledger.primitives import Grains
+from rpc.arguments import ArgumentError, describe_type, from_json
 from rpc.backend import StateAt
-from rpc.errors import build_error
+from rpc.errors import build_error, invalid_params
 from rpc.models import (
     MiningBatchView,
     MiningClaimParams,
@@ -12,6 +17,7 @@ from rpc.models import (
     MiningEpochResult,
     MiningForecast,
     MiningOutcomeView,
+    MiningPayoutView,
     MiningRecordView,
     MiningStatementParams,
     MiningStatementResult,
@@ -20,9 +26,12 @@ from rpc.models import (
 from rpc.namespaces.did import parse
 from rpc.session import Session
 from vm.native.did_records import get_did_record
+from vm.native.distribution_faults import is_at_home
+from vm.native.distribution_records import SourceId, find_claimable_root, find_root, get_claimed, get_source
+from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind, Leaf, ProvenLeaf, is_leaf_proven
 from vm.native.mining import RecordStatement, build_statement, describe_claim, describe_epoch
 from vm.native.mining_formulas import Epoch, compute_epoch
-from vm.native.mining_records import Batch, Outcome, Weight
+from vm.native.mining_records import Batch, Outcome, Weight, find_mining_source
 
 
 def get_epoch(session: Session, params: MiningEpochParams) -> MiningEpochResult:
@@ -53,7 +62,7 @@ def get_epoch(session: Session, params: MiningEpochParams) -> MiningEpochResult:
 
 
 def get_claim(session: Session, params: MiningClaimParams) -> MiningClaimResult:
-    """What the chain knows of an identity's reward of a day: weight, price, vouched records, roots of others."""
+    """What the chain knows of an identity's reward of a day, and what was claimed; with a proof, what is claimable."""
     with session.open_state(params.at) as state:
         did = _parse_known(session, state, params.did)
         claim = describe_claim(state, Epoch(params.n), did)
@@ -67,6 +76,7 @@ def get_claim(session: Session, params: MiningClaimParams) -> MiningClaimResult:
             price=claim.price_micrograins,
             vouched_reward=claim.vouched_grains,
             batches=[_build_batch(each, session.backend.network) for each in claim.batches],
+            payout=_find_payout(state, did, params.proof, session.backend.network),
         )
 
 
@@ -90,6 +100,38 @@ def _parse_known(session: Session, state: StateAt, text: str) -> Did:
     if get_did_record(state, did) is None:
         raise build_error("DID_NOT_FOUND", "the chain knows no such identity")
     return did
+
+
+def _find_payout(
+    state: StateAt, did: Did, proof: dict[str, Any] | None, network: NetworkKind
+) -> MiningPayoutView | None:
+    """What the source of mining has paid, and by a proof still owes; raises RpcError when the proof is none."""
+    source = find_mining_source(state)
+    if source is None:
+        return None
+    root, _ = find_claimable_root(state, source, get_source(state, source), state.moment.time_ms)
+    claimed = get_claimed(state, source, BeneficiaryKind.DID, BeneficiaryId(did))
+    claimable = None
+    if proof is not None:
+        leaf = _check_proof(state, source, root, did, proof, network)
+        claimable = Grains(max(0, leaf.lifetime_grains - claimed))
+    return MiningPayoutView(source=source, root=root, claimed=Grains(claimed), claimable=claimable)
+
+
+def _check_proof(
+    state: StateAt, source: SourceId, root: int, did: Did, proof: dict[str, Any], network: NetworkKind
+) -> Leaf:
+    """The identity's leaf under the newest root that counts."""
+    try:
+        proven = from_plain(ProvenLeaf, from_json(describe_type(ProvenLeaf), proof, network))
+    except (ArgumentError, DecodeError) as error:
+        raise invalid_params(f"proof: {error}") from None
+    posted = find_root(state, source, root)
+    if (proven.leaf.kind, proven.leaf.id) != (BeneficiaryKind.DID, did):
+        raise invalid_params("proof: this is the leaf of another beneficiary")
+    if posted is None or not is_at_home(proven) or not is_leaf_proven(proven, posted.root):
+        raise invalid_params("proof: it does not stand under the newest root that counts")
+    return proven.leaf
 
 
 def _build_outcome(outcome: Outcome) -> MiningOutcomeView:

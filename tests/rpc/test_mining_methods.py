@@ -1,12 +1,22 @@
 """mining_ methods over a state with attesters, a user and her car."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from identity.did import format_did
+from identity.did import Did, format_did
+from ledger.codec import to_plain
+from ledger.primitives import Grains, TimeMs
+from ledger.state_keys import MINING_SOURCE_KEY
+from rpc.arguments import describe_type, to_json
 from rpc.session import Session
+from tests.distribution_scene import MANIFEST, Distribution, did_key, distribute
 from tests.mining_scene import COMMITMENT, HASH, MiningScene
 from tests.rpc.fake_backend import NETWORK, TIME_MS, FakeBackend
 from tests.rpc.test_methods import Caller, Failed
+from vm.native.distribution_records import PostedRoot, get_source, put_claimed, put_root, put_source
+from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind, ProvenLeaf
 from vm.native.mining_formulas import (
     DEFAULT_RULES,
     MINING_FUND_GRAINS,
@@ -89,6 +99,49 @@ async def test_a_claim_with_what_proves_the_rest_of_it(ask: Caller, scene: Minin
         "batches": [batch],
     }
     assert {name: answer[name] for name in expected} == expected
+
+
+async def test_a_claim_says_what_was_claimed_and_by_a_proof_what_is_claimable(
+    ask: Caller, scene: MiningScene, backend: FakeBackend
+) -> None:
+    built = distribute({did_key(scene.alice): 900, did_key(scene.bob): 50})
+    source = get_source(scene.state, scene.source)
+    counted = PostedRoot(built.root, Grains(950), MANIFEST, 0, TimeMs(0), TimeMs(1), None)
+    put_root(scene.state, scene.source, 1, counted)
+    put_source(scene.state, scene.source, replace(source, roots=1, latest=1, promised_grains=Grains(950)))
+    put_claimed(scene.state, scene.source, BeneficiaryKind.DID, BeneficiaryId(scene.alice), 300)
+    backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
+    alice, proof = format_did(scene.alice, NETWORK), show_proof(built, scene.alice)
+    known = {"source": 1, "root": 1, "claimed": "300"}
+    assert (await ask("mining_claim", n=TODAY, did=alice))["payout"] == {**known, "claimable": None}
+    assert (await ask("mining_claim", n=TODAY, did=alice, proof=proof))["payout"] == {**known, "claimable": "600"}
+    put_claimed(scene.state, scene.source, BeneficiaryKind.DID, BeneficiaryId(scene.alice), 1_000)
+    backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
+    paid = (await ask("mining_claim", n=TODAY, did=alice, proof=proof))["payout"]
+    assert paid == {**known, "claimed": "1000", "claimable": "0"}
+    other = show_proof(distribute({did_key(scene.alice): 901}), scene.alice)
+    for wrong, why in (
+        (show_proof(built, scene.bob), "another beneficiary"),
+        (other, "does not stand under the newest root"),
+        ({"leaf": 1}, "proof: "),
+    ):
+        with pytest.raises(Failed) as caught:
+            await ask("mining_claim", n=TODAY, did=alice, proof=wrong)
+        assert caught.value.data["reason"] == "INVALID_PARAMS"
+        assert why in caught.value.data["detail"]
+
+
+async def test_before_governance_names_a_source_nothing_is_paid_out(
+    ask: Caller, scene: MiningScene, backend: FakeBackend
+) -> None:
+    del backend.state_values[MINING_SOURCE_KEY]
+    answer = await ask("mining_claim", n=TODAY, did=format_did(scene.alice, NETWORK))
+    assert answer["payout"] is None
+
+
+def show_proof(built: Distribution, did: Did) -> Any:
+    """As the command shows it."""
+    return to_json(describe_type(ProvenLeaf), to_plain(built.prove_key(did_key(did))), NETWORK)
 
 
 async def test_a_statement(ask: Caller, scene: MiningScene) -> None:
