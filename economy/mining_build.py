@@ -14,7 +14,7 @@ grow with the number of identities; the widest table, of vehicles and phones wit
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from hashlib import file_digest, sha256
@@ -161,6 +161,29 @@ def write_weights(path: Path, weights: Sequence[tuple[Did, int]]) -> None:
         "weight": pa.array([weight for _, weight in weights], type=pa.int64()),
     }
     pq.write_table(pa.table(columns), path)
+
+
+def write_vouched(path: Path, lines: Iterable[tuple[Did, int, int, Did, bytes | None]]) -> None:
+    """Records that vehicles vouched for, as a build reads them: user, behaviour, count, vehicle, nullifier of its number.
+
+    The vehicle is who saw it, so it stands as the attester.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = {"behaviour": pa.uint8(), "count": pa.uint32()}
+    schema = pa.schema([(name, kinds.get(name, pa.binary())) for name in queries.RECORD_COLUMNS])
+    rows = [
+        {
+            "did": did,
+            "behaviour": behaviour,
+            "count": count,
+            "provider": None,
+            "vehicle": nullifier,
+            "phone": None,
+            "attester": vehicle,
+        }
+        for did, behaviour, count, vehicle, nullifier in lines
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 
 def write_rewards(directory: Path, price_micrograins: int, output: Path, report: Report) -> tuple[int, int]:

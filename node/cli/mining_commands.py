@@ -32,7 +32,9 @@ MODULE: Final = "mining"
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
 _EPOCH: Final = click.IntRange(0, 10**6 - 1)
-_GRAINS: Final = dict.fromkeys(("fund", "released", "revenue", "budget", "topup", "remaining", "reward"), format_grains)
+_GRAINS: Final = dict.fromkeys(
+    ("fund", "released", "revenue", "budget", "topup", "remaining", "reward", "claimed"), format_grains
+)
 
 _REASONS: Final = ("many-accounts", "automated", "false-records", "cleared")
 _attesters_option: Final = click.option(
@@ -95,7 +97,7 @@ def statement(identity: str, directory: Path | None, master_key: Path | None, no
     """Explain the rewards of DID: its weight and vehicles' records on the chain; with --build, all of a day.
 
     With --build it goes from what was recorded through the formula to the grains, and proves each record under the
-    root on the chain.
+    root on the chain; it fails when one is not proven, or the numbers do not follow from the records.
     """
     with connect(node_url) as client:
         known = to_plain(client.run(calls.mining_statement(identity)))
@@ -104,12 +106,19 @@ def statement(identity: str, directory: Path | None, master_key: Path | None, no
     if directory is None:
         output.show_record(known)
         return
+    unproven = sum(each["proof"] is None for each in explained["records"]) if master_key is not None else 0
     if output.is_json:
         output.show_record({**known, "day": explained})
-        return
-    output.show_list(explained.pop("behaviours"), ["behaviour", "times", "counted", "force", "formula"])
-    output.show_list(explained.pop("records"), ["behaviour", "count", "attester", "proof"], empty="no records")
-    output.show_record(explained, _GRAINS)
+    else:
+        shown = dict(explained)
+        output.show_list(shown.pop("behaviours"), ["behaviour", "times", "counted", "force", "formula"])
+        output.show_list(shown.pop("records"), ["behaviour", "count", "attester", "proof"], empty="no records")
+        output.show_record(shown, _GRAINS)
+    if unproven:
+        total = len(explained["records"])
+        raise CommandFailedError(f"{unproven} of {total} records are not proven by the chain's roots", ExitCode.FAILED)
+    if not explained["isExplained"]:
+        raise CommandFailedError("the force that was built does not follow from the records", ExitCode.FAILED)
 
 
 @mining.command()
@@ -182,6 +191,32 @@ def verify(file: Path, node_url: str, output: Output) -> None:
     wrong = sum(each["batch"] is None for each in shown)
     if wrong:
         raise CommandFailedError(f"{wrong} of {len(shown)} records are not proven", ExitCode.FAILED)
+
+
+@mining.command()
+@click.argument("number", type=_EPOCH, metavar="EPOCH")
+@click.option("--out", "file", type=_FILE, required=True, help="Parquet file; replaced when it is there.")
+@node_option
+@output_option
+def collect(number: int, file: Path, node_url: str, output: Output) -> None:
+    """Collect a day's records that vehicles vouched for from a node's blocks, as input of carlive mining build.
+
+    It fails when the node has not all of them. While the day is open more may come.
+    """
+    mining_build = _import_builder()
+    from node.cli.mining_collection import collect_vouched
+
+    with connect(node_url) as client, _show_progress() as report:
+        network, settling = read_chain_facts(client).network, _fetch_rules(client, number).rules.settling_epochs
+        lines = collect_vouched(client, number, settling, network, report)
+        is_open = client.run(calls.mining_epoch(number)).is_open
+    mining_build.write_vouched(
+        file, [(each.did, each.behaviour, each.count, each.vehicle, each.nullifier) for each in lines]
+    )
+    numberless = sum(each.nullifier is None for each in lines)
+    output.show_record(
+        {"epoch": number, "isOpen": is_open, "records": len(lines), "withoutNumber": numberless, "file": str(file)}
+    )
 
 
 @mining.command("build")
@@ -469,6 +504,8 @@ def _explain(client: "Client", identity: str, directory: Path, master_key: Path 
     }
     if claim.price is not None:
         shown["reward"] = str(compute_reward(user_force + provider_force, claim.price))
+    if claim.payout is not None:
+        shown["claimed"] = str(claim.payout.claimed)
     return shown
 
 

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from identity.did import format_did
 from ledger.primitives import Height
 from node.cli.main import cli
+from tests.builders import Draft
+from tests.did_scene import SENDER
 from tests.economy.test_mining_build import write
 from tests.mining_scene import HASH, MiningScene
 from tests.node.cli_scene import CliScene, open_cli_scene
@@ -252,3 +254,35 @@ async def test_a_weight_is_lowered_and_appealed(node: MiningNode, tmp_path: Path
     assert weight is not None
     assert (weight.weight_hundredths, weight.reason, weight.turn) == (25, WeightReason.MANY_ACCOUNTS, 1)
     assert (weight.evidence_hash, weight.granted_from) == (sha256(b"because").digest(), 7)
+
+
+async def test_what_vehicles_vouched_for_is_collected_from_blocks(scene: CliScene, tmp_path: Path) -> None:
+    mining, backend, file = scene.scene, scene.backend, tmp_path / "vouched.parquet"
+    mining.day = compute_epoch(TIME_MS)
+    receipt = mining.accept(mining.record(count=3))
+    incomplete = await scene.run("mining", "collect", str(mining.day), "--out", str(file))
+    assert incomplete.exit_code == 1 and "0 of the 175 force" in incomplete.output
+    transaction = Draft(SENDER, [mining.record()]).sign()
+    backend.known_receipts[transaction.id] = receipt
+    for transactions in ([], [transaction], []):
+        backend.make_block(transactions)
+    shown = await scene.run_json("mining", "collect", str(mining.day), "--out", str(file))
+    expected = {"epoch": mining.day, "isOpen": True, "records": 1, "withoutNumber": 0, "file": str(file)}
+    assert shown == expected
+    (row,) = pq.read_table(file).to_pylist()
+    assert row == {
+        "did": mining.alice,
+        "behaviour": int(Behaviour.CAR_STARTED),
+        "count": 3,
+        "provider": None,
+        "vehicle": HASH,
+        "phone": None,
+        "attester": mining.car,
+    }
+    built = await scene.run_json(
+        *("mining", "build", "--records", str(file), "--epoch", str(mining.day), "--default-rules"),
+        *("--out", str(tmp_path / "built"), "--master-key", str(tmp_path / "secret"), "--threads", "1"),
+    )
+    assert (built["records"], built["force"]) == (1, 175)
+    empty = await scene.run_json("mining", "collect", str(mining.day - 5), "--out", str(file))
+    assert (empty["records"], pq.read_table(file).num_rows) == (0, 0)
