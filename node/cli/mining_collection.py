@@ -1,4 +1,4 @@
-"""What vehicles have vouched for on a day of mining, read from a node's blocks: the part of a day's records that is public.
+"""What vehicles have vouched for on a day, read from a node's blocks: the part of a day's records that is public.
 
 A record stands in a block of its day, or of one of the days in which the epoch settles. What was found is all of it if
 its force adds up to what the chain has counted.

@@ -127,7 +127,7 @@ def _check_proof(
     except (ArgumentError, DecodeError) as error:
         raise invalid_params(f"proof: {error}") from None
     posted = find_root(state, source, root)
-    if (proven.leaf.kind, proven.leaf.id) != (BeneficiaryKind.DID, did):
+    if (proven.leaf.kind, proven.leaf.id) != (BeneficiaryKind.DID, BeneficiaryId(did)):
         raise invalid_params("proof: this is the leaf of another beneficiary")
     if posted is None or not is_at_home(proven) or not is_leaf_proven(proven, posted.root):
         raise invalid_params("proof: it does not stand under the newest root that counts")

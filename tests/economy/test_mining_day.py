@@ -1,4 +1,4 @@
-"""A whole day of mining: records of 10,000 users become a batch, a price, rewards, a root, and coins of whoever claims."""
+"""A day of mining: records of 10,000 users become a batch, a price, rewards, a root, and coins of whoever claims."""
 
 import asyncio
 import json
