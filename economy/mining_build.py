@@ -164,9 +164,10 @@ def write_weights(path: Path, weights: Sequence[tuple[Did, int]]) -> None:
 
 
 def write_vouched(path: Path, lines: Iterable[tuple[Did, int, int, Did, bytes | None]]) -> None:
-    """Records that vehicles vouched for, as a build reads them: user, behaviour, count, vehicle, nullifier of its number.
+    """Records that vehicles vouched for, as a build reads them.
 
-    The vehicle is who saw it, so it stands as the attester.
+    Lines are user, behaviour, count, vehicle, nullifier of its number. The vehicle is who saw it, so it stands as the
+    attester.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     kinds = {"behaviour": pa.uint8(), "count": pa.uint32()}
