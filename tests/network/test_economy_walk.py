@@ -10,4 +10,4 @@ pytestmark = [pytest.mark.network, pytest.mark.xdist_group("walks"), pytest.mark
 
 
 def test_every_command_of_the_walk_does_what_is_written(tmp_path: Path) -> None:
-    walk(DOCUMENTS / "economy-walk.md", tmp_path, commands_min=30)
+    walk(DOCUMENTS / "economy-walk.md", tmp_path, commands_min=50)

@@ -82,15 +82,16 @@ def find_missing(lines: list[str], output: str) -> str | None:
 
 @contextmanager
 def open_environment(directory: Path) -> Iterator[dict[str, str]]:
-    """A devnet whose home lies where the commands are called, and a `carlive` that is this program."""
-    program = directory / "bin" / "carlive"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m node.cli.main "$@"\n')
-    program.chmod(0o755)
+    """A devnet whose home lies where the commands are called, with a `carlive` and a `python3` that are this program's."""
+    programs = directory / "bin"
+    programs.mkdir()
+    for name, options in (("carlive", "-P -m node.cli.main "), ("python3", "")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {options}"$@"\n')
+        (programs / name).chmod(0o755)
     devnet = RunningDevnet(directory / ".devnet", "--validators", "1", "--port", str(find_ports(1)))
     try:
         url = devnet.wait_for("ready")["nodes"][0]["rpc"].removesuffix("/rpc")
-        yield {**os.environ, "CARLIVE_NODE": url, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        yield {**os.environ, "CARLIVE_NODE": url, "PATH": f"{programs}:{os.environ['PATH']}"}
         devnet.stop()
     finally:
         devnet.close()
