@@ -82,7 +82,7 @@ def find_missing(lines: list[str], output: str) -> str | None:
 
 @contextmanager
 def open_environment(directory: Path) -> Iterator[dict[str, str]]:
-    """A devnet whose home lies where the commands are called, with a `carlive` and a `python3` that are this program's."""
+    """A devnet whose home lies where commands are called, with a `carlive` and a `python3` that are this program's."""
     programs = directory / "bin"
     programs.mkdir()
     for name, options in (("carlive", "-P -m node.cli.main "), ("python3", "")):
