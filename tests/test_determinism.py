@@ -13,7 +13,7 @@ from tests.determinism import run
 from vm.native import attributes, did, distribution, gifts, lockups, mining, platforms, roles, sale, vehicles
 
 ROOT = Path(__file__).parent.parent
-SEED, BLOCKS = 20_262, 320
+SEED, BLOCKS = 20_263, 500
 
 ENVIRONMENTS = [
     {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
