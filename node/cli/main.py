@@ -35,7 +35,7 @@ ENTRIES = {
     "token": ("node.cli.token_commands:token", "Look at locked coins, and collect those that were revoked."),
     "dividend": (
         "node.cli.dividend_commands:dividend",
-        "See dividends, make the records of who gets how much, take back what is left.",
+        "See dividends that governance has declared, make their records, take back what is left.",
     ),
     "sale": ("node.cli.sale_commands:sale", "Buy in the sale of IOV, and attest payments as its cashier."),
     "gift": ("node.cli.gift_commands:gift", "Give coins with a message, or by a link."),
