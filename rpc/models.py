@@ -1780,6 +1780,8 @@ class AdsCampaignView(Result):
     refund: AddressText
     offerer: DidText
     matcher: DidText | None
+    source: Integer | None
+    """Of distributions, through which users of channels are paid; null before the first channel for many users."""
     money: AdsMoney
     accepted: Integer
     orders_open: Integer

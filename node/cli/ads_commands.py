@@ -517,6 +517,16 @@ def credit(advertiser: str, node_url: str, output: Output) -> None:
     output.show_record(shown)
 
 
+@ads.command("rules")
+@node_option
+@output_option
+def show_rules(node_url: str, output: Output) -> None:
+    """Show the numbers that governance may change: windows, deposits, stakes, panels."""
+    with connect(node_url) as client:
+        value = client.run(calls.module_view(MODULE, "rules", {})).value
+    output.show_record(value if output.is_json else {**value.pop("windows"), **value})
+
+
 # Results
 
 
@@ -612,6 +622,7 @@ def _describe(found: "AdsCampaignView") -> dict[str, Any]:
         "ends": format_time(found.end_ms),
         "settlesFrom": None if found.settles_ms is None else format_time(found.settles_ms),
         "matcher": found.matcher,
+        "source": found.source,
         "cap": found.cap,
         "accepted": found.accepted,
         "persons": found.persons,

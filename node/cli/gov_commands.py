@@ -209,6 +209,16 @@ def propose_mining_rules(rules_file: Path, terms: Terms, sending: Sending) -> No
     _propose(sending, "propose_mining_rules", terms, lambda _: [rules.get("rules", rules)])
 
 
+@propose.command("ads-rules")
+@click.argument("rules_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_terms_options
+@sending_options
+def propose_ads_rules(rules_file: Path, terms: Terms, sending: Sending) -> None:
+    """Change the numbers of advertising to those in FILE: JSON, as carlive ads rules shows it."""
+    rules = read_json_file(rules_file)
+    _propose(sending, "propose_ads_rules", terms, lambda _: [rules])
+
+
 @propose.command("mining-behaviour")
 @click.argument("behaviour")
 @click.option("--user", metavar="BASE/FULL/MOST", help="What a user earns, for instance 100/2/6.")

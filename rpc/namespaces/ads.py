@@ -204,6 +204,7 @@ def _build_campaign(described: CampaignDescription, network: NetworkKind) -> Ads
         refund=format_address(terms.refund, network),
         offerer=format_did(terms.offerer, network),
         matcher=None if terms.matcher is None else format_did(terms.matcher, network),
+        source=book.source,
         money=AdsMoney(
             funded=book.funded_grains,
             deposit=book.deposit_grains,

@@ -26,10 +26,12 @@ from tests.builders import PARAMETERS
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.rpc.fake_backend import DOMAIN
 from tests.stake_scene import OPERATORS
+from vm.native.ads_records import DEFAULT_RULES as ADS_RULES
 from vm.native.governance import (
     BodyKind,
     Donate,
     Priority,
+    ProposeAdsRules,
     ProposeBody,
     ProposeMiningBehaviour,
     ProposeMiningBehaviourEnd,
@@ -334,6 +336,14 @@ async def test_rules_of_mining_are_proposed_as_they_are_shown(node: CliScene, tm
     assert signed == ProposeMiningRules(replace(DEFAULT_RULES, attesters_min=3), TERMS)
     table = (await node.run("mining", "rules")).output
     assert "half life epochs" in table and "app_opened" in table
+
+
+async def test_rules_of_advertising_are_proposed_as_they_are_shown(node: CliScene, tmp_path: Path) -> None:
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps({**await node.run_json("ads", "rules"), "panelSize": 3}), encoding="utf-8")
+    signed = await node.sign("gov", "propose", "ads-rules", str(path), "--title", "Because")
+    assert signed == ProposeAdsRules(replace(ADS_RULES, panel_size=3), TERMS)
+    assert "grace ms" in (await node.run("ads", "rules")).output
 
 
 @pytest.mark.parametrize("given", ["100", "1/2/x", "0/1/1", "1/1/1/1"])

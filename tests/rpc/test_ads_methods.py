@@ -9,7 +9,7 @@ from tests.ads_scene import FIRST, HASH, START_MS, AdsScene
 from tests.rpc.fake_backend import NETWORK, TIME_MS, FakeBackend
 from tests.rpc.test_methods import Caller, _fail
 from vm.native.accounts import DAY_MS
-from vm.native.ads_records import DEFAULT_RULES, compute_order_id, compute_terms_hash
+from vm.native.ads_records import DEFAULT_RULES, Counterparty, compute_order_id, compute_terms_hash
 from vm.native.role_records import Role
 
 
@@ -67,6 +67,7 @@ async def test_a_campaign(ask: Caller, scene: AdsScene) -> None:
         "refund": format_address(scene.refund, NETWORK),
         "offerer": _did(scene, "advertiser"),
         "matcher": None,
+        "source": None,
         "money": {
             "funded": "1000000",
             "deposit": "50000",
@@ -94,6 +95,17 @@ async def test_a_campaign(ask: Caller, scene: AdsScene) -> None:
     draft = (await ask("ads_campaign", id=2))["campaign"]
     assert (draft["status"], draft["reviewer"], draft["settlesMs"]) == ("draft", None, None)
     assert (draft["fixed"], draft["matcher"]) == ({"total": "1000", "deliveries": 3}, _did(scene, "matcher"))
+
+
+async def test_a_campaign_names_the_source_of_its_many_users(
+    ask: Caller, scene: AdsScene, backend: FakeBackend
+) -> None:
+    campaign = scene.run_campaign(matcher=scene.dids["matcher"])
+    signers = ("advertiser", "publisher")
+    changes = {"campaign": campaign, "user": None, "counterparty": Counterparty.PUBLISHER}
+    scene.accept(scene.build_open_channel(signers=signers, **changes))
+    backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
+    assert (await ask("ads_campaign", id=campaign))["campaign"]["source"] == 1
 
 
 async def test_campaigns_come_page_by_page(ask: Caller, scene: AdsScene) -> None:
