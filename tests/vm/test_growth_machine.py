@@ -1,5 +1,6 @@
 """Everybody reports, rates and certifies in any order: sums and roles are those of a model that adds up anew."""
 
+from collections import Counter
 from fractions import Fraction
 
 from hypothesis import settings
@@ -11,6 +12,7 @@ from ledger.codec import decode
 from ledger.primitives import Height
 from ledger.state_keys import Table, growth_standing_key
 from tests.growth_scene import FAR, GrowthScene
+from vm.native.growth import RATINGS_PER_DAY_MAX
 from vm.native.growth_records import Rating, Requirement, Standing, Task, get_rating
 from vm.native.role_records import Grant, Role, put_grant
 
@@ -32,6 +34,8 @@ class GrowthMachine(RuleBasedStateMachine):
         self.persons = set(self.raters)
         self.reports: dict[tuple[int, Did, str], int] = {}
         self.stars: dict[tuple[int, Did], int] = {}
+        self.rated: Counter[Did] = Counter()
+        """Of one day: the scene's time stands still."""
         self.certified: set[int] = set()
         self.until = -1
 
@@ -57,9 +61,10 @@ class GrowthMachine(RuleBasedStateMachine):
     @rule(index=INDEX, stars=st.integers(1, 5))
     def rate(self, index, stars):
         period, rater = self.scene.period, self.raters[index]
-        is_allowed = rater in self.persons
+        is_allowed = rater in self.persons and self.rated[rater] < RATINGS_PER_DAY_MAX
         assert (self.scene.rate(rater, stars).reason == 0) is is_allowed
         if is_allowed:
+            self.rated[rater] += 1
             self.stars[period, rater] = stars
 
     @rule(index=INDEX, back=TWO)
