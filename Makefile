@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PACKAGES := compiler consensus contracts economy genesis identity iov ledger node p2p rpc vm tests
 
-.PHONY: help install devnet test check fix bench simulate golden determinism clean
+.PHONY: compiled help install devnet test check fix bench simulate golden determinism clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -15,12 +16,16 @@ help: ## list the targets
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,economy]'
 	@touch $@
 
-install: .venv/ready ## make a ready .venv with the command .venv/bin/carlive
+# Hundreds of processes start in the tests, and environments may forbid Python to keep what it has compiled.
+compiled: .venv/ready
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 
-devnet: .venv/ready ## start four super nodes on this machine (state in .devnet/)
+install: compiled ## make a ready .venv with the command .venv/bin/carlive
+
+devnet: compiled ## start four super nodes on this machine (state in .devnet/)
 	@$(BIN)/carlive devnet
 
-test: .venv/ready ## run the whole test suite
+test: compiled ## run the whole test suite
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 check: .venv/ready ## lint, strict types and the order of the layers
