@@ -17,7 +17,7 @@ help: ## list the targets
 	@touch $@
 
 # Hundreds of processes start in the tests, and environments may forbid Python to keep what it has compiled.
-compiled: .venv/ready
+compiled: .venv/ready ## let Python compile all modules ahead; install, devnet and test do it by themselves
 	@$(BIN)/python -m compileall -q $(PACKAGES)
 
 install: compiled ## make a ready .venv with the command .venv/bin/carlive

@@ -8,6 +8,7 @@ from node.config import load_config
 from node.devnet import Devnet, check_ports_free, hold_devnet_lock, prepare_devnet
 from node.errors import ConfigurationError
 from node.key_files import load_ed25519_key_file
+from tests.ports import get_network_ports
 
 
 def prepare(
@@ -129,10 +130,10 @@ def test_two_on_one_home_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_busy_port_is_named_with_its_purpose(tmp_path: Path) -> None:
+    port = get_network_ports()[-1]
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", port))
         listener.listen()
-        port = listener.getsockname()[1]
         devnet = prepare(tmp_path / "d", 1, port - 1)
         with pytest.raises(ConfigurationError, match=rf"port {port} \(peers of node-0\).*--port"):
             check_ports_free(devnet.nodes)
