@@ -10,7 +10,7 @@ XSalsa20-Poly1305), whose ephemeral key is an argument here: its entropy is the 
 The zeros keep a sealed "yes" as long as a sealed "no". The salt keeps a commitment from being guessed.
 """
 
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Annotated, Final, NewType
 
 import nacl.bindings as sodium
@@ -19,6 +19,7 @@ from nacl.exceptions import CryptoError
 
 from identity.keys import InvalidKeyError
 from identity.multikey import AGREEMENT_KEY_BYTES, check_agreement_key
+from identity.sealing import seal
 
 ATTRIBUTE_NAME_CHARACTERS_MAX: Final = 64
 ATTRIBUTE_VALUE_BYTES_MAX: Final = 512  # a name, a date, a licence; documents stay elsewhere and are committed to
@@ -67,9 +68,7 @@ def seal_attribute(value: bytes, salt: bytes, verifier_key: bytes, ephemeral_sec
     _check_secret(ephemeral_secret)
     text = salt + len(value).to_bytes(_LENGTH_BYTES, "big") + value
     text += bytes(-len(text) % _PAD_BYTES)
-    ephemeral_key = sodium.crypto_scalarmult_base(ephemeral_secret)
-    nonce = blake2b(ephemeral_key + verifier_key, digest_size=sodium.crypto_box_NONCEBYTES).digest()
-    return ephemeral_key + sodium.crypto_box(text, nonce, verifier_key, ephemeral_secret)
+    return seal(text, verifier_key, ephemeral_secret)
 
 
 def open_attribute(sealed: bytes, verifier_secret: bytes) -> tuple[bytes, bytes]:

@@ -29,7 +29,6 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, unique
-from hashlib import blake2b
 from typing import Final
 
 import nacl.bindings as sodium
@@ -48,6 +47,7 @@ from identity.keys import (
 )
 from identity.multikey import AGREEMENT_KEY_BYTES, check_agreement_key
 from identity.policy import KeyPolicy, is_satisfied
+from identity.sealing import seal
 from identity.signing import SigningDomain, SigningPurpose, signing_bytes
 
 PSEUDONYM_SECRET_BYTES_MIN: Final = SECRET_BYTES  # a key's secret; the seed of a mnemonic has 64
@@ -219,11 +219,7 @@ def seal_link(link: Link, ephemeral_secret: bytes) -> bytes:
     `ephemeral_secret` is 32 fresh random bytes, used once and forgotten.
     """
     assert len(ephemeral_secret) == AGREEMENT_KEY_BYTES, "an X25519 secret"
-    text = _encode_link(link)
-    reader_key = link.statement.auditor_key
-    ephemeral_key = sodium.crypto_scalarmult_base(ephemeral_secret)
-    nonce = blake2b(ephemeral_key + reader_key, digest_size=sodium.crypto_box_NONCEBYTES).digest()
-    return ephemeral_key + sodium.crypto_box(text, nonce, reader_key, ephemeral_secret)
+    return seal(_encode_link(link), link.statement.auditor_key, ephemeral_secret)
 
 
 def open_link(sealed: bytes, auditor_secret: bytes) -> Link:

@@ -15,6 +15,7 @@ REQUIRE_VARIABLE = "CARLIVE_REQUIRE_SPARK"
 IS_THERE = find_spec("pyspark") is not None and shutil.which("java") is not None
 
 pytestmark = [
+    # A machine of a newcomer; .ci/run sets the variable, and there it fails instead.
     pytest.mark.skipif(not IS_THERE and REQUIRE_VARIABLE not in os.environ, reason="needs PySpark and Java"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Spark's gateway leaves its pipes to the collector
     pytest.mark.xdist_group("spark"),

@@ -125,7 +125,7 @@ from vm.native.ads_records import (
     get_rules,
     list_campaigns_of,
 )
-from vm.native.did_records import GAS_DID_READ
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 CAMPAIGNS_PAGE: Final = 100
@@ -241,7 +241,7 @@ def _rule(name: str, call: type, apply: Callable[..., None], gas: int, more: str
     return CallRule(name, call, apply, lambda _: gas, f"{gas}{more}")
 
 
-_SIGNED: Final = f" + signatures, {GAS_DID_READ} for each identity looked up"
+_SIGNED: Final = f" + {SIGNED_GAS_WORDS}"
 _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("create", Create, apply_create, _GAS_CREATE),
     ("revise", Revise, apply_revise, _GAS_STEP + 2 * GAS_DID_READ),

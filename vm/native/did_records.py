@@ -45,6 +45,8 @@ VERSIONS_MAX: Final = 2**32 - 1  # one a block for centuries
 _NUMBER_BYTES: Final = 4
 
 GAS_DID_READ: Final = 300  # read and decode a record of the largest size, 28 us
+SIGNED_GAS_WORDS: Final = f"signatures, {GAS_DID_READ} for each identity looked up"
+"""What a call signed by identities costs beside its own gas, for people."""
 GAS_FIRST_VERSION: Final = GAS_STATE_WRITE + GAS_STATE_READ
 GAS_NEXT_VERSION: Final = GAS_DID_READ + 5 * GAS_STATE_WRITE + GAS_STATE_READ
 """Record, former version, its number, a recovery that ends and a link that changes; its bytes are charged by length."""

@@ -49,7 +49,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures
 from vm.native.did_payloads import DidSignature, DidSignatures
-from vm.native.did_records import GAS_DID_READ, Controllers, get_active_did, get_did_record
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, Controllers, get_active_did, get_did_record
 from vm.native.distribution_breaker import add_paid, compute_limit_grains, slide, sum_paid, trip
 from vm.native.distribution_events import (
     EVENTS,
@@ -565,7 +565,6 @@ def _compute_proof_gas(proven: ProvenLeaf) -> int:
     return GAS_PROOF + GAS_PROOF_HASH * len(proven.path.siblings)
 
 
-_IDENTITY_WORDS: Final = f"signatures, {GAS_DID_READ} for each identity looked up"
 _PROOF_WORDS: Final = f"{GAS_PROOF_HASH} for each hash of a leaf's path"
 
 MODULE = ModuleRule(
@@ -574,7 +573,7 @@ MODULE = ModuleRule(
     calls=(
         CallRule("fund", Fund, apply_fund, lambda _: GAS_SOURCE, str(GAS_SOURCE)),
         CallRule("withdraw", Withdraw, apply_withdraw, lambda _: GAS_SOURCE, str(GAS_SOURCE)),
-        CallRule("post_root", PostRoot, apply_post_root, lambda _: GAS_POST, f"{GAS_POST} + {_IDENTITY_WORDS}"),
+        CallRule("post_root", PostRoot, apply_post_root, lambda _: GAS_POST, f"{GAS_POST} + {SIGNED_GAS_WORDS}"),
         CallRule(
             "claim",
             Claim,
@@ -590,8 +589,8 @@ MODULE = ModuleRule(
             compute_challenge_gas,
             f"{GAS_VOID + GAS_PROOF} + {GAS_PROOF} for each leaf + {_PROOF_WORDS}",
         ),
-        CallRule("void_root", VoidRoot, apply_void_root, lambda _: GAS_VOID, f"{GAS_VOID} + {_IDENTITY_WORDS}"),
-        CallRule("set_payout", SetPayout, apply_set_payout, lambda _: GAS_PAYOUT, f"{GAS_PAYOUT} + {_IDENTITY_WORDS}"),
+        CallRule("void_root", VoidRoot, apply_void_root, lambda _: GAS_VOID, f"{GAS_VOID} + {SIGNED_GAS_WORDS}"),
+        CallRule("set_payout", SetPayout, apply_set_payout, lambda _: GAS_PAYOUT, f"{GAS_PAYOUT} + {SIGNED_GAS_WORDS}"),
     ),
     events=tuple(map(EventRule, EVENTS)),
     views=(

@@ -31,7 +31,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, get_account_did, get_active_did
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, get_account_did, get_active_did
 from vm.native.free_quota import compute_day
 from vm.native.growth_records import (
     Condition,
@@ -415,7 +415,7 @@ def _describe_progress(state: StateReader, did: Did, task_id: TaskId, task: Task
     )
 
 
-_REPORT_WORDS: Final = f"{GAS_REPORT} + signatures, {GAS_DID_READ} for each identity looked up"
+_REPORT_WORDS: Final = f"{GAS_REPORT} + {SIGNED_GAS_WORDS}"
 
 MODULE = ModuleRule(
     name="growth",

@@ -52,7 +52,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, OWNED_KINDS, get_active_did, get_did_record
+from vm.native.did_records import GAS_DID_READ, OWNED_KINDS, SIGNED_GAS_WORDS, get_active_did, get_did_record
 from vm.native.mining_epochs import EpochClosed
 from vm.native.mining_formulas import (
     FORCE_MAX,
@@ -697,8 +697,7 @@ def _compute_challenge_gas(call: Challenge) -> int:
     return _GAS_CHALLENGE + GAS_PATH_STEP * (len(call.first.path.siblings) + len(call.second.path.siblings))
 
 
-_MORE_WORDS: Final = f"signatures, {GAS_DID_READ} for each identity looked up"
-_ATTESTER_WORDS: Final = f"{_GAS_ATTESTER} for each attester + {_MORE_WORDS}"
+_ATTESTER_WORDS: Final = f"{_GAS_ATTESTER} for each attester + {SIGNED_GAS_WORDS}"
 
 
 def _rule(name: str, call: type, apply: Callable[..., None], gas: int, words: str) -> CallRule:
@@ -707,9 +706,9 @@ def _rule(name: str, call: type, apply: Callable[..., None], gas: int, words: st
 
 _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("post_batch", PostBatch, apply_post_batch, _GAS_BATCH, _ATTESTER_WORDS),
-    ("record", Record, apply_record, _GAS_RECORD, _MORE_WORDS),
+    ("record", Record, apply_record, _GAS_RECORD, SIGNED_GAS_WORDS),
     ("set_weight", SetWeight, apply_set_weight, _GAS_WEIGHT, _ATTESTER_WORDS),
-    ("appeal", Appeal, apply_appeal, _GAS_WEIGHT, _MORE_WORDS),
+    ("appeal", Appeal, apply_appeal, _GAS_WEIGHT, SIGNED_GAS_WORDS),
 )
 _EVENTS: Final = (BatchPosted, BatchVoided, Recorded, WeightSet, WeightAppealed, EpochClosed)
 _EPOCH: Final = ("epoch", Epoch)

@@ -45,7 +45,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, DidKind, get_active_did
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, get_active_did
 from vm.native.recognition import Recognition, check_recognised
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
@@ -361,27 +361,25 @@ def compute_claim_gas(call: Claim) -> int:
     return GAS_CLAIM + GAS_PATH_STEP * len(call.proof.path)
 
 
-_MORE_WORDS: Final = f"signatures, {GAS_DID_READ} for each identity looked up"
-
 MODULE = ModuleRule(
     name="platforms",
     summary="Accounts of persons on platforms",
     calls=(
-        CallRule("bind", Bind, apply_bind, lambda _: GAS_BIND, f"{GAS_BIND} + {_MORE_WORDS}"),
-        CallRule("unbind", Unbind, apply_unbind, lambda _: GAS_BIND, f"{GAS_BIND} + {_MORE_WORDS}"),
+        CallRule("bind", Bind, apply_bind, lambda _: GAS_BIND, f"{GAS_BIND} + {SIGNED_GAS_WORDS}"),
+        CallRule("unbind", Unbind, apply_unbind, lambda _: GAS_BIND, f"{GAS_BIND} + {SIGNED_GAS_WORDS}"),
         CallRule(
             "post_migration",
             PostMigration,
             apply_post_migration,
             lambda _: GAS_MIGRATION,
-            f"{GAS_MIGRATION} + {_MORE_WORDS}",
+            f"{GAS_MIGRATION} + {SIGNED_GAS_WORDS}",
         ),
         CallRule(
             "claim",
             Claim,
             apply_claim,
             compute_claim_gas,
-            f"{GAS_CLAIM} + {GAS_PATH_STEP} for each hash of the proof + {_MORE_WORDS}",
+            f"{GAS_CLAIM} + {GAS_PATH_STEP} for each hash of the proof + {SIGNED_GAS_WORDS}",
         ),
     ),
     events=tuple(map(EventRule, (AccountBound, AccountUnbound, MigrationPosted))),

@@ -29,7 +29,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS
 from vm.native.free_quota import answer_free_quota
 from vm.native.recognition import check_recognised, is_recognised
 from vm.native.role_records import (
@@ -181,7 +181,7 @@ def answer_who_needs(_: StateReader, __: Moment) -> list[RoleNeed]:
     return list_role_needs()
 
 
-_MORE_GAS: Final = f" + signatures, {GAS_DID_READ} for each identity looked up"
+_MORE_GAS: Final = f" + {SIGNED_GAS_WORDS}"
 
 MODULE = ModuleRule(
     name="roles",

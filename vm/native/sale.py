@@ -44,7 +44,7 @@ from vm.context import BlockContext, Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, DidKind, DidRecord, get_active_did
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, DidRecord, get_active_did
 from vm.native.iov import SALE_ADDRESS, credit, debit
 from vm.native.lockup_records import STEPS_MAX, check_schedule
 from vm.native.lockups import add_lockup
@@ -482,20 +482,21 @@ _BUY_GAS: Final = 8 * GAS_STATE_WRITE + 6 * GAS_STATE_READ
 _WITHDRAW_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
 _REPAY_GAS: Final = GAS_STATE_WRITE + 2 * GAS_STATE_READ
 _DELIVER_GAS: Final = 6 * GAS_STATE_WRITE + 3 * GAS_STATE_READ + GAS_DID_READ
-_MORE_WORDS: Final = f"signatures, {GAS_DID_READ} for each identity looked up"
 
 MODULE = ModuleRule(
     name="sale",
     summary="The sale of the subscription allocation",
     calls=(
-        CallRule("buy", Buy, apply_buy, lambda _: _BUY_GAS, f"{_BUY_GAS} + {_MORE_WORDS}"),
-        CallRule("withdraw", Withdraw, apply_withdraw, lambda _: _WITHDRAW_GAS, f"{_WITHDRAW_GAS} + {_MORE_WORDS}"),
+        CallRule("buy", Buy, apply_buy, lambda _: _BUY_GAS, f"{_BUY_GAS} + {SIGNED_GAS_WORDS}"),
+        CallRule(
+            "withdraw", Withdraw, apply_withdraw, lambda _: _WITHDRAW_GAS, f"{_WITHDRAW_GAS} + {SIGNED_GAS_WORDS}"
+        ),
         CallRule(
             "confirm_repayment",
             ConfirmRepayment,
             apply_confirm_repayment,
             lambda _: _REPAY_GAS,
-            f"{_REPAY_GAS} + {_MORE_WORDS}",
+            f"{_REPAY_GAS} + {SIGNED_GAS_WORDS}",
         ),
         CallRule("deliver", Deliver, apply_deliver, lambda _: _DELIVER_GAS, str(_DELIVER_GAS)),
     ),

@@ -34,7 +34,7 @@ from vm.context import Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, DidKind, get_active_did, get_did_record
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, get_active_did, get_did_record
 from vm.native.recognition import Recognition, check_recognised
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.native.vehicle_records import (
@@ -374,8 +374,8 @@ def answer_is_granted(state: StateReader, moment: Moment, vehicle: Did, grantee:
     return is_granted(state, vehicle, grantee, scope, moment.height)
 
 
-_VIN_WORDS: Final = f"{GAS_VIN_OPERATION} + signatures, {GAS_DID_READ} for each identity looked up"
-_OWNER_WORDS: Final = f"{GAS_VEHICLE_OPERATION} + signatures, {GAS_DID_READ} for each identity looked up"
+_VIN_WORDS: Final = f"{GAS_VIN_OPERATION} + {SIGNED_GAS_WORDS}"
+_OWNER_WORDS: Final = f"{GAS_VEHICLE_OPERATION} + {SIGNED_GAS_WORDS}"
 
 MODULE = ModuleRule(
     name="vehicles",
