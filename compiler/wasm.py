@@ -9,6 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from vm.contracts.encoder import (
+    FUNCTION_TAG,
+    HEADER,
+    encode_name,
+    encode_section,
+    encode_signed,
+    encode_sized,
+    encode_unsigned,
+    encode_vector,
+)
+
 PAGE_BYTES: Final = 65_536
 I32: Final = "i32"
 I64: Final = "i64"
@@ -18,7 +29,7 @@ Code = tuple[str, ...]
 
 _VALUE_TYPES: Final = {I32: b"\x7f", I64: b"\x7e"}
 _NO_RESULT: Final = b"\x40"
-_FUNCREF: Final = 0x60
+_CUSTOM_SECTION: Final = 0
 
 _SIMPLE: Final[dict[str, int]] = {
     "unreachable": 0x00,
@@ -156,46 +167,25 @@ def link(program: Program) -> bytes:
             signatures.append(signature)
     numbers = {name: index for index, name in enumerate([*imports, *(each.name for each in functions)])}
     global_numbers = {name: index for index, name in enumerate(used_globals)}
-    exports = [_encode_name("memory") + b"\x02\x00"]
-    exports += [_encode_name(name) + b"\x00" + encode_unsigned(numbers[target]) for name, target in program.exports]
+    exports = [encode_name("memory") + b"\x02\x00"]
+    exports += [encode_name(name) + b"\x00" + encode_unsigned(numbers[target]) for name, target in program.exports]
     sections = [
-        (1, _encode_vector([_encode_signature(each) for each in signatures])),
-        (2, _encode_vector([_encode_import(program, name, signatures) for name in imports])),
-        (3, _encode_vector([encode_unsigned(signatures.index(each.signature)) for each in functions])),
-        (5, _encode_vector([b"\x01" + encode_unsigned(program.memory_pages) * 2])),
-        (6, _encode_vector([_encode_global(*program.globals[name]) for name in used_globals])),
-        (7, _encode_vector(exports)),
-        (10, _encode_vector([_encode_function(each, numbers, global_numbers) for each in functions])),
+        (1, encode_vector([_encode_signature(each) for each in signatures])),
+        (2, encode_vector([_encode_import(program, name, signatures) for name in imports])),
+        (3, encode_vector([encode_unsigned(signatures.index(each.signature)) for each in functions])),
+        (5, encode_vector([b"\x01" + encode_unsigned(program.memory_pages) * 2])),
+        (6, encode_vector([_encode_global(*program.globals[name]) for name in used_globals])),
+        (7, encode_vector(exports)),
+        (10, encode_vector([_encode_function(each, numbers, global_numbers) for each in functions])),
         (11, _encode_data(program)),
     ]
-    module = b"\0asm\x01\0\0\0"
+    module = HEADER
     for number, payload in sections:
         if payload != b"\x00":
-            module += bytes([number]) + encode_unsigned(len(payload)) + payload
+            module += encode_section(number, payload)
     for name, payload in program.custom_sections:
-        content = _encode_name(name) + payload
-        module += b"\x00" + encode_unsigned(len(content)) + content
+        module += encode_section(_CUSTOM_SECTION, encode_name(name) + payload)
     return module
-
-
-def encode_unsigned(value: int) -> bytes:
-    """LEB128."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def encode_signed(value: int) -> bytes:
-    """LEB128 with a sign."""
-    encoded = bytearray()
-    while not -0x40 <= value < 0x40:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value & 0x7F)
-    return bytes(encoded)
 
 
 def _list_reached(program: Program) -> list[str]:
@@ -217,24 +207,15 @@ def _list_used_globals(functions: list[Function], program: Program) -> list[str]
     return [name for name in program.globals if name in used]
 
 
-def _encode_vector(items: list[bytes]) -> bytes:
-    return encode_unsigned(len(items)) + b"".join(items)
-
-
-def _encode_name(name: str) -> bytes:
-    raw = name.encode()
-    return encode_unsigned(len(raw)) + raw
-
-
 def _encode_signature(signature: Signature) -> bytes:
     results = [] if signature.result is None else [_VALUE_TYPES[signature.result]]
     parameters = [_VALUE_TYPES[each] for each in signature.parameters]
-    return bytes([_FUNCREF]) + _encode_vector(parameters) + _encode_vector(results)
+    return bytes([FUNCTION_TAG]) + encode_vector(parameters) + encode_vector(results)
 
 
 def _encode_import(program: Program, name: str, signatures: list[Signature]) -> bytes:
     number = encode_unsigned(signatures.index(program.imports[name]))
-    return _encode_name(program.import_module) + _encode_name(name) + b"\x00" + number
+    return encode_name(program.import_module) + encode_name(name) + b"\x00" + number
 
 
 def _encode_global(kind: str, value: int) -> bytes:
@@ -246,7 +227,7 @@ def _encode_data(program: Program) -> bytes:
     if not program.data:
         return b"\x00"
     offset = b"\x00\x41" + encode_signed(program.data_offset) + b"\x0b"
-    return _encode_vector([offset + encode_unsigned(len(program.data)) + program.data])
+    return encode_vector([offset + encode_sized(program.data)])
 
 
 def _encode_function(function: Function, numbers: dict[str, int], global_numbers: dict[str, int]) -> bytes:
@@ -255,8 +236,8 @@ def _encode_function(function: Function, numbers: dict[str, int], global_numbers
     locals_ = [encode_unsigned(len(names)) + _VALUE_TYPES[kind] for kind, names in by_type.items() if names]
     places = {name: index for index, name in enumerate(ordered)}
     assert len(places) == len(ordered), f"{function.name}: a local stands twice"
-    body = _encode_vector(locals_) + b"".join(_encode_body(function.body, places, numbers, global_numbers)) + b"\x0b"
-    return encode_unsigned(len(body)) + body
+    body = encode_vector(locals_) + b"".join(_encode_body(function.body, places, numbers, global_numbers)) + b"\x0b"
+    return encode_sized(body)
 
 
 def _encode_body(

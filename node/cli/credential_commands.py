@@ -3,8 +3,9 @@
 import json
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,13 +49,38 @@ _by_option = click.option(
     "--by", "issuer_key", required=True, metavar="KEY", help="Key of the issuer, one of those in its assertionMethod."
 )
 _list_argument = click.argument("directory", metavar="LIST", type=_DIRECTORY)
-_index_option = click.option("--index", "indexes", type=click.IntRange(0), multiple=True, help="Index in the list.")
-_credential_option = click.option(
-    "--credential", "credential_files", type=FILE, multiple=True, help="File of the credential, instead of its index."
-)
 _demand_option = click.option("--demand", "demand_file", type=FILE, default=None, help="File of the verifier's demand.")
 _audience_option = click.option("--audience", default=None, help="The verifier, as it calls itself.")
 _nonce_option = click.option("--nonce", default=None, help="The verifier's nonce.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Credentials of a list, and the issuer's key by which their status changes."""
+
+    directory: Path
+    indexes: tuple[int, ...]
+    credential_files: tuple[Path, ...]
+    issuer_key: str
+
+
+def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add whose status changes; the command gets `listed` and `sending`."""
+
+    @wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        listed = _Listed(**{field.name: given.pop(field.name) for field in fields(_Listed)})
+        return function(*args, listed=listed, **given)
+
+    index_option = click.option("--index", "indexes", type=click.IntRange(0), multiple=True, help="Index in the list.")
+    credential_option = click.option(
+        "--credential",
+        "credential_files",
+        type=FILE,
+        multiple=True,
+        help="File of the credential, instead of its index.",
+    )
+    return _list_argument(index_option(credential_option(_by_option(sending_options(command)))))
 
 
 @click.group(cls=SuggestingGroup)
@@ -400,53 +426,27 @@ def verify(
 
 
 @credential.command()
-@_list_argument
-@_index_option
-@_credential_option
-@_by_option
-@sending_options
-def revoke(
-    directory: Path, indexes: tuple[int, ...], credential_files: tuple[Path, ...], issuer_key: str, sending: Sending
-) -> None:
+@_change_options
+def revoke(listed: _Listed, sending: Sending) -> None:
     """Revoke credentials of LIST for good, and anchor the list."""
-    _change("revocation", True, directory, indexes, credential_files, issuer_key, sending)
+    _change("revocation", True, listed, sending)
 
 
 @credential.command()
-@_list_argument
-@_index_option
-@_credential_option
-@_by_option
-@sending_options
-def suspend(
-    directory: Path, indexes: tuple[int, ...], credential_files: tuple[Path, ...], issuer_key: str, sending: Sending
-) -> None:
+@_change_options
+def suspend(listed: _Listed, sending: Sending) -> None:
     """Suspend credentials of LIST for a while, and anchor the list."""
-    _change("suspension", True, directory, indexes, credential_files, issuer_key, sending)
+    _change("suspension", True, listed, sending)
 
 
 @credential.command()
-@_list_argument
-@_index_option
-@_credential_option
-@_by_option
-@sending_options
-def unsuspend(
-    directory: Path, indexes: tuple[int, ...], credential_files: tuple[Path, ...], issuer_key: str, sending: Sending
-) -> None:
+@_change_options
+def unsuspend(listed: _Listed, sending: Sending) -> None:
     """Let suspended credentials of LIST hold again, and anchor the list."""
-    _change("suspension", False, directory, indexes, credential_files, issuer_key, sending)
+    _change("suspension", False, listed, sending)
 
 
-def _change(
-    purpose_name: str,
-    is_set: bool,
-    directory: Path,
-    indexes: Sequence[int],
-    files: Sequence[Path],
-    issuer_key: str,
-    sending: Sending,
-) -> None:
+def _change(purpose_name: str, is_set: bool, listed: _Listed, sending: Sending) -> None:
     """Change the list on disk first: what the chain has a hash of must never be lost."""
     from identity.credentials.status_list import StatusPurpose
     from node.status_lists import change_statuses
@@ -454,13 +454,15 @@ def _change(
     purpose = StatusPurpose(purpose_name)
     with connect(sending.node_url) as client:
         facts = read_chain_facts(client)
-        issuer_list = _open_list(directory, facts)
-        changed = [*indexes, *(_read_index(path, issuer_list) for path in files)]
+        issuer_list = _open_list(listed.directory, facts)
+        changed = [*listed.indexes, *(_read_index(path, issuer_list) for path in listed.credential_files)]
         if not changed:
             raise CommandFailedError("name the credentials: say --index or --credential")
-        _check_attests(client, facts, parse_did_text(issuer_list.issuer, facts.network), issuer_key, sending.keyring)
+        _check_attests(
+            client, facts, parse_did_text(issuer_list.issuer, facts.network), listed.issuer_key, sending.keyring
+        )
         change_statuses(issuer_list, purpose, changed, is_set)
-        _anchor(client, facts, issuer_list, purpose, issuer_key, sending)
+        _anchor(client, facts, issuer_list, purpose, listed.issuer_key, sending)
 
 
 def _anchor(

@@ -6,8 +6,9 @@ import pytest
 import wasmtime
 
 from compiler import compile_source
-from compiler.wasm import Program, Signature, encode_signed, encode_unsigned, link, parse_function
+from compiler.wasm import Program, Signature, link, parse_function
 from tests.compiler.both import Both
+from vm.contracts.encoder import encode_signed, encode_unsigned
 
 
 @pytest.mark.parametrize(
