@@ -35,7 +35,6 @@ _CONFIG: Final = ConfigDict(
     alias_generator=to_camel,
     populate_by_name=True,
     frozen=True,
-    use_attribute_docstrings=True,
     defer_build=True,  # a client uses a few of the models only; a server calls build_models
 )
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
+from rpc import models
 from rpc.errors import ERROR_KINDS, MESSAGES, ErrorKind
+from rpc.field_docs import describe_fields
 from rpc.method import Method
-from rpc.models import TOPIC_MESSAGES
 
 OPENRPC_VERSION: Final = "1.3.2"
 API_VERSION: Final = "1.0.0"
@@ -20,7 +21,7 @@ def build_openrpc(methods: Mapping[str, Method]) -> dict[str, Any]:
     """The whole document."""
     schemas: dict[str, Any] = {}
     described = [_describe_method(method, schemas) for method in methods.values()]
-    topics = {topic: _build_schema(model, "serialization", schemas) for topic, model in TOPIC_MESSAGES.items()}
+    topics = {topic: _build_schema(model, "serialization", schemas) for topic, model in models.TOPIC_MESSAGES.items()}
     return {
         "openrpc": OPENRPC_VERSION,
         "info": {"title": "CarLive Chain", "version": API_VERSION, "license": {"name": "Apache-2.0"}},
@@ -72,7 +73,13 @@ def _describe_kind(kind: ErrorKind) -> dict[str, Any]:
 def _build_schema(kind: Any, mode: Any, schemas: dict[str, Any], *, inline: bool = False) -> dict[str, Any]:
     """A JSON schema whose parts go to the components; a model itself goes there too unless it is wanted inline."""
     schema = TypeAdapter(kind).json_schema(mode=mode, by_alias=True, ref_template=_REF)
-    schemas.update(schema.pop("$defs", {}))
+    parts = schema.pop("$defs", {})
+    for name, part in parts.items():
+        if "properties" in part:
+            describe_fields(part, getattr(models, name))
+    schemas.update(parts)
+    if "properties" in schema:
+        describe_fields(schema, kind)
     if inline or not (isinstance(kind, type) and issubclass(kind, BaseModel)) or "$ref" in schema:
         return schema
     schemas[kind.__name__] = schema
