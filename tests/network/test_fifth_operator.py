@@ -152,7 +152,7 @@ def test_a_fifth_operator_is_admitted_elected_jailed_and_elected_again(fifth: Fi
 
     # it bonds and is elected
     fifth.send("stake", "stand", "--commission", "5.25", "--bond", "200000")
-    assert fifth.get_status(operator) == "standing"
+    assert fifth.get_status(operator) in ("standing", "member"), "on a busy machine an epoch may have ended by itself"
     fifth.run("dev", "advance-epoch")
     fifth.mine_until("it has a seat", lambda: operator in fifth.list_committee())
     fifth.mine_until("it knows that", lambda: fifth.run("status", node=fifth.url)["member"] == "present")

@@ -231,6 +231,13 @@ async def test_an_address_that_is_none_of_the_web(office: Office) -> None:
     assert (await office.verify())["verdict"] == "valid"
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Clients that hang up in the middle of an answer are part of the test."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: standard error is the command's."""
+
+
 class QuietHandler(SimpleHTTPRequestHandler):
     """Serves files and says nothing: what it says would stand among what commands say."""
 
@@ -240,7 +247,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(directory: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(directory)))
+    server = QuietServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(directory)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
