@@ -182,6 +182,14 @@ def test_a_role_is_given_up_for_free():
         Call("vehicles", "attest_vin", []),
         Call("platforms", "post_migration", []),
         Call("growth", "certify", []),
+        Call("mining", "challenge", []),
+        Call("mining", "post_batch", []),
+        Call("distribution", "challenge", []),
+        Call("distribution", "fund", []),
+        Call("ads", "complain", []),
+        Call("ads", "create", []),
+        Call("gifts", "give", []),
+        Call("sale", "buy", []),
         Call("nowhere", "call", []),
     ],
 )
@@ -191,10 +199,11 @@ def test_other_calls_than_everyday_ones_pay(call):
     scene.refuse(Reason.FEE_TOO_LOW, transfer(RECIPIENT, 1), call)
 
 
-def test_everyday_calls_exist_and_are_none_of_power_or_gain():
+def test_everyday_calls_exist_and_are_none_of_power():
     assert set(CALLS) >= EVERYDAY_CALLS
-    modules = {"attributes", "contracts", "did", "gifts", "growth", "iov", "platforms", "roles", "vehicles"}
-    assert {module for module, _ in EVERYDAY_CALLS} == modules
+    identity = {"attributes", "did", "growth", "platforms", "roles", "vehicles"}
+    economy = {"ads", "contracts", "distribution", "gifts", "iov", "mining", "sale"}
+    assert {module for module, _ in EVERYDAY_CALLS} == identity | economy
     assert {call for module, call in EVERYDAY_CALLS if module == "contracts"} == {"call"}
 
 

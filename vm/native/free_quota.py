@@ -35,6 +35,10 @@ DAY_MS: Final = 86_400_000
 
 EVERYDAY_CALLS: Final = frozenset(
     {
+        ("ads", "accept"),
+        ("ads", "complete"),
+        ("ads", "post_balance"),
+        ("ads", "settle_channel"),
         ("attributes", "approve"),
         ("attributes", "refuse"),
         ("attributes", "remove_tag"),
@@ -53,21 +57,35 @@ EVERYDAY_CALLS: Final = frozenset(
         ("did", "transfer"),
         ("did", "unlink_account"),
         ("did", "update"),
+        ("distribution", "claim"),
+        ("distribution", "set_payout"),
         ("gifts", "claim"),
+        ("gifts", "refund"),
+        ("gifts", "tip"),
+        ("gifts", "tip_did"),
         ("growth", "rate"),
         ("growth", "withdraw_rating"),
         ("iov", "transfer"),
+        ("mining", "appeal"),
+        ("mining", "record"),
         ("platforms", "bind"),
         ("platforms", "claim"),
         ("platforms", "unbind"),
         ("roles", "renounce"),
+        ("sale", "deliver"),
+        ("sale", "withdraw"),
         ("vehicles", "bind"),
         ("vehicles", "grant_access"),
         ("vehicles", "release_vin"),
         ("vehicles", "revoke_access"),
     }
 )
-"""(module, call) of what takes no fee; nothing that is done for gain or for the network: staking, governance, code."""
+"""(module, call) of what takes no fee: what persons do in daily life, and what brings them the coins they have coming.
+
+Somebody without a coin earns and collects the first ones by these. Not here: what puts coins at stake, up for others or
+to work (staking, complaints, gifts, campaigns), and what is done for the network or as a trade (governance, attesting,
+challenges, code); whoever does that has coins, or is paid to have them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
