@@ -38,7 +38,6 @@ from vm.native.distribution import (
     GAS_CLAIM,
     GAS_CLAIM_ENTRY,
     GAS_PROOF,
-    GAS_PROOF_HASH,
     GAS_VOID,
     Challenge,
     Claim,
@@ -66,7 +65,7 @@ from vm.native.distribution_records import (
     void_root,
     withdraw_source,
 )
-from vm.native.distribution_tree import SHARDS, BeneficiaryKind, Shard, compute_shard_number
+from vm.native.distribution_tree import GAS_PROOF_HASH, SHARDS, BeneficiaryKind, Shard, compute_shard_number
 
 ANNE, BERT, CARA = (account_key(name) for name in ("anne", "bert", "cara"))
 

@@ -51,7 +51,7 @@ from identity.did import Did
 from ledger.primitives import Grains
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
+from vm.gas import GAS_KEY_CHECK, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.ads_campaigns import (
     Create,
     End,
@@ -82,6 +82,7 @@ from vm.native.ads_channels import (
 )
 from vm.native.ads_complaints import (
     GAS_CANDIDATE,
+    GAS_ENROLLED,
     CloseComplaint,
     Complain,
     Enrol,
@@ -242,6 +243,8 @@ def _rule(name: str, call: type, apply: Callable[..., None], gas: int, more: str
 
 
 _SIGNED: Final = f" + {SIGNED_GAS_WORDS}"
+_ENROLLED: Final = " for each reviewer who is enrolled"
+_CHANNEL: Final = f" + {2 * GAS_KEY_CHECK}{_SIGNED}, {GAS_DID_READ} for each attester of a distribution it opens"
 _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("create", Create, apply_create, _GAS_CREATE),
     ("revise", Revise, apply_revise, _GAS_STEP + 2 * GAS_DID_READ),
@@ -255,12 +258,12 @@ _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("accept", Accept, apply_accept, _GAS_ACCEPT, _SIGNED),
     ("complete", Complete, apply_complete, _GAS_PAY, _SIGNED),
     ("lapse", Lapse, apply_lapse, _GAS_POST + GAS_STATE_WRITE),
-    ("open_channel", OpenChannel, apply_open_channel, _GAS_ACCEPT + _GAS_SOURCE, _SIGNED),
+    ("open_channel", OpenChannel, apply_open_channel, _GAS_ACCEPT + _GAS_SOURCE, _CHANNEL),
     ("post_balance", PostBalance, apply_post_balance, _GAS_POST, " + 750 for each signature"),
     ("settle_channel", SettleChannel, apply_settle_channel, _GAS_PAY + _GAS_SOURCE),
-    ("enrol", Enrol, apply_enrol, _GAS_REVIEWERS),
-    ("withdraw", Withdraw, apply_withdraw, _GAS_REVIEWERS),
-    ("complain", Complain, apply_complain, _GAS_COMPLAIN, f" + {GAS_CANDIDATE} for each reviewer who is enrolled"),
+    ("enrol", Enrol, apply_enrol, _GAS_REVIEWERS, f" + {GAS_ENROLLED}{_ENROLLED}"),
+    ("withdraw", Withdraw, apply_withdraw, _GAS_REVIEWERS, f" + {GAS_ENROLLED}{_ENROLLED}"),
+    ("complain", Complain, apply_complain, _GAS_COMPLAIN, f" + {GAS_CANDIDATE}{_ENROLLED}"),
     ("judge", Judge, apply_judge, _GAS_JUDGE),
     ("close_complaint", CloseComplaint, apply_close_complaint, _GAS_JUDGE),
 )

@@ -39,6 +39,7 @@ from vm.native.ads_records import (
 )
 from vm.native.did_control import check_agreed, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
+from vm.native.did_records import GAS_DID_READ
 from vm.native.distribution_records import (
     CHALLENGE_MS_MAX,
     Breaker,
@@ -102,7 +103,7 @@ def apply_open_channel(state: State, context: Context, call: OpenChannel) -> Non
     parties = [get_party(state, context, found.terms.offerer), get_party(state, context, signer)]
     check_agreed(state, context, parties, call.signatures)
     if given.user is None and book.source is None:
-        book = replace(book, source=_open_source(state, given.campaign, found.terms, book))
+        book = replace(book, source=_open_source(state, context, given.campaign, found.terms, book))
         context.emit(MODULE_NAME, DistributionOpened.__name__, given.campaign, book.source)
     nothing = Grains(0)
     opened = Channel(
@@ -199,10 +200,11 @@ def _check_parties(context: Context, terms: Terms, given: ChannelPayload) -> Non
         )
 
 
-def _open_source(state: State, campaign: CampaignId, terms: Terms, book: Book) -> SourceId:
+def _open_source(state: State, context: Context, campaign: CampaignId, terms: Terms, book: Book) -> SourceId:
     """Rule W22: offerer and matcher attest roots together; nobody takes anything out but users."""
     assert terms.matcher is not None, "it was checked"
     attesters = tuple(sorted({terms.offerer, terms.matcher}))
+    context.gas.charge(GAS_DID_READ * len(attesters))
     rules = SourceRules(
         label=f"ads campaign {campaign}",
         owner=ADS_ADDRESS,

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
-from identity.did import Did
+from identity.did import DID_BYTES, Did
 from ledger.primitives import Grains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context
-from vm.gas import GAS_STATE_READ
+from vm.gas import GAS_BYTE, GAS_STATE_READ
 from vm.native.ads_campaigns import end_campaign, get_sender_did
 from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, ReviewersChanged
 from vm.native.ads_formulas import POINTS_MAX, compute_penalty, draw_panel
@@ -53,6 +53,7 @@ from vm.native.iov import credit, debit, deposit_treasury
 from vm.native.role_records import Role, holds_role
 
 GAS_CANDIDATE: Final = GAS_STATE_READ + GAS_DID_READ
+GAS_ENROLLED: Final = 2 * GAS_BYTE * DID_BYTES  # of the one record that is read and written whole
 _ID_BYTES: Final = 8
 
 
@@ -92,7 +93,7 @@ class CloseComplaint:
 
 def apply_enrol(state: State, context: Context, call: Enrol) -> None:
     """Rule W17; who reviews stands in vm/native/role_table.py."""
-    did, enrolled = get_sender_did(state, context), get_reviewers(state)
+    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context)
     if did in enrolled or len(enrolled) >= REVIEWERS_MAX:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, f"{REVIEWERS_MAX} reviewers are enrolled at most, each once")
     put_reviewers(state, (*enrolled, did))
@@ -101,7 +102,7 @@ def apply_enrol(state: State, context: Context, call: Enrol) -> None:
 
 def apply_withdraw(state: State, context: Context, call: Withdraw) -> None:
     """Rule W17."""
-    did, enrolled = get_sender_did(state, context), get_reviewers(state)
+    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context)
     if did not in enrolled:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, "the reviewer is not enrolled")
     put_reviewers(state, tuple([each for each in enrolled if each != did]))
@@ -177,6 +178,13 @@ def compute_seed(context: Context, complaint: ComplaintId) -> bytes:
     """SHA-256(signing domain ‖ hash of the block before ‖ complaint, 8 bytes): what a panel is drawn with."""
     block = context.block
     return sha256(block.domain + block.previous_hash + complaint.to_bytes(_ID_BYTES, "big")).digest()
+
+
+def _read_reviewers(state: StateReader, context: Context) -> tuple[Did, ...]:
+    """Who is enrolled; charges for what the record has grown to."""
+    enrolled = get_reviewers(state)
+    context.gas.charge(GAS_ENROLLED * len(enrolled))
+    return enrolled
 
 
 def _check_complaint(

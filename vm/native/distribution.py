@@ -98,6 +98,7 @@ from vm.native.distribution_records import (
 )
 from vm.native.distribution_tree import (
     EMPTY_SHARD,
+    GAS_PROOF_HASH,
     SHARD_BITS,
     SHARDS,
     BeneficiaryId,
@@ -111,7 +112,6 @@ from vm.native.distribution_tree import (
     is_shard_proven,
 )
 from vm.native.iov import credit, debit
-from vm.native.platforms import GAS_PATH_STEP
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 CLAIMS_MAX: Final = 50  # of 1 kB each in a distribution to 68 million: a transaction holds no more
@@ -119,10 +119,10 @@ FAULT_LEAVES_MAX: Final = 2  # every fault shows in a leaf or two
 SOURCES_PAGE: Final = 50
 
 GAS_SOURCE: Final = 3 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
-GAS_POST: Final = GAS_SOURCE + GAS_STATE_READ + GAS_STATE_WRITE + 2 * SHARDS * GAS_PATH_STEP
+GAS_POST: Final = GAS_SOURCE + GAS_STATE_READ + GAS_STATE_WRITE + 2 * SHARDS * GAS_PROOF_HASH
+"""Of the tree over all shards: as many leaves as shards, and one node less."""
 GAS_CLAIM: Final = GAS_SOURCE + 2 * GAS_STATE_READ + 2 * GAS_STATE_WRITE  # records of source, root and flow
 GAS_CLAIM_ENTRY: Final = 2 * GAS_STATE_READ + 5 * GAS_STATE_WRITE  # two keys that are new to the tree; an event
-GAS_PROOF_HASH: Final = 50  # decode a sibling and hash with it, 2 us: `make bench S=distribution-claim`
 GAS_PROOF: Final = (SHARD_BITS + 3) * GAS_PROOF_HASH
 """Leaf, shard leaf, the number of the shard and the way from the shard to the root; the leaf's own path is besides."""
 GAS_VOID: Final = 4 * GAS_STATE_READ + 2 * GAS_STATE_WRITE

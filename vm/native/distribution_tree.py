@@ -26,6 +26,9 @@ SHARDS: Final = 2**SHARD_BITS  # a node recomputes one shard of 68 million benef
 ID_BYTES: Final = 20
 _AMOUNT_BYTES: Final = 8
 
+GAS_PROOF_HASH: Final = 50  # decode a hash or a shard and hash with it, 2 us: `make bench S=distribution-claim`
+"""One price wherever the chain hashes what a call brings of a tree: claims, challenges, roots, records of mining."""
+
 BeneficiaryId = NewType("BeneficiaryId", Annotated[bytes, Len(ID_BYTES, ID_BYTES)])
 """An account's address, or an identity."""
 ShardNumber = Annotated[int, Interval(ge=0, le=SHARDS - 1)]

@@ -33,7 +33,7 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import gift_key
 from vm.context import Context, Moment
-from vm.gas import GAS_KEY_CHECK, GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
+from vm.gas import GAS_BYTE, GAS_KEY_CHECK, GAS_SIGNATURE, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.accounts import DAY_MS
 from vm.native.did_records import GAS_DID_READ, get_active_did
 from vm.native.iov import GIFTS_ADDRESS, Transfer, apply_transfer, check_recipient, credit, debit
@@ -264,6 +264,11 @@ _CLAIM_GAS: Final = 3 * GAS_STATE_WRITE + GAS_STATE_READ + GAS_SIGNATURE[KeyType
 _REFUND_GAS: Final = 3 * GAS_STATE_WRITE + GAS_STATE_READ
 
 
+def compute_give_gas(call: Give) -> int:
+    """Every gift is kept with the message, whose bytes the transaction has once."""
+    return 2 * GAS_STATE_WRITE + len(call.gifts) * (_GIFT_GAS + GAS_BYTE * len(call.message.encode()))
+
+
 def _describe_message_gas(gas: int) -> str:
     return f"{gas}; the message is paid for with the transaction's bytes"
 
@@ -278,8 +283,8 @@ MODULE = ModuleRule(
             "give",
             Give,
             apply_give,
-            lambda call: 2 * GAS_STATE_WRITE + len(call.gifts) * _GIFT_GAS,
-            f"{2 * GAS_STATE_WRITE} + {_GIFT_GAS} for each gift",
+            compute_give_gas,
+            f"{2 * GAS_STATE_WRITE} + {_GIFT_GAS} and {GAS_BYTE} a byte of the message for each gift",
         ),
         CallRule("claim", Claim, apply_claim, lambda _: _CLAIM_GAS, str(_CLAIM_GAS)),
         CallRule("refund", Refund, apply_refund, lambda _: _REFUND_GAS, str(_REFUND_GAS)),

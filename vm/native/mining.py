@@ -53,6 +53,7 @@ from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, OWNED_KINDS, SIGNED_GAS_WORDS, get_active_did, get_did_record
+from vm.native.distribution_tree import GAS_PROOF_HASH
 from vm.native.mining_epochs import EpochClosed
 from vm.native.mining_formulas import (
     FORCE_MAX,
@@ -118,13 +119,13 @@ WEIGHTS_PAGE: Final = 200  # records of up to 300 bytes that one question reads
 STATEMENT_EPOCHS: Final = 31  # days that a statement tells of
 VEHICLES_CLEARED_MAX: Final = 2  # marks of past days that a record removes: more than it makes, so they do not pile up
 
-GAS_PATH_STEP: Final = 5  # one hash of a proof, 0.45 us
 _GAS_EPOCH: Final = 4 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
 """Progress, rules and the epoch's record, of which two may change."""
 _GAS_ATTESTER: Final = GAS_DID_READ + 2 * GAS_STATE_READ
 _GAS_BATCH: Final = _GAS_EPOCH + 2 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
 _GAS_RECORD: Final = _GAS_EPOCH + 3 * GAS_DID_READ + 12 * GAS_STATE_READ + (3 + VEHICLES_CLEARED_MAX) * GAS_STATE_WRITE
 _GAS_CHALLENGE: Final = _GAS_EPOCH + 2 * GAS_STATE_READ + GAS_STATE_WRITE
+_GAS_SUSPENSION: Final = GAS_STATE_READ + GAS_STATE_WRITE
 _GAS_WEIGHT: Final = GAS_DID_READ + 3 * GAS_STATE_READ + GAS_STATE_WRITE
 
 
@@ -411,7 +412,7 @@ def apply_challenge(state: State, context: Context, call: Challenge) -> None:
     if is_suspended:
         until = Epoch(today + get_rules(state, today).rules.suspension_epochs)
         for attester in batch.payload.attesters:
-            context.gas.charge(GAS_STATE_WRITE)
+            context.gas.charge(_GAS_SUSPENSION)
             suspend(state, attester, until)
     fields = (call.epoch, number, batch.payload.force, is_suspended)
     context.emit(MODULE.name, BatchVoided.__name__, *fields)
@@ -694,7 +695,7 @@ def answer_attester(state: StateReader, _: Moment, did: Did) -> Suspension | Non
 
 
 def _compute_challenge_gas(call: Challenge) -> int:
-    return _GAS_CHALLENGE + GAS_PATH_STEP * (len(call.first.path.siblings) + len(call.second.path.siblings))
+    return _GAS_CHALLENGE + GAS_PROOF_HASH * (2 + len(call.first.path.siblings) + len(call.second.path.siblings))
 
 
 _ATTESTER_WORDS: Final = f"{_GAS_ATTESTER} for each attester + {SIGNED_GAS_WORDS}"
@@ -724,7 +725,8 @@ MODULE = ModuleRule(
             Challenge,
             apply_challenge,
             _compute_challenge_gas,
-            f"{_GAS_CHALLENGE} + {GAS_PATH_STEP} for each hash of the proofs + {GAS_STATE_WRITE} for each suspension",
+            f"{_GAS_CHALLENGE + 2 * GAS_PROOF_HASH} + {GAS_PROOF_HASH} for each hash of the proofs + "
+            f"{_GAS_SUSPENSION} for each suspension",
         ),
     ),
     events=tuple(map(EventRule, _EVENTS)),

@@ -46,7 +46,7 @@ from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, DidRecord, get_active_did
 from vm.native.iov import SALE_ADDRESS, credit, debit
-from vm.native.lockup_records import STEPS_MAX, check_schedule
+from vm.native.lockup_records import STEPS_MAX, Clock, check_schedule
 from vm.native.lockups import add_lockup
 from vm.native.role_records import Role, holds_role
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
@@ -377,6 +377,8 @@ def apply_deliver(state: State, context: Context, call: Deliver) -> None:
     debit(state, SALE_ADDRESS, purchase.amount_grains, block.time_ms)
     credit(state, account, purchase.amount_grains, block.time_ms)
     schedule = sale.terms.tiers[purchase.tier].schedule
+    if schedule.clock is Clock.HEIGHT:
+        context.gas.charge(GAS_STATE_WRITE * len(schedule.steps))  # each is noted under its height
     context.emit(MODULE.name, Delivered.__name__, name.sale, name.number, account, purchase.amount_grains)
     lockup = add_lockup(
         *(state, block.height, block.time_ms, account, purchase.amount_grains, schedule, ALLOCATION_ADDRESS),
@@ -478,10 +480,12 @@ def answer_bought(state: StateReader, _: Moment, sale: SaleNumber, buyer: Did) -
     return Grains(get_bought(state, sale, buyer))
 
 
-_BUY_GAS: Final = 8 * GAS_STATE_WRITE + 6 * GAS_STATE_READ
-_WITHDRAW_GAS: Final = 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
-_REPAY_GAS: Final = GAS_STATE_WRITE + 2 * GAS_STATE_READ
-_DELIVER_GAS: Final = 6 * GAS_STATE_WRITE + 3 * GAS_STATE_READ + GAS_DID_READ
+_SALE_READ_GAS: Final = 1_100  # decode a sale of eight tiers and sixty steps, 106 us
+_SALE_GAS: Final = _SALE_READ_GAS + 400  # and encode it again, 41 us
+_BUY_GAS: Final = _SALE_GAS + 8 * GAS_STATE_WRITE + 6 * GAS_STATE_READ
+_WITHDRAW_GAS: Final = _SALE_GAS + 3 * GAS_STATE_WRITE + 3 * GAS_STATE_READ
+_REPAY_GAS: Final = _SALE_READ_GAS + GAS_STATE_WRITE + 2 * GAS_STATE_READ
+_DELIVER_GAS: Final = _SALE_GAS + 6 * GAS_STATE_WRITE + 3 * GAS_STATE_READ + GAS_DID_READ
 
 MODULE = ModuleRule(
     name="sale",
@@ -498,7 +502,13 @@ MODULE = ModuleRule(
             lambda _: _REPAY_GAS,
             f"{_REPAY_GAS} + {SIGNED_GAS_WORDS}",
         ),
-        CallRule("deliver", Deliver, apply_deliver, lambda _: _DELIVER_GAS, str(_DELIVER_GAS)),
+        CallRule(
+            "deliver",
+            Deliver,
+            apply_deliver,
+            lambda _: _DELIVER_GAS,
+            f"{_DELIVER_GAS} + {GAS_STATE_WRITE} for each step by height of the tier's schedule",
+        ),
     ),
     events=tuple(map(EventRule, (SaleOpened, Bought, SaleClosed, Withdrawn, Delivered, Repaid))),
     views=(
