@@ -18,6 +18,8 @@ TimeMs = NewType("TimeMs", Annotated[int, Interval(ge=0, le=JSON_INTEGER_MAX)])
 """Milliseconds since 1970-01-01T00:00:00Z."""
 Grains = NewType("Grains", Annotated[int, Interval(ge=0, le=INTEGER_MAX)])
 """Money: 10^-8 IOV."""
+PositiveGrains = Annotated[Grains, Interval(ge=1, le=INTEGER_MAX)]
+"""Money where nothing would say nothing: a limit, a lot, a payment."""
 GrainDays = NewType("GrainDays", int)
 """Coin age: grains times whole days. The supply of a century outgrows 64 bits, so it is a decimal string in JSON."""
 Gas = NewType("Gas", Annotated[int, Interval(ge=0, le=JSON_INTEGER_MAX)])

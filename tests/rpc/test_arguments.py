@@ -22,6 +22,7 @@ from rpc.arguments import (
     from_json,
     to_json,
 )
+from vm.native.registry import MODULES
 
 NETWORK = NetworkKind.DEVNET
 ADDRESS = Address(b"\x05" * 20)
@@ -141,3 +142,22 @@ def test_answers_name_their_fields() -> None:
     assert answer_to_json(describe_type(Grains), 5, NETWORK) == "5"
     assert answer_to_json(describe_type(list[Address]), [ADDRESS], NETWORK) == [ADDRESS_TEXT]
     assert answer_to_json(describe_type(list[Inner]), [], NETWORK) == []
+
+
+def list_amounts(kind: ArgumentType, name: str, path: str) -> list[tuple[str, str]]:
+    """Where a type has amounts in grains, and in which form they are there."""
+    found = [(path, kind.form)] if name.endswith("Grains") and kind.form in ("grains", "integer", "whole") else []
+    inner = [(each, f"{path}.{each}", described) for each, described in kind.fields]
+    inner += [(name, path, described) for described in kind.items]
+    return found + [
+        each for inner_name, where, described in inner for each in list_amounts(described, inner_name, where)
+    ]
+
+
+def test_every_amount_that_a_call_takes_or_an_event_tells_is_a_string():
+    """Amounts go beyond what JavaScript counts exactly."""
+    kinds = [rule.arguments for module in MODULES.values() for rule in module.calls]
+    kinds += [rule.fields for module in MODULES.values() for rule in module.events]
+    amounts = [each for kind in kinds for each in list_amounts(describe_type(kind), "", kind.__name__)]
+    assert ("ProposeSource.rules.breaker.limitGrains", "grains") in amounts
+    assert {form for _, form in amounts} == {"grains"}, amounts

@@ -7,7 +7,7 @@ from typing import Final
 from identity.address import Address
 from identity.did import Did
 from identity.targeting import InvalidTargetingError, unpack_expression
-from ledger.primitives import INTEGER_MAX, SUPPLY_GRAINS, Grains, TimeMs
+from ledger.primitives import INTEGER_MAX, SUPPLY_GRAINS, Grains, PositiveGrains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context
@@ -20,7 +20,7 @@ from vm.native.ads_events import (
     CampaignRevised,
     CampaignSettled,
 )
-from vm.native.ads_formulas import BPS, PositiveGrains, compute_deposit, compute_deposit_bps, compute_score
+from vm.native.ads_formulas import BPS, compute_deposit, compute_deposit_bps, compute_score
 from vm.native.ads_records import (
     ADS_ADDRESS,
     MODULE_NAME,

@@ -50,7 +50,7 @@ from vm.native.distribution_records import (
 )
 from vm.native.mining_records import note_revenue
 
-_NO_BREAKER: Final = Breaker(DAY_MS, SUPPLY_GRAINS, BPS, SUPPLY_GRAINS)
+_NO_BREAKER: Final = Breaker(DAY_MS, Grains(SUPPLY_GRAINS), BPS, Grains(SUPPLY_GRAINS))
 """What may be claimed was co-signed balance by balance; there is nothing that a breaker could wait for."""
 
 

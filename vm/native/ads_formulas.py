@@ -21,7 +21,7 @@ from typing import Annotated, Final, TypeVar
 
 from annotated_types import Interval
 
-from ledger.primitives import INTEGER_MAX, Grains
+from ledger.primitives import Grains, PositiveGrains
 
 BPS: Final = 10_000
 SCORE_MAX: Final = 10_000
@@ -32,7 +32,6 @@ UNITS_MAX: Final = 1_440  # minutes of a day
 _PANEL_DOMAIN: Final = b"carlive ads panel\0"
 
 Bps = Annotated[int, Interval(ge=0, le=BPS)]
-PositiveGrains = Annotated[Grains, Interval(ge=1, le=INTEGER_MAX)]
 T = TypeVar("T")
 
 

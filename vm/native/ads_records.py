@@ -30,7 +30,7 @@ from identity.address import Address, compute_module_address
 from identity.did import Did
 from identity.targeting import PackedExpression
 from ledger.codec import decode, encode
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, TimeMs
+from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import (
@@ -54,7 +54,6 @@ from vm.native.ads_formulas import (
     UNITS_MAX,
     Bps,
     FixedReward,
-    PositiveGrains,
     Split,
     compute_fixed_reward,
     decay_points,
@@ -90,7 +89,6 @@ ChannelKey = NewType("ChannelKey", Annotated[bytes, Len(32, 32)])
 Hash32 = Annotated[bytes, Len(32, 32)]
 """SHA-256 of something that is kept elsewhere."""
 Count = Annotated[int, Interval(ge=0, le=JSON_INTEGER_MAX)]
-Signed = Annotated[int, Interval(ge=0, le=INTEGER_MAX)]
 ChannelNumber = Annotated[int, Interval(ge=1, le=2**32 - 1)]
 Slot = Annotated[int, Interval(ge=0, le=CAP_MAX - 1)]
 Units = Annotated[int, Interval(ge=1, le=UNITS_MAX)]

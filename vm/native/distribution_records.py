@@ -22,7 +22,7 @@ from annotated_types import Interval, Len
 from identity.address import Address, compute_module_address
 from identity.did import Did
 from ledger.codec import decode, encode
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, RootHash, TimeMs
+from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, RootHash, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import (
@@ -56,7 +56,6 @@ RootNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """Number of a root of a source, from 1; one that was voided keeps its number."""
 ManifestHash = NewType("ManifestHash", Annotated[bytes, Len(32, 32)])
 """SHA-256 of the manifest that names the inputs and shards of a root."""
-PositiveGrains = Annotated[int, Interval(ge=1, le=INTEGER_MAX)]
 
 
 @unique

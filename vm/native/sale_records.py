@@ -17,7 +17,7 @@ from annotated_types import Interval, Len
 
 from identity.did import Did
 from ledger.codec import decode, encode
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, TimeMs
+from ledger.primitives import JSON_INTEGER_MAX, Grains, PositiveGrains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import SALES_KEY, payment_key, purchase_key, sale_buyer_key, sale_key
@@ -48,7 +48,7 @@ class Tier:
     share_grains: Grains
     price_minor: Annotated[int, Interval(ge=1, le=PAID_MAX)]
     """Minor units …"""
-    lot_grains: Annotated[Grains, Interval(ge=1, le=INTEGER_MAX)]
+    lot_grains: PositiveGrains
     """… for so many grains."""
     schedule: Schedule
 
