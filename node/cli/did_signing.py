@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from node.cli.connection import connect, read_chain_facts
+from node.cli.created import describe_created
 from node.cli.failures import CommandFailedError, ExitCode, explain_failure
 from node.cli.limited_files import read_limited
 from node.cli.sending import Intent, Sending, deliver, show_sent
@@ -120,7 +121,11 @@ def deliver_operation(
         result,
         sending.options.wait,
         sending.output,
-        {"did": format_did(get_subject(operation), facts.network), **about},
+        {
+            "did": format_did(get_subject(operation), facts.network),
+            **about,
+            **describe_created(client, intent.calls, result),
+        },
     )
 
 

@@ -304,6 +304,29 @@ def claim(source: int, beneficiaries: tuple[str, ...], directory: Path, number: 
     send_intent(prepare, sending)
 
 
+@distribution.command("list")
+@node_option
+@output_option
+def list_sources(node_url: str, output: Output) -> None:
+    """List the newest sources: under which number a decision, a campaign or a dividend has opened which."""
+    with connect(node_url) as client:
+        found = client.run(calls.module_view(MODULE, "sources", {"before": 0})).value
+    records = [
+        {
+            "source": each["source"],
+            "label": each["state"]["rules"]["label"],
+            "funded": each["state"]["fundedGrains"],
+            "claimed": each["state"]["claimedGrains"],
+            "free": each["freeGrains"],
+            "claimableRoot": each["claimableRoot"],
+        }
+        for each in found
+    ]
+    formats = dict.fromkeys(("funded", "claimed", "free"), format_grains)
+    columns = ["source", "label", "funded", "claimed", "free", "claimableRoot"]
+    output.show_list(records, columns, formats, empty="there are no sources")
+
+
 @distribution.command()
 @click.argument("source", type=click.IntRange(1))
 @node_option

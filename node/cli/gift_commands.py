@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from node.cli.connection import connect, node_option, read_chain_facts
+from node.cli.created import NEXT
 from node.cli.did_signing import parse_did_text, read_json_file
 from node.cli.failures import CommandFailedError
 from node.cli.group import SuggestingGroup
@@ -98,7 +99,11 @@ def link(amount: str, count: int, days: int, directory: Path, message: str, send
         lines = [{"claimKey": "0x" + key.public_key.key.hex(), "amountGrains": grains} for key in keys]
         intent = build_known_intent(client, facts, MODULE, "give", [lines, expires_ms, message])
         result = deliver(client, facts, intent, sending)
-    show_sent(result, sending.options.wait, sending.output, {"links": ", ".join(map(str, files))})
+    about = {
+        "links": ", ".join(map(str, files)),
+        NEXT: f"carlive gift claim {files[0]} --to ADDRESS, by who is given it",
+    }
+    show_sent(result, sending.options.wait, sending.output, about)
 
 
 @gift.command()

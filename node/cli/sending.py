@@ -13,6 +13,7 @@ import click
 
 from node.cli.accounts import keyring_options, open_keyring
 from node.cli.connection import connect, node_option, read_chain_facts
+from node.cli.created import describe_created
 from node.cli.failures import CommandFailedError, ExitCode, explain_reason
 from node.cli.output import Output, format_record, output_option
 from rpc import calls
@@ -145,8 +146,9 @@ def send_intent(build: Build, sending: Sending) -> None:
     """Show, sign and send; raises CommandFailedError unless the transaction became what was waited for."""
     with connect(sending.node_url) as client:
         facts = read_chain_facts(client)
-        result = deliver(client, facts, build(client, facts), sending)
-        show_sent(result, sending.options.wait, sending.output)
+        intent = build(client, facts)
+        result = deliver(client, facts, intent, sending)
+        show_sent(result, sending.options.wait, sending.output, describe_created(client, intent.calls, result))
 
 
 def deliver(client: "Client", facts: "ChainFacts", intent: Intent, sending: Sending) -> "SendResult":
@@ -293,7 +295,7 @@ def _send_signed(client: "Client", raw: bytes, wait: Wait) -> "SendResult":
 
 
 def show_sent(
-    result: "SendResult", wait: Wait, output: Output, about: Mapping[str, str] = MappingProxyType({})
+    result: "SendResult", wait: Wait, output: Output, about: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
     """Print what it is about and what became of it; raises CommandFailedError unless it is what was waited for."""
     from node.cli.amounts import format_iov

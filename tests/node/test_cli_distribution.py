@@ -219,6 +219,16 @@ async def test_a_source_is_shown(node: CliScene) -> None:
     assert missing.exit_code == ExitCode.FAILED
 
 
+async def test_sources_are_listed(node: CliScene) -> None:
+    assert await node.run_json("distribution", "list") == []
+    scene = DistributionScene()
+    built = scene.settle({(1, address_of(make_key("anne"))): 300})
+    scene.accept(scene.claim(built, (1, address_of(make_key("anne")))))
+    node.scene.state = scene.state
+    row = {"source": 1, "label": "mining", "funded": "10000", "claimed": "300", "free": "9700"}
+    assert await node.run_json("distribution", "list") == [row | {"claimableRoot": 1}]
+
+
 async def test_sources_are_proposed(node: CliScene, tmp_path: Path) -> None:
     rules = DistributionScene().rules()
     path = tmp_path / "rules.json"
