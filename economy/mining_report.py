@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from economy.mining_simulation import DAYS_PER_YEAR, Day, Scenario, list_columns, list_rows
-from economy.plots import Line, build_plot
+from economy.plots import Line, build_plot, spans_decades
 from ledger.primitives import GRAINS_PER_IOV
 from vm.native.mining_formulas import MICROGRAINS_PER_GRAIN, MINING_FUND_GRAINS
 
 REPORT_FILE: Final = "report.html"
+_DAYS_SHOWN_MAX: Final = 2 * DAYS_PER_YEAR  # so many still stand as days on the axis, and more as years
+_DAYS_PER_TICK: Final = 30
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .15rem .8rem; text-align: right }
@@ -49,7 +51,7 @@ def build_page(results: Mapping[Scenario, Sequence[Day]], seed: int) -> str:
 def _build_summary(results: Mapping[Scenario, Sequence[Day]]) -> str:
     heads = (
         *("scenario", "users at the end", "paid, % of the fund", "left, million IOV"),
-        *("reward a user and day, first year", "last year", "most to fakes in a day, %"),
+        *("reward of a user who came, IOV a day: first year", "last year", "most to fakes in a day, %"),
     )
     rows = []
     for scenario, days in results.items():
@@ -75,7 +77,8 @@ def _average_reward(days: Sequence[Day]) -> str:
 
 
 def _build_section(scenario: Scenario, days: Sequence[Day]) -> str:
-    plots = (
+    fakes = [Line("fakes", [day.fakes / 10**6 for day in days])] if any(day.fakes for day in days) else []
+    amounts = (
         ("Price of a force, grains", [Line("price", [_to_grains(day.closing.price_micrograins) for day in days])]),
         (
             "A day's budget and what it paid, IOV",
@@ -94,23 +97,36 @@ def _build_section(scenario: Scenario, days: Sequence[Day]) -> str:
             [
                 Line("users", [day.users / 10**6 for day in days]),
                 Line("came", [day.active / 10**6 for day in days]),
-                Line("fakes", [day.fakes / 10**6 for day in days]),
+                *fakes,
             ],
         ),
-        (
-            "Gini of the day's rewards, and the part of fakes",
-            [Line("Gini", [day.gini for day in days]), Line("fakes", [day.fake_share for day in days])],
-        ),
     )
-    drawn = [
-        build_plot(title, lines, DAYS_PER_YEAR, lambda day: f"year {day / DAYS_PER_YEAR:.0f}", _format_value)
-        for title, lines in plots
-    ]
+    drawn = [_draw(title, lines, decades=spans_decades(lines)) for title, lines in amounts]
+    drawn.append(_draw(*_list_shares(days), decades=False))
     return "\n".join([f"<h2>{escape(scenario.name)}</h2><p>{escape(scenario.summary)}</p>", *drawn])
 
 
-def _format_value(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:g}"
+def _list_shares(days: Sequence[Day]) -> tuple[str, list[Line]]:
+    gini = Line("Gini", [day.gini for day in days])
+    if not any(day.fakes for day in days):
+        return "Gini of the day's rewards", [gini]
+    to_fakes = Line("to fakes", [day.fake_share for day in days])
+    return "Gini of the day's rewards, and the part that went to fakes", [gini, to_fakes]
+
+
+def _draw(title: str, lines: Sequence[Line], *, decades: bool) -> str:
+    if len(lines[0].values) <= _DAYS_SHOWN_MAX:
+        return build_plot(title, lines, _DAYS_PER_TICK, lambda day: f"day {day:.0f}", format_value, decades=decades)
+    return build_plot(title, lines, DAYS_PER_YEAR, _format_year, format_value, decades=decades)
+
+
+def _format_year(day: float) -> str:
+    return f"year {day / DAYS_PER_YEAR:.0f}"
+
+
+def format_value(value: float) -> str:
+    """With as many digits as it has, and never in powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def _to_grains(micrograins: int) -> float:

@@ -165,7 +165,7 @@ SCENARIOS: Final = (
     Scenario("boom", "Nearly all of them come within the second year.", lambda day: _grow(day, 450, 45), lambda _: 0),
     Scenario(
         "attack",
-        "Growth over three years, and waves of up to 56 million fake identities.",
+        "Growth over three years, and waves of fake identities, 56 million in the largest.",
         lambda day: _grow(day, 700, 180),
         _attack,
     ),

@@ -1,11 +1,12 @@
 """Years of mining: repeatable, true to the chain's formulas, and telling what they should."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
 
-from economy.mining_report import REPORT_FILE, write_report
+from economy.mining_report import REPORT_FILE, build_page, write_report
 from economy.mining_simulation import SCENARIOS, compute_gini, list_columns, simulate
 from vm.native.mining_formulas import MINING_FUND_GRAINS, NEW_MARKET, close_epoch
 from vm.native.mining_records import DEFAULT_VERSION
@@ -83,9 +84,18 @@ def test_a_report_stands_alone_with_a_table_for_each_scenario(tmp_path):
     write_report(tmp_path, results, 1)
     page = (tmp_path / REPORT_FILE).read_text(encoding="utf-8")
     assert page.count("<svg") == page.count("</svg>") == 6 * len(SCENARIOS)
+    assert ">day 30<" in page and ">year 0<" not in page
     assert not any(word in page for word in ("http://", "https://", "<script", "src="))
     for scenario, days in results.items():
         with (tmp_path / f"{scenario.name}.csv").open(encoding="utf-8") as file:
             head, *rows = csv.reader(file)
         assert (tuple(head), len(rows)) == (list_columns(), 40)
         assert rows[-1][head.index("fund_grains")] == str(days[-1].fund_grains)
+
+
+def test_a_report_of_years_has_them_on_its_axes_and_decades_where_prices_need_them(played):
+    page = build_page({scenario: played[scenario.name] for scenario in SCENARIOS}, 1)
+    assert ">year 9<" in page and ">day 30<" not in page
+    assert page.count(">Price of a force, grains (logarithmic)<") == 3
+    assert page.count(">Price of a force, grains<") == 1, "the crash: less than two decades"
+    assert "(logarithmic)" not in "".join(re.findall(">The fund, [^<]*<", page))
