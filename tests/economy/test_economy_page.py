@@ -132,6 +132,7 @@ COMPUTE: dict[str, Callable[[Lines], Lines]] = {
     "partial_purchase": compute_purchase,
     "coin_age": compute_coin_age,
     "dividend": compute_payouts,
+    "dividend_remainder": compute_payouts,
 }
 
 

@@ -29,6 +29,8 @@ from vm.native.distribution_records import (
     put_root,
     put_source,
 )
+from vm.native.governance import ProposalStatus, get_proposal
+from vm.native.mining_records import MINING_ADDRESS
 
 OWNER = address_of(make_key("owner"))
 
@@ -69,6 +71,14 @@ def test_governance_changes_the_rules_of_a_source(chamber, rules):
     events = chamber.decide("propose_source_rules", 1, to_plain(changed))
     assert events == [Event("distribution", "SourceRulesSet", [1]), applied(2)]
     assert (get_source(chamber.state, SourceId(1)).rules, get_flow(chamber.state, SourceId(1))) == (changed, NO_FLOW)
+
+
+def test_governance_does_not_give_away_what_a_module_owns(chamber, rules):
+    theirs = replace(rules, owner=MINING_ADDRESS)
+    open_source(chamber, theirs)
+    chamber.decide("propose_source_rules", 1, to_plain(replace(theirs, owner=OWNER)))
+    assert get_proposal(chamber.state, 2).status is ProposalStatus.FAILED
+    assert get_source(chamber.state, SourceId(1)).rules == theirs
 
 
 def test_governance_resumes_a_source_that_was_tripped(chamber, rules):

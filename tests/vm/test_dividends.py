@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from identity.did import Did
 from ledger.codec import to_plain
@@ -10,7 +12,7 @@ from ledger.primitives import Grains, Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.transaction import Call
-from tests.builders import block_context
+from tests.builders import address_of, block_context, make_key
 from tests.did_scene import build_create, control_of
 from tests.distribution_scene import (
     BREAKER,
@@ -32,9 +34,10 @@ from vm.native.distribution_records import (
     find_source,
     fund_source,
     get_source,
+    set_source_rules,
     void_root,
 )
-from vm.native.dividend import DividendRules
+from vm.native.dividend import DividendRules, Merit, compute_dividend, compute_totals
 from vm.native.dividends import (
     CLAIMS_MS_MIN,
     DeclaredDividend,
@@ -181,6 +184,48 @@ def test_a_root_that_is_voided_after_the_end_promises_nothing_anew(scene):
     void_root(scene.state, scene.source, 2, VoidCause.GOVERNANCE)
     assert get_source(scene.state, scene.source).promised_grains == 0
     check_conservation(scene.state)
+
+
+@given(
+    merits=st.lists(
+        st.builds(Merit, st.integers(0, 10**6), st.integers(0, 10**8), st.integers(10, 10**4)), min_size=1, max_size=5
+    )
+)
+@settings(max_examples=10, deadline=None)
+def test_what_rounding_leaves_goes_back_to_the_grain(merits):
+    """Everybody has claimed; the budget has what the formula could not share out, and nobody has anything else."""
+    scene = DividendScene()
+    totals = compute_totals(RULES, merits)
+    shares = {
+        account_key(f"holder {index}"): compute_dividend(RULES, totals, each) for index, each in enumerate(merits)
+    }
+    paid = sum(shares.values())
+    built = scene.settle({key: share for key, share in shares.items() if share})
+    scene.accept(scene.claim(built, *[key for key, share in shares.items() if share]))
+    scene.end()
+    if paid == POOL:
+        scene.refuse(scene.take_back(), Reason.DISTRIBUTION_NOTHING_DUE)
+    else:
+        receipt = scene.accept(scene.take_back())
+        assert receipt.events == (Event("dividends", "DividendTakenBack", [2, "community", POOL - paid]),)
+    assert get_balance(scene.state, BUDGET) == 5 + POOL - paid
+    assert [scene.balance(f"holder {index}") for index in range(len(merits))] == list(shares.values())
+    check_conservation(scene.state)
+
+
+def test_what_is_left_goes_nowhere_else(scene):
+    """Not to an owner, by nobody's call and by no decision on the source's rules."""
+    call = Call("distribution", "withdraw", [scene.source, 1])
+    scene.refuse(call, Reason.DISTRIBUTION_NOT_OWNER)
+    rules = get_source(scene.state, scene.source).rules
+    thief = address_of(make_key("thief"))
+    with pytest.raises(Rejected, match="stays the module's") as refused:
+        set_source_rules(scene.state, scene.source, replace(rules, owner=thief))
+    assert refused.value.reason is Reason.DISTRIBUTION_BAD_RULES
+    with pytest.raises(Rejected, match="stays the module's"):
+        set_source_rules(scene.state, scene.source, replace(rules, owner=TREASURY_ADDRESSES["core"]))
+    set_source_rules(scene.state, scene.source, replace(rules, threshold=1))
+    assert get_source(scene.state, scene.source).rules == replace(rules, threshold=1)
 
 
 def test_what_is_no_dividend_is_not_taken_back(scene):

@@ -5,7 +5,8 @@ What the state holds stands in distribution_records.py, the bytes of trees in di
 Rules
 * D1 A source is a fund with rules of its own. Modules and governance open sources; anybody may fund one.
 * D2 The module account holds exactly what was funded less what was claimed, over all sources.
-* D3 The owner takes back what is neither claimed nor promised by the newest root that is not void.
+* D3 The owner takes back what is neither claimed nor promised by the newest root that is not void. No change of rules
+  gives a source away that a module owns.
 * D4 A root is posted under the next number of its source, signed by the threshold of the source's attesters, while no
   other root of it is open to challenges. A number is used once, also if the root is voided.
 * D5 It comes with the roots and totals of its 256 shards, which give the root and add up to the lifetime total.

@@ -181,9 +181,15 @@ def create_source(state: State, rules: SourceRules) -> SourceId:
 
 
 def set_source_rules(state: State, source: SourceId, rules: SourceRules) -> None:
-    """Replace the rules of a source, whose breaker begins anew; raises Rejected. A posted root keeps its window."""
+    """Replace the rules of a source, whose breaker begins anew; raises Rejected. A posted root keeps its window.
+
+    What a module owns stays its own (rule D3): another owner could take out what waits for the module's purpose.
+    """
     check_rules(state, rules)
-    put_source(state, source, replace(get_source(state, source), rules=rules))
+    found = get_source(state, source)
+    if is_module_address(found.rules.owner) and rules.owner != found.rules.owner:
+        raise Rejected(Reason.DISTRIBUTION_BAD_RULES, "the source belongs to a module, and stays the module's")
+    put_source(state, source, replace(found, rules=rules))
     put_flow(state, source, NO_FLOW)
 
 

@@ -13,7 +13,8 @@ Rules
 * V3 The source pays as any other does, by claims against roots (D1 to D14, B1 to B3). It belongs to the budget.
 * V4 From the end of the claims on, which is no sooner than CLAIMS_MS_MIN after the period, anybody has what is left
   given back to the budget: what nobody claimed, and what rounding left. The declaration has decided that. Claims that
-  come later find nothing; until then they are paid.
+  come later find nothing; until then they are paid. Nothing else takes a grain out: the source is the budget's own, by
+  rule D3 for good, and no account acts for a budget.
 """
 
 from collections.abc import Iterator
