@@ -12,10 +12,12 @@ from vm.native.ads_formulas import (
     compute_deposit,
     compute_deposit_bps,
     compute_fixed_reward,
+    compute_panel_size,
     compute_penalty,
     compute_score,
     compute_shares,
     decay_points,
+    draw_panel,
 )
 from vm.native.ads_records import DEFAULT_RULES
 
@@ -61,6 +63,12 @@ def compute_loss(given: Values) -> dict[str, object]:
     return {"complainer": complainer, "treasury": treasury}
 
 
+def compute_panel(given: dict[str, str]) -> dict[str, object]:
+    candidates = given["candidates"].split()
+    assert compute_panel_size(4, int(given["size"])) == 3, "as the page says"
+    return {"drawn": " ".join(draw_panel(candidates, bytes.fromhex(given["seed"]), int(given["size"])))}
+
+
 COMPUTE: dict[str, Callable[[Values], dict[str, object]]] = {
     "shares": compute_parts,
     "by_item": compute_item,
@@ -80,5 +88,10 @@ def test_an_example_gives_what_it_says(name: str) -> None:
     assert computed == results
 
 
+def test_the_panel_is_drawn_as_the_page_says() -> None:
+    inputs, results = read_examples(PAGE)["panel"]
+    assert list(compute_panel(dict(inputs)).items()) == results
+
+
 def test_every_example_is_computed() -> None:
-    assert set(read_examples(PAGE)) == set(COMPUTE)
+    assert set(read_examples(PAGE)) == {*COMPUTE, "panel"}
