@@ -670,6 +670,49 @@ def test_other_rules_and_a_resumption_begin_the_window_anew(scene):
     scene.accept(scene.claim(built, CARA))
 
 
+# What is taken back of a reward that was counted twice (docs/mining.md)
+
+
+def test_what_an_open_root_counts_twice_is_voided_and_left_out(scene):
+    scene.accept(scene.post(distribute({ANNE: 300, BERT: 200})))
+    scene.accept(scene.void())
+    right = scene.settle({ANNE: 200, BERT: 200})
+    scene.accept(scene.claim(right, ANNE, BERT))
+    assert (scene.balance("anne"), scene.balance("bert")) == (200, 200)
+
+
+def test_what_a_root_counts_twice_and_nobody_has_claimed_goes_with_it(scene):
+    wrong = scene.settle({ANNE: 300, BERT: 200})
+    scene.accept(scene.claim(wrong, BERT))
+    void_root(scene.state, scene.source, 1, VoidCause.GOVERNANCE)
+    scene.state.forget_marks()
+    right = scene.settle({ANNE: 200, BERT: 200})
+    scene.refuse(scene.claim(wrong, ANNE, number=1), Reason.DISTRIBUTION_ROOT_VOID)
+    scene.accept(scene.claim(right, ANNE))
+    assert (scene.balance("anne"), scene.balance("bert")) == (200, 200)
+    check_conservation(scene.state)
+
+
+def test_what_was_claimed_twice_is_deducted_from_what_comes_next(scene):
+    """Roots that were built on the wrong one go with it; nothing falls below zero, and the rest waits."""
+    wrong = scene.settle({ANNE: 300, BERT: 200})
+    scene.accept(scene.claim(wrong, ANNE))
+    scene.settle({ANNE: 320, BERT: 210})
+    scene.refuse(scene.post(distribute({ANNE: 220, BERT: 210})), Reason.DISTRIBUTION_BAD_ROOT)
+    for number in (1, 2):
+        void_root(scene.state, scene.source, number, VoidCause.GOVERNANCE)
+    scene.state.forget_marks()
+    paid = []
+    for lifetimes in ({ANNE: 220, BERT: 310}, {ANNE: 350, BERT: 320}, {ANNE: 400, BERT: 330}):
+        right = scene.settle(lifetimes)
+        scene.send(scene.claim(right, ANNE))
+        paid.append(scene.balance("anne"))
+        check_conservation(scene.state)
+    assert paid == [300, 350, 400], "of 220 and 130, 50 are paid; then all that is earned"
+    scene.accept(scene.claim(right, BERT))
+    assert scene.balance("bert") == 330
+
+
 # Views and gas
 
 
