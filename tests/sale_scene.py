@@ -118,10 +118,10 @@ class SaleScene(DidScene):
         did = signer or buyer or self.alice
         return build(WithdrawalPayload(buyer or self.alice, 1, number), (did, self.names[did]))
 
-    def repay(self, amount: int, number: int = 1, signer: Did | None = None, buyer: Did | None = None) -> Call:
-        """The cashier has paid Alice back, unless it is another who signs, or has bought."""
+    def repay(self, repaid: int, number: int = 1, signer: Did | None = None, buyer: Did | None = None) -> Call:
+        """The cashier has paid Alice back so much in all, unless it is another who signs, or has bought."""
         did = signer or self.cashier
-        return build(RepaymentPayload(buyer or self.alice, 1, number, amount), (did, self.names[did]))
+        return build(RepaymentPayload(buyer or self.alice, 1, number, repaid), (did, self.names[did]))
 
     def deliver(self, number: int = 1) -> Call:
         """Anybody has a purchase delivered."""

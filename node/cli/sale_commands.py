@@ -168,7 +168,7 @@ def repaid(number: int, purchase: int, signing: Signing, sending: Sending) -> No
         if found["owedMinor"] == 0:
             raise CommandFailedError("nothing is owed for this purchase", ExitCode.FAILED)
         buyer = parse_did_text(found["buyer"], facts.network)
-        payload = RepaymentPayload(buyer, number, purchase, found["owedMinor"])
+        payload = RepaymentPayload(buyer, number, purchase, found["repaidMinor"] + found["owedMinor"])
         return Operation("sale.confirm_repayment", payload, _find_cashier(client, facts, number))
 
     send_operation(prepare, signing, sending)

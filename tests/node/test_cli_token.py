@@ -177,6 +177,9 @@ async def test_a_purchase_from_payment_to_delivery(node: CliScene, sale: SaleSce
     await node.sign("sale", "withdraw", "--sale", "1", "--purchase", "1", "--by", f"{alice}=alice")
     execute(node, sale.state, sale.height)
     assert sale.get_purchase().status is PurchaseStatus.WITHDRAWN
+    await node.sign("sale", "repaid", "--sale", "1", "--purchase", "1", "--by", "cashier")
+    execute(node, sale.state, sale.height)
+    assert (sale.get_purchase().owed_minor, sale.get_purchase().repaid_minor) == (0, 300)
     assert await node.sign("sale", "deliver", "--sale", "1", "--purchase", "1") == Deliver(1, 1)
     missing = await node.run(
         *("sale", "withdraw", "--sale", "1", "--purchase", "9", "--by", "alice", "--from", "dev0", "--yes")

@@ -390,7 +390,8 @@ class EconomyTraffic:
         if found is None:
             return None
         name, purchase = found
-        payload = RepaymentPayload(purchase.buyer, name.sale, name.number, self._pass(purchase.owed_minor))
+        repaid_minor = self._pass(purchase.repaid_minor + purchase.owed_minor)
+        payload = RepaymentPayload(purchase.buyer, name.sale, name.number, repaid_minor)
         purpose = SigningPurpose.SALE_REPAYMENT
         return self._call("sale", "confirm_repayment", purpose, payload, self._list_signers(SHOP.did))
 

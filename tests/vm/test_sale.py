@@ -360,9 +360,22 @@ def test_what_is_owed_ends_with_the_cashiers_confirmation_of_exactly_that(scene)
     scene.refuse(scene.repay(60), Reason.PURCHASE_SETTLED)
     scene.accept(scene.withdraw())
     assert (scene.get_purchase().owed_minor, scene.get_purchase().repaid_minor) == (240, 60)
-    scene.accept(scene.repay(240))
+    scene.refuse(scene.repay(240), Reason.PURCHASE_SETTLED)
+    assert names(scene.accept(scene.repay(300))) == [("Repaid", [1, 1, 240])]
     assert (scene.get_purchase().owed_minor, scene.get_purchase().repaid_minor) == (0, 300)
     check_conservation(scene.state)
+
+
+def test_a_confirmation_does_not_end_a_later_debt_of_the_same_amount():
+    scene = SaleScene()
+    scene.open(cap_grains=Grains(50))
+    scene.accept(scene.pay(30))
+    confirmed = scene.repay(15)
+    scene.accept(confirmed)
+    scene.accept(scene.withdraw())
+    assert (scene.get_purchase().owed_minor, scene.get_purchase().repaid_minor) == (15, 15)
+    scene.refuse(confirmed, Reason.PURCHASE_SETTLED)
+    scene.accept(scene.repay(30))
 
 
 # Views

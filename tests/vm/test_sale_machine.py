@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ledger.primitives import Grains
 from ledger.reasons import Reason
+from ledger.transaction import Call
 from tests.sale_scene import (
     ENDS_MS,
     STARTS_MS,
@@ -38,6 +39,7 @@ class SaleMachine(RuleBasedStateMachine):
         self.scene.open(tiers=tiers, cap_grains=Grains(cap))
         self.paid: dict[int, int] = {}
         self.repaid: dict[int, int] = {}
+        self.confirmed: list[Call] = []
 
     @rule(buyer=BUYER, paid=PAID, tier=st.integers(0, 2), reference=st.integers(1, 12))
     def buy(self, buyer, paid, tier, reference):
@@ -65,10 +67,15 @@ class SaleMachine(RuleBasedStateMachine):
     def repay(self, number):
         purchases = list_purchases(self.scene.state)
         if number <= len(purchases) and purchases[number - 1].owed_minor:
-            owed, buyer = purchases[number - 1].owed_minor, purchases[number - 1].buyer
-            assert self.scene.send(self.scene.repay(owed, number, buyer=buyer)).reason == 0
-            self.repaid[number] = self.repaid.get(number, 0) + owed
-            assert self.scene.send(self.scene.repay(owed, number, buyer=buyer)).reason == Reason.PURCHASE_SETTLED
+            repaid = purchases[number - 1].repaid_minor + purchases[number - 1].owed_minor
+            self.confirmed.append(self.scene.repay(repaid, number, buyer=purchases[number - 1].buyer))
+            assert self.scene.send(self.confirmed[-1]).reason == 0
+            self.repaid[number] = repaid
+
+    @rule()
+    def confirm_again(self):
+        for confirmed in self.confirmed:
+            assert self.scene.send(confirmed).reason == Reason.PURCHASE_SETTLED
 
     @rule(number=NUMBER)
     def deliver(self, number):

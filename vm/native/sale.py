@@ -22,7 +22,8 @@ Rules
   is owed back.
 * B8 Once it is closed, anybody has a purchase delivered, to the account that the buyer's identity has then, locked by
   its tier's schedule for good.
-* B9 The cashier signs that what is owed for a purchase was paid back; nothing else ends that debt.
+* B9 The cashier signs how much was paid back for a purchase in all. It grows by exactly what is owed, which ends that
+  debt; nothing else does, and because the sum only grows, no signature ends two debts.
 """
 
 from dataclasses import dataclass, replace
@@ -113,7 +114,8 @@ class RepaymentPayload:
     buyer: Did
     sale: SaleNumber
     number: PurchaseNumber
-    amount_minor: Annotated[int, Interval(ge=1, le=PAID_MAX)]
+    repaid_minor: Annotated[int, Interval(ge=1, le=PAID_MAX)]
+    """In all, with what was paid back before: a signature for an earlier debt is none for a later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ class Repaid:
     sale: SaleNumber
     number: PurchaseNumber
     amount_minor: MinorUnits
+    """This time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,15 +356,18 @@ def apply_confirm_repayment(state: State, context: Context, call: ConfirmRepayme
     sale = get_sale(state, given.sale)
     name = PurchaseName(given.sale, given.number)
     purchase = _get_purchase_of(state, name, given.buyer)
-    if purchase.owed_minor == 0 or purchase.owed_minor != given.amount_minor:
+    due_minor = purchase.repaid_minor + purchase.owed_minor
+    if purchase.owed_minor == 0 or given.repaid_minor != due_minor:
         raise Rejected(
-            Reason.PURCHASE_SETTLED, "something else is owed for this purchase, or nothing", owed=purchase.owed_minor
+            Reason.PURCHASE_SETTLED,
+            "something else is owed for this purchase, or nothing",
+            owed=purchase.owed_minor,
+            repaid=purchase.repaid_minor,
         )
     purpose = SigningPurpose.SALE_REPAYMENT
     check_did_signatures(state, context, sale.terms.cashier, purpose, encode(given), call.signatures)
-    repaid_minor = purchase.repaid_minor + purchase.owed_minor
-    put_purchase(state, name, replace(purchase, owed_minor=0, repaid_minor=repaid_minor))
-    context.emit(MODULE.name, Repaid.__name__, name.sale, name.number, given.amount_minor)
+    put_purchase(state, name, replace(purchase, owed_minor=0, repaid_minor=due_minor))
+    context.emit(MODULE.name, Repaid.__name__, name.sale, name.number, purchase.owed_minor)
 
 
 def apply_deliver(state: State, context: Context, call: Deliver) -> None:
