@@ -452,6 +452,10 @@ class Reason(IntEnum):
     ADS_NOT_ON_PANEL = 419
     """The sender's identity has no vote on this complaint, or has voted."""
 
+    # More of lock-ups, the sale, gifts and acceptors: 440-449.
+    APPLICATION_REPLACED = 440
+    """The acceptor has applied with something else than what was to be approved."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

@@ -1,17 +1,22 @@
 """`carlive acceptor`: who exchanges IOV, and how to be listed."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from node.cli.connection import connect, node_option, read_chain_facts
+from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains
 from node.cli.sending import Sending, send_intent, sending_options
 from rpc import calls
+
+if TYPE_CHECKING:
+    from identity.address import NetworkKind
+    from rpc.client import Client
 
 MODULE: Final = "acceptors"
 COLUMNS: Final = ["account", "name", "termsUrl", "state", "did"]
@@ -47,6 +52,17 @@ def list_acceptors(node_url: str, output: Output) -> None:
     if not output.is_json:
         found = [each | {"state": _describe_state(each["listedHeight"])} for each in found]
     output.show_list(found, COLUMNS, empty="there are no acceptors")
+
+
+@acceptor.command()
+@click.argument("account", metavar="ADDRESS")
+@node_option
+@output_option
+def show(account: str, node_url: str, output: Output) -> None:
+    """Show an acceptor or an application, and its hash, which governance names when it approves one."""
+    with connect(node_url) as client:
+        found = fetch_acceptor(client, account, read_chain_facts(client).network)
+    output.show_record(found if output.is_json else found | {"state": _describe_state(found["listedHeight"])})
 
 
 @acceptor.command()
@@ -102,6 +118,22 @@ def check(address: str, sending: Sending) -> None:
         ),
         sending,
     )
+
+
+def fetch_acceptor(client: "Client", account: str, network: "NetworkKind") -> dict[str, Any]:
+    """An acceptor or an application as the view tells it, with its hash; raises CommandFailedError.
+
+    The hash is computed from what is shown: a node cannot have another application approved than the one it tells of.
+    """
+    from ledger.codec import from_plain
+    from rpc.arguments import describe_type, from_json
+    from vm.native.acceptors import Acceptor, compute_application_hash
+
+    shown = client.run(calls.module_view(MODULE, "acceptor", {"account": account})).value
+    if shown is None:
+        raise CommandFailedError(f"{account} is no acceptor and has not applied", ExitCode.FAILED)
+    known = from_plain(Acceptor, from_json(describe_type(Acceptor), shown, network))
+    return {**shown, "applicationHash": "0x" + compute_application_hash(known).hex()}
 
 
 def _send(sending: Sending, call: str, arguments: list[Any]) -> None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from node.cli.acceptor_commands import fetch_acceptor
 from node.cli.connection import connect, node_option
 from node.cli.did_signing import read_json_file
 from node.cli.failures import CommandFailedError, ExitCode
@@ -314,11 +315,25 @@ def propose_root_void(source: int, number: int, terms: Terms, sending: Sending) 
 
 @propose.command("acceptor")
 @click.option("--account", required=True, metavar="ADDRESS", help="Account that has applied: address or key name.")
+@click.option(
+    "--application", default=None, metavar="0x…", help="Hash of the application that was read.  [default: that of now]"
+)
 @_terms_options
 @sending_options
-def propose_acceptor(account: str, terms: Terms, sending: Sending) -> None:
-    """List an acceptor that has applied."""
-    _propose(sending, "propose_acceptor", terms, lambda find: [find(account)])
+def propose_acceptor(account: str, application: str | None, terms: Terms, sending: Sending) -> None:
+    """List an acceptor with what it has applied with, and nothing else."""
+
+    def build(client: "Client", facts: "ChainFacts") -> Intent:
+        address = _make_find(sending, facts)(account)
+        found = fetch_acceptor(client, address, facts.network)
+        if application is not None and application != found["applicationHash"]:
+            raise CommandFailedError("the account has applied with something else by now: read it again")
+        arguments = [address, found["applicationHash"]]
+        intent = _build_proposal(client, facts, "propose_acceptor", terms, arguments)
+        approved = {name: found[name] for name in ("did", "name", "termsUrl", "termsHash")}
+        return replace(intent, shown={**intent.shown, **approved})
+
+    send_intent(build, sending)
 
 
 @propose.command("remove-acceptor")
@@ -556,11 +571,15 @@ def _send(sending: Sending, call: str, arguments: Callable[[Find], Sequence[Any]
 
 
 def _propose(sending: Sending, call: str, terms: Terms, arguments: Callable[[Find], Sequence[Any]]) -> None:
-    def build(client: "Client", facts: "ChainFacts") -> Intent:
-        encoded = [_get_priority(terms.priority), _find_effective_height(client, terms), terms.title]
-        return build_known_intent(client, facts, MODULE, call, [*arguments(_make_find(sending, facts)), encoded])
+    send_intent(
+        lambda client, facts: _build_proposal(client, facts, call, terms, arguments(_make_find(sending, facts))),
+        sending,
+    )
 
-    send_intent(build, sending)
+
+def _build_proposal(client: "Client", facts: "ChainFacts", call: str, terms: Terms, arguments: Sequence[Any]) -> Intent:
+    encoded = [_get_priority(terms.priority), _find_effective_height(client, terms), terms.title]
+    return build_known_intent(client, facts, MODULE, call, [*arguments, encoded])
 
 
 def _find_effective_height(client: "Client", terms: Terms) -> int:

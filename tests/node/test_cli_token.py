@@ -11,7 +11,7 @@ import pytest
 
 from genesis.presets import list_development_accounts
 from identity.address import NetworkKind, compute_key_address, format_address
-from identity.did import format_did
+from identity.did import Did, format_did
 from identity.keys import KeyType, PrivateKey
 from ledger.codec import encode
 from ledger.primitives import Grains, Height, TimeMs, TransactionId
@@ -26,9 +26,17 @@ from tests.sale_scene import SaleScene, reference_of
 from tests.stake_scene import HOLDERS, IOV
 from vm.context import Context
 from vm.gas import GasMeter
-from vm.native.acceptors import FIRST_RULES, Acceptor, Apply, Check, Withdraw
+from vm.native.acceptors import FIRST_RULES, Acceptor, Apply, Check, Withdraw, compute_application_hash
 from vm.native.gifts import Claim, Give, Refund, Tip, TipDid
-from vm.native.governance import ProposeAcceptorRules, ProposeGrant, ProposeRevocation, ProposeSale, ProposeSaleEnd
+from vm.native.governance import (
+    ProposeAcceptor,
+    ProposeAcceptorRemoval,
+    ProposeAcceptorRules,
+    ProposeGrant,
+    ProposeRevocation,
+    ProposeSale,
+    ProposeSaleEnd,
+)
 from vm.native.iov import credit
 from vm.native.lockup_records import Clock, build_cliff
 from vm.native.lockups import Settle
@@ -132,8 +140,8 @@ async def test_other_decisions_are_proposed(node: CliScene) -> None:
     signed = await node.sign("gov", "propose", "acceptor-rules", "--holdings", "5", "--coin-age", "7", *TERMS)
     assert isinstance(signed, ProposeAcceptorRules)
     assert (signed.rules.holdings_min_grains, signed.rules.coin_age_min_iov_days) == (5 * IOV, 7)
-    for name in ("acceptor", "remove-acceptor"):
-        assert (await node.sign("gov", "propose", name, "--account", "dev1", *TERMS)).account == DEV[1]
+    signed = await node.sign("gov", "propose", "remove-acceptor", "--account", "dev1", *TERMS)
+    assert replace(signed, terms=None) == ProposeAcceptorRemoval(DEV[1], None)
 
 
 # The sale
@@ -278,3 +286,23 @@ async def test_acceptors_and_rules_are_listed(node: CliScene) -> None:
     records = await node.run_json("acceptor", "list")
     assert [each["name"] for each in records] == [f"Bank {index}" for index in range(102)]
     assert (await node.run_json("acceptor", "rules"))["holdingsMinGrains"] == str(FIRST_RULES.holdings_min_grains)
+
+
+async def test_an_acceptor_is_approved_with_what_is_shown(node: CliScene) -> None:
+    application = Acceptor(Did(DEV[1]), "Bank", "https://example.org/terms", bytes(32), Height(1), None)
+    node.scene.state.put(acceptor_key(DEV[1]), encode(application))
+    hash_text = "0x" + compute_application_hash(application).hex()
+    shown = await node.run_json("acceptor", "show", DEV_TEXTS[1])
+    assert (shown["name"], shown["applicationHash"]) == ("Bank", hash_text)
+    assert "waits for approval" in (await node.run("acceptor", "show", DEV_TEXTS[1])).stdout
+    propose = ["gov", "propose", "acceptor", "--account", "dev1", *TERMS]
+    expected = ProposeAcceptor(DEV[1], compute_application_hash(application), None)  # type: ignore[arg-type]  # not compared
+    for options in ([], ["--application", hash_text]):
+        assert replace(await node.sign(*propose, *options), terms=None) == expected
+    asked = await node.run(*propose, "--from", "dev0")
+    for part in ("Bank", "https://example.org/terms", format_did(application.did, NETWORK), hash_text):
+        assert part in asked.stderr
+    other = await node.run(*propose, "--application", "0x" + "00" * 32, "--from", "dev0", "--yes")
+    assert (other.exit_code, "something else by now" in other.stderr) == (ExitCode.WRONG_USE, True)
+    missing = await node.run("gov", "propose", "acceptor", "--account", "dev2", *TERMS, "--from", "dev0", "--yes")
+    assert (missing.exit_code, "has not applied" in missing.stderr) == (ExitCode.FAILED, True)

@@ -19,6 +19,7 @@ from vm.native.acceptors import (
     approve_acceptor,
     check_application,
     check_qualified,
+    compute_application_hash,
     find_acceptor,
     get_rules,
     remove_acceptor,
@@ -53,6 +54,13 @@ class AcceptorScene(DidScene):
 
     def check(self, account=A):
         return Call("acceptors", "check", [account])
+
+    def approve(self, application_hash=None):
+        """What governance decides, about the application of now unless another is named."""
+        return approve_acceptor(self.state, self.block(), A, application_hash or self.hash())
+
+    def hash(self):
+        return compute_application_hash(find_acceptor(self.state, A))
 
     def refuse(self, call, reason, key=SENDER):
         before = find_acceptor(self.state, A)
@@ -120,16 +128,36 @@ def test_stake_counts_as_holdings(scene):
 
 def test_governance_lists_whom_it_approves_if_it_still_qualifies(scene):
     scene.accept(scene.apply())
-    check_application(scene.state, A)
-    event = approve_acceptor(scene.state, scene.block(), A)
+    application_hash = scene.hash()
+    check_application(scene.state, A, application_hash)
+    event = scene.approve()
     assert (event.name, event.fields) == ("AcceptorListed", [A, scene.did])
     assert find_acceptor(scene.state, A).listed_height == scene.height
-    refuse(Reason.ACCEPTOR_EXISTS, check_application, scene.state, A)
-    refuse(Reason.UNKNOWN_ACCEPTOR, check_application, scene.state, B)
+    refuse(Reason.ACCEPTOR_EXISTS, check_application, scene.state, A, application_hash)
+    refuse(Reason.UNKNOWN_ACCEPTOR, check_application, scene.state, B, application_hash)
     scene.accept(scene.apply("Other name"))
     assert find_acceptor(scene.state, A).listed_height is None
     scene.accept(transfer(B, 150 * IOV))
-    refuse(Reason.NOT_QUALIFIED, approve_acceptor, scene.state, scene.block(), A)
+    refuse(Reason.NOT_QUALIFIED, scene.approve)
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        ["Bank of all cars", "https://example.org/terms", TERMS_HASH],
+        ["Bank of cars", "https://example.com/terms", TERMS_HASH],
+        ["Bank of cars", "https://example.org/terms", bytes(32)],
+    ],
+)
+def test_governance_lists_the_application_that_it_read_and_no_other(scene, replaced):
+    scene.accept(scene.apply())
+    read = scene.hash()
+    scene.accept(Call("acceptors", "apply", replaced))
+    refuse(Reason.APPLICATION_REPLACED, check_application, scene.state, A, read)
+    refuse(Reason.APPLICATION_REPLACED, scene.approve, read)
+    assert find_acceptor(scene.state, A).listed_height is None
+    scene.approve()
+    assert find_acceptor(scene.state, A).name == replaced[0]
 
 
 def test_an_application_of_another_identity_is_not_approved(scene):
@@ -137,7 +165,7 @@ def test_an_application_of_another_identity_is_not_approved(scene):
     scene.accept(build_call(scene.on_version(scene.did), "alice", name="unlink_account"))
     bob = scene.create("bob")
     scene.accept(build_call(scene.link(bob, A), "bob", name="link_account"))
-    refuse(Reason.DID_NOT_LINKED, approve_acceptor, scene.state, scene.block(), A)
+    refuse(Reason.DID_NOT_LINKED, scene.approve)
 
 
 def test_governance_delists(scene):
@@ -171,7 +199,7 @@ def test_an_acceptor_withdraws(scene):
 
 def test_anybody_has_an_acceptor_delisted_whose_holdings_have_fallen(scene):
     scene.accept(scene.apply())
-    approve_acceptor(scene.state, scene.block(), A)
+    scene.approve()
     scene.refuse(scene.check(), Reason.STILL_QUALIFIED, OTHER)
     scene.refuse(scene.check(B), Reason.UNKNOWN_ACCEPTOR, OTHER)
     scene.accept(transfer(B, 100 * IOV))

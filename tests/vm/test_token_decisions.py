@@ -1,5 +1,7 @@
 """What governance decides about lock-ups, the sale and acceptors: from the proposal to its effect."""
 
+from dataclasses import replace
+
 import pytest
 
 from identity.address import compute_module_address
@@ -11,8 +13,26 @@ from ledger.state_keys import acceptor_key, did_of_account_key
 from ledger.transaction import Call
 from tests.builders import address_of, make_key
 from tests.did_scene import build_create, control_of
-from tests.vm.test_governance import MEMBERS, NORMAL, accept, end, make_chain, pass_and_apply, refuse, terms, vote
-from vm.native.acceptors import FIRST_RULES, Acceptor, AcceptorRules, get_rules
+from tests.vm.test_governance import (
+    MEMBERS,
+    NORMAL,
+    accept,
+    end,
+    make_chain,
+    pass_and_apply,
+    refuse,
+    settled,
+    terms,
+    vote,
+)
+from vm.native.acceptors import (
+    FIRST_RULES,
+    Acceptor,
+    AcceptorRules,
+    compute_application_hash,
+    find_acceptor,
+    get_rules,
+)
 from vm.native.did_records import DidKind
 from vm.native.governance import ProposalStatus, get_proposal
 from vm.native.iov import SALE_ADDRESS, credit, get_balance
@@ -106,14 +126,31 @@ def test_who_qualifies_as_an_acceptor_is_decided(state):
 
 
 def test_an_acceptor_is_listed_and_delisted_by_decision(state):
-    refuse(state, propose("propose_acceptor", RECIPIENT), Reason.UNKNOWN_ACCEPTOR)
+    refuse(state, propose("propose_acceptor", RECIPIENT, bytes(32)), Reason.UNKNOWN_ACCEPTOR)
     refuse(state, propose("propose_acceptor_removal", RECIPIENT), Reason.UNKNOWN_ACCEPTOR)
     did, create = build_create(control_of("acceptor"), "acceptor")
     accept(state, create)
     state.put(did_of_account_key(RECIPIENT), did)
-    state.put(acceptor_key(RECIPIENT), encode(Acceptor(did, "A", "https://example.org", bytes(32), 1, None)))
+    application = Acceptor(did, "A", "https://example.org", bytes(32), 1, None)
+    state.put(acceptor_key(RECIPIENT), encode(application))
+    refuse(state, propose("propose_acceptor", RECIPIENT, bytes(32)), Reason.APPLICATION_REPLACED)
     pass_and_apply(state, propose("propose_acceptor_rules", AcceptorRules(Grains(0), 0)))
-    events = pass_and_apply(state, propose("propose_acceptor", RECIPIENT))
+    events = pass_and_apply(state, propose("propose_acceptor", RECIPIENT, compute_application_hash(application)))
     assert events[0] == Event("acceptors", "AcceptorListed", [RECIPIENT, did])
     events = pass_and_apply(state, propose("propose_acceptor_removal", RECIPIENT))
     assert events[0] == Event("acceptors", "AcceptorRemoved", [RECIPIENT, did])
+
+
+def test_an_acceptor_that_applies_anew_before_the_effect_is_not_listed(state):
+    did, create = build_create(control_of("acceptor"), "acceptor")
+    accept(state, create)
+    state.put(did_of_account_key(RECIPIENT), did)
+    application = Acceptor(did, "A", "https://example.org", bytes(32), 1, None)
+    state.put(acceptor_key(RECIPIENT), encode(application))
+    accept(state, propose("propose_acceptor", RECIPIENT, compute_application_hash(application)))
+    for key in MEMBERS[:3]:
+        vote(state, key)
+    state.put(acceptor_key(RECIPIENT), encode(replace(application, name="B")))
+    end(state, NORMAL)
+    assert end(state, NORMAL + 1) == [settled(1, ProposalStatus.FAILED, Reason.APPLICATION_REPLACED)]
+    assert find_acceptor(state, RECIPIENT).listed_height is None

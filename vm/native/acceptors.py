@@ -11,13 +11,15 @@ Rules
   to be approved again.
 * C2 It qualifies by what it holds, balance and stake, and by its coin age (rule A4 of vm/native/accounts.py): both at
   least what the rules say when it applies and when it is approved.
-* C3 Governance approves an application, which lists the acceptor, and delists whom it wants; it also changes the rules.
+* C3 Governance approves the application whose hash it names, all of it and no other, which lists the acceptor; it
+  delists whom it wants, and also changes the rules.
 * C4 An acceptor withdraws at any time.
 * C5 Whoever finds that an acceptor's holdings are below what the rules say, or that its identity has ended or acts by
   another account, has it delisted. Coin age never falls.
 """
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import islice
 from typing import Annotated, Final
 
@@ -44,6 +46,7 @@ COIN_AGE_IOV_DAYS_MAX: Final = 10**15
 AcceptorName = Annotated[str, Len(1, 64)]
 TermsUrl = Annotated[str, Len(1, 256)]
 TermsHash = Annotated[bytes, Len(HASH_BYTES, HASH_BYTES)]
+ApplicationHash = Annotated[bytes, Len(HASH_BYTES, HASH_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +163,23 @@ def apply_check(state: State, context: Context, call: Check) -> None:
     context.events.append(remove_acceptor(state, call.account))
 
 
-def check_application(state: StateReader, account: Address) -> None:
-    """Whether an account waits for approval; raises Rejected."""
-    if get_acceptor(state, account).listed_height is not None:
+def compute_application_hash(application: Acceptor) -> bytes:
+    """SHA-256 of its canonical bytes: what governance has read."""
+    return sha256(encode(application)).digest()
+
+
+def check_application(state: StateReader, account: Address, application_hash: ApplicationHash) -> None:
+    """Whether an account waits for approval, with this application; raises Rejected."""
+    application = get_acceptor(state, account)
+    if application.listed_height is not None:
         raise Rejected(Reason.ACCEPTOR_EXISTS, "this acceptor is listed already")
+    if compute_application_hash(application) != application_hash:
+        raise Rejected(Reason.APPLICATION_REPLACED, "the account has applied with something else")
 
 
-def approve_acceptor(state: State, block: BlockContext, account: Address) -> Event:
+def approve_acceptor(state: State, block: BlockContext, account: Address, application_hash: ApplicationHash) -> Event:
     """Rules C2 and C3; raises Rejected."""
+    check_application(state, account, application_hash)
     acceptor = get_acceptor(state, account)
     if _get_did(state, account) != acceptor.did:
         raise Rejected(Reason.DID_NOT_LINKED, "another identity has applied by this account")

@@ -56,6 +56,7 @@ from vm.contracts.records import CodeHash, get_code_facts, is_developer
 from vm.gas import DECISION_GAS_MAX, GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE, GasMeter
 from vm.native.acceptors import (
     AcceptorRules,
+    ApplicationHash,
     approve_acceptor,
     check_application,
     get_acceptor,
@@ -476,6 +477,8 @@ class ProposeAcceptor:
     """Propose to list an acceptor that has applied."""
 
     account: Address
+    application_hash: ApplicationHash
+    """Of the application that is to be approved, so that it is not replaced while it is voted on."""
     terms: Terms
 
 
@@ -1283,11 +1286,11 @@ def _apply_sale_end(state: State, block: BlockContext, call: ProposeSaleEnd) -> 
 
 
 def _check_acceptor(state: StateReader, call: ProposeAcceptor) -> None:
-    check_application(state, call.account)
+    check_application(state, call.account, call.application_hash)
 
 
 def _apply_acceptor(state: State, block: BlockContext, call: ProposeAcceptor) -> list[Event]:
-    return [approve_acceptor(state, block, call.account)]
+    return [approve_acceptor(state, block, call.account, call.application_hash)]
 
 
 def _check_acceptor_removal(state: StateReader, call: ProposeAcceptorRemoval) -> None:
