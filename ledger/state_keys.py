@@ -211,6 +211,8 @@ class Table(IntEnum):
     """advertiser, 20 bytes ‖ campaign, 8 bytes -> empty: the campaign is this advertiser's"""
     ADS_COMPLAINER = 179
     """campaign, 8 bytes ‖ identity, 20 bytes -> number, 8 bytes, of its complaint"""
+    LOCKUPS_WAITING = 185
+    """-> key in LOCKUP_DUE of the first step that its block had no room for; absent: none waits"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -271,6 +273,7 @@ _DISTRIBUTION_FLOW: Final = bytes([Table.DISTRIBUTION_FLOW])
 _DISTRIBUTION_PAYOUT: Final = bytes([Table.DISTRIBUTION_PAYOUT])
 _LOCKUPS: Final = bytes([Table.LOCKUPS])
 _LOCKUP_DUE: Final = bytes([Table.LOCKUP_DUE])
+LOCKUPS_WAITING_KEY: Final = bytes([Table.LOCKUPS_WAITING])
 SALES_KEY: Final = bytes([Table.SALES])
 _SALE: Final = bytes([Table.SALE])
 _PURCHASE: Final = bytes([Table.PURCHASE])

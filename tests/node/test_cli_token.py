@@ -296,7 +296,7 @@ async def test_an_acceptor_is_approved_with_what_is_shown(node: CliScene) -> Non
     assert (shown["name"], shown["applicationHash"]) == ("Bank", hash_text)
     assert "waits for approval" in (await node.run("acceptor", "show", DEV_TEXTS[1])).stdout
     propose = ["gov", "propose", "acceptor", "--account", "dev1", *TERMS]
-    expected = ProposeAcceptor(DEV[1], compute_application_hash(application), None)  # type: ignore[arg-type]  # not compared
+    expected = ProposeAcceptor(DEV[1], compute_application_hash(application), None)
     for options in ([], ["--application", hash_text]):
         assert replace(await node.sign(*propose, *options), terms=None) == expected
     asked = await node.run(*propose, "--from", "dev0")

@@ -10,6 +10,7 @@ from identity.address import compute_module_address
 from ledger.primitives import SUPPLY_GRAINS, Grains
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Status
+from ledger.state_keys import LOCKUPS_WAITING_KEY
 from tests.builders import Draft, address_of, block_context, make_key, make_state, transfer
 from tests.lockup_scene import TEAM, TEAM_GRAINS, LockupScene, check_flags, linear, steps
 from tests.stake_scene import HOLDER_GRAINS, HOLDERS, IOV, OPERATORS, check_books
@@ -85,6 +86,35 @@ def test_a_step_by_height_counts_after_its_block(scene):
     assert seen == [(1, 0), (2, 0), (3, 0), (4, 4 * IOV), (5, 4 * IOV)]
     assert scene.movable(ALICE) == FREE + 10 * IOV
     check_flags(scene.state, HOLDERS)
+
+
+def test_steps_of_many_accounts_are_reached_some_in_each_block_in_the_order_of_heights_and_accounts(scene, monkeypatch):
+    monkeypatch.setattr("vm.native.lockups.HEIGHTS_PER_BLOCK_MAX", 2)
+    first, second, third = sorted(HOLDERS)
+    for holder in HOLDERS:
+        scene.grant(holder, 10, steps((1, 4_000), (2, 10_000), clock=Clock.HEIGHT))
+    seen = []
+    for _ in range(4):
+        scene.end_block()
+        seen.append([scene.movable(each) - FREE for each in (first, second, third)])
+    # block 2 has room for the one that block 1 left, which is up to date with that, and for one of its own
+    assert seen == [[4, 4, 0], [10, 4, 10], [10, 10, 10], [10, 10, 10]]
+    assert scene.state.get(LOCKUPS_WAITING_KEY) is None
+    check_flags(scene.state, [])
+
+
+def test_a_step_that_a_block_reaches_by_itself_waits_for_those_before_it(scene, monkeypatch):
+    monkeypatch.setattr("vm.native.lockups.HEIGHTS_PER_BLOCK_MAX", 1)
+    first, second, third = sorted(HOLDERS)
+    for holder in (second, third):
+        scene.grant(holder, 10, steps((1, 10_000), clock=Clock.HEIGHT))
+    scene.end_block()
+    scene.grant(first, 10, steps((2, 10_000), clock=Clock.HEIGHT))
+    seen = []
+    for _ in range(2):
+        scene.end_block()
+        seen.append([scene.movable(each) - FREE for each in (first, second, third)])
+    assert seen == [[0, 10, 10], [10, 10, 10]]
 
 
 def test_a_step_by_height_in_the_past_is_reached_at_once_and_leaves_nothing_due(scene):

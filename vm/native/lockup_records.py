@@ -4,6 +4,7 @@
 |--------------------------------|--------------------------------------------------------------------|
 | lockups_key(account)           | Lockups; an account that has some has the flag HAS_LOCKUPS         |
 | lockup_due_key(height, account)| empty: a step of one of its lock-ups is reached with this block    |
+| LOCKUPS_WAITING_KEY            | key of the first of those that its block had no room for           |
 
 Nothing here depends on accounts, so that an account's balance can ask what of it is locked.
 """

@@ -7,7 +7,8 @@ Rules
   genesis. It is never put on coins that an account holds already.
 * L2 A schedule unlocks evenly from start to end, rounded down to whole grains and nothing before its cliff; or in
   steps, by block time or height. A step by time counts from the first block of that time on, a step by height after
-  its block.
+  its block. The end of a block reaches steps of HEIGHTS_PER_BLOCK_MAX accounts at most, in the order of heights and
+  accounts; the next blocks go on, whatever became due at once.
 * L3 Whatever is taken from an account, fees too, must leave at least what is locked in balance and stake together.
   Putting coins into stake takes nothing away. Stake counts by its book value (rule P5 of vm/native/stake.py).
 * L4 A slash of stake makes nothing unlock: what is missing then has to unlock, or to come in, before anything leaves.
@@ -20,14 +21,15 @@ Rules
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
-from identity.address import Address, compute_module_address
+from identity.address import ADDRESS_BYTES, Address, compute_module_address
 from ledger.primitives import Grains, Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.state import State, StateReader
-from ledger.state_keys import delegation_prefix, lockup_due_prefix
+from ledger.state_keys import LOCKUPS_WAITING_KEY, delegation_prefix, lockup_due_prefix
 from vm.context import BlockContext, Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.accounts import HAS_LOCKUPS, add_to_balance, get_account, put_account
@@ -64,6 +66,8 @@ ALLOCATIONS: Final = ("cornerstone", "subscription", "team")
 
 SETTLE_UNBONDINGS_MAX: Final = 8
 """Delegations out of which one settlement takes what is owed; another one goes on."""
+HEIGHTS_PER_BLOCK_MAX: Final = 500
+"""Accounts whose lock-ups one block's end changes because of a height: about 25 ms with their two keys each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +207,18 @@ def apply_revocation(state: State, block: BlockContext, account: Address, number
 
 
 def reach_due_heights(state: State, block: BlockContext) -> None:
-    """Rule L2: what this block unlocks by its height, counts from the next one on."""
-    for key, _ in list(state.iterate_prefix(lockup_due_prefix(block.height))):
+    """Rule L2: what this block unlocks by its height, counts from the next one on, as far as there is room for it."""
+    waiting = state.get(LOCKUPS_WAITING_KEY)
+    first = lockup_due_prefix(block.height) if waiting is None else waiting
+    found = list(islice(state.iterate_range(first, lockup_due_prefix(block.height + 1)), HEIGHTS_PER_BLOCK_MAX + 1))
+    for key, _ in found[:HEIGHTS_PER_BLOCK_MAX]:
         state.delete(key)
-        account = Address(key[len(lockup_due_prefix(block.height)) :])
+        account = Address(key[-ADDRESS_BYTES:])
         put_lockups(state, account, reach_height(get_lockups(state, account), block.height))
+    for key, _ in found[HEIGHTS_PER_BLOCK_MAX:]:
+        state.put(LOCKUPS_WAITING_KEY, key)
+    if waiting is not None and len(found) <= HEIGHTS_PER_BLOCK_MAX:
+        state.delete(LOCKUPS_WAITING_KEY)
 
 
 def apply_settle(state: State, context: Context, call: Settle) -> None:
