@@ -191,6 +191,7 @@ COMPUTE: dict[str, Callable[[Lines], Lines]] = {
     "steps_by_height": compute_steps_by_height,
     "movable": compute_movable,
     "movable_after_slash": compute_movable,
+    "movable_slashed_untouched": compute_movable,
     "purchase": compute_purchase,
     "partial_purchase": compute_purchase,
     "withdrawn_purchase": compute_withdrawal,

@@ -267,6 +267,21 @@ def test_a_slash_unlocks_nothing_and_what_is_missing_has_to_come_in_first(scene)
     check_books(scene.state)
 
 
+def test_a_slash_takes_locked_coins_and_leaves_free_what_is_free_while_the_delegation_is_not_touched(scene):
+    scene.grant(ALICE, 100 * IOV, build_cliff(FAR))
+    scene.pay(ALICE, FREE - 50 * IOV)
+    scene.call(ALICE, "delegate", operator=OPERATORS[0], amount_grains=100 * IOV)
+    scene.slash(OPERATORS[0], 5_000)
+    assert (scene.get_balance(ALICE), scene.answer("locked", ALICE)) == (50 * IOV, 100 * IOV)
+    assert scene.movable(ALICE) == 50 * IOV
+    scene.pay(ALICE, 20 * IOV)
+    scene.call(ALICE, "undelegate", operator=OPERATORS[0], amount_grains=50 * IOV)
+    refuse(Reason.FUNDS_LOCKED, scene.pay, ALICE, 1)  # from the touch on 50 are in stake, of 100 that are locked
+    scene.wait(15)
+    assert (scene.get_balance(ALICE), scene.movable(ALICE)) == (80 * IOV, 0)
+    check_books(scene.state)
+
+
 # L5
 
 

@@ -10,8 +10,11 @@ Rules
   its block. The end of a block reaches steps of HEIGHTS_PER_BLOCK_MAX accounts at most, in the order of heights and
   accounts; the next blocks go on, whatever became due at once.
 * L3 Whatever is taken from an account, fees too, must leave at least what is locked in balance and stake together.
-  Putting coins into stake takes nothing away. Stake counts by its book value (rule P5 of vm/native/stake.py).
-* L4 A slash of stake makes nothing unlock: what is missing then has to unlock, or to come in, before anything leaves.
+  Putting coins into stake takes nothing away. Stake counts by its book value (rule P5 of vm/native/stake.py), which a
+  slash leaves as it is until the holder touches the delegation.
+* L4 A slash of stake makes nothing unlock. The coins that it takes are the locked ones: what is free in the balance
+  stays free. From the touch on stake counts by what is left of it, and what is missing then has to unlock, or to come
+  in, before anything leaves.
 * L5 Governance revokes a revocable lock-up: what is unlocked by then stays, the rest is the source's. As far as it lies
   in stake, it is taken out, in the order of the operators, and collected when it is released; until then nothing that
   is owed goes into stake again. Anybody may `settle` an account to collect what has come back.
