@@ -11,8 +11,8 @@ from ledger.codec import to_plain
 from ledger.primitives import SUPPLY_GRAINS, Grains
 from ledger.reasons import Reason, Rejected
 from ledger.transaction import Call
-from tests.builders import CHAIN_ID
-from tests.did_scene import build_call, sign
+from tests.builders import CHAIN_ID, address_of
+from tests.did_scene import SENDER, build_call, sign
 from tests.lockup_scene import steps
 from tests.sale_scene import (
     ALLOCATION_GRAINS,
@@ -127,7 +127,9 @@ def test_a_vehicle_is_no_cashier():
 def test_what_the_cashier_attests_buys(scene):
     receipt = scene.accept(scene.pay(31))
     assert names(receipt) == [("Bought", [1, 1, scene.alice, 103, 0])]
-    assert scene.get_purchase() == Purchase(scene.alice, 0, reference_of(1), 31, 103, PurchaseStatus.BOUGHT, 0, 0)
+    account = scene.account_of(scene.alice)
+    bought = Purchase(scene.alice, 0, reference_of(1), 31, 103, PurchaseStatus.BOUGHT, 0, 0, account)
+    assert scene.get_purchase() == bought
     assert (scene.get_sale().remaining_grains, scene.get_sale().sold_grains) == ((897, 500), 103)
     check_conservation(scene.state)
 
@@ -345,6 +347,27 @@ def test_without_an_account_a_purchase_waits(scene):
     scene.refuse(scene.deliver(), Reason.BUYER_WITHOUT_ACCOUNT)
     scene.accept(build_call(scene.link(scene.alice, scene.account_of(scene.alice)), "alice", name="link_account"))
     scene.accept(scene.deliver())
+
+
+def test_what_an_identity_has_bought_that_has_ended_goes_to_the_account_it_had_then(scene):
+    account = scene.account_of(scene.alice)
+    scene.accept(scene.pay(30))
+    scene.accept(build_call(scene.deactivate(scene.alice), "alice"))
+    scene.refuse(scene.withdraw(), Reason.DID_DEACTIVATED)
+    close_sale(scene.state, scene.block(), 1)
+    receipt = scene.accept(scene.deliver())
+    assert names(receipt)[0] == ("Delivered", [1, 1, account, 100])
+    assert (get_balance(scene.state, account), get_balance(scene.state, SALE_ADDRESS)) == (100, 0)
+    check_conservation(scene.state)
+
+
+def test_the_account_of_now_is_given_what_another_one_bought(scene):
+    scene.accept(scene.pay(30))
+    scene.accept(build_call(scene.on_version(scene.alice), "alice", name="unlink_account"))
+    moved = address_of(SENDER)
+    scene.accept(build_call(scene.link(scene.alice, moved), "alice", name="link_account"))
+    close_sale(scene.state, scene.block(), 1)
+    assert names(scene.accept(scene.deliver()))[0] == ("Delivered", [1, 1, moved, 100])
 
 
 # B9

@@ -21,7 +21,7 @@ Rules
 * B7 Until the sale is closed, a buyer withdraws from a purchase: the grains may be bought by others, all that was paid
   is owed back.
 * B8 Once it is closed, anybody has a purchase delivered, to the account that the buyer's identity has then, locked by
-  its tier's schedule for good.
+  its tier's schedule for good. If the identity has ended, it goes to the account that it had when it bought.
 * B9 The cashier signs how much was paid back for a purchase in all. It grows by exactly what is owed, which ends that
   debt; nothing else does, and because the sum only grows, no signature ends two debts.
 """
@@ -45,7 +45,7 @@ from vm.context import BlockContext, Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_did_signatures
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, DidRecord, get_active_did
+from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, DidRecord, get_active_did, get_did_record
 from vm.native.iov import SALE_ADDRESS, credit, debit
 from vm.native.lockup_records import STEPS_MAX, Clock, check_schedule
 from vm.native.lockups import add_lockup
@@ -306,7 +306,7 @@ def apply_buy(state: State, context: Context, call: Buy) -> None:
         raise Rejected(Reason.BAD_PAYMENT, f"the sale is paid in {terms.currency}")
     if given.tier >= len(terms.tiers):
         raise Rejected(Reason.BAD_PAYMENT, "the sale has no such tier")
-    _check_buyer(state, context, terms, given)
+    account = _get_buyer_account(state, context, terms, given)
     bought_grains = get_bought(state, given.sale, given.buyer)
     tier, left_grains = terms.tiers[given.tier], sale.remaining_grains[given.tier]
     if left_grains == 0:
@@ -320,7 +320,8 @@ def apply_buy(state: State, context: Context, call: Buy) -> None:
     name = PurchaseName(given.sale, sale.purchases + 1)
     status = PurchaseStatus.BOUGHT
     purchase = Purchase(
-        *(given.buyer, given.tier, given.reference, given.paid_minor, Grains(amount_grains), status, owed_minor, 0)
+        *(given.buyer, given.tier, given.reference, given.paid_minor, Grains(amount_grains), status, owed_minor, 0),
+        account=account,
     )
     put_purchase(state, name, purchase)
     put_payment(state, given.reference, name)
@@ -377,7 +378,7 @@ def apply_deliver(state: State, context: Context, call: Deliver) -> None:
         raise Rejected(Reason.SALE_OPEN, "purchases are delivered when the sale is closed")
     purchase = _get_purchase(state, name)
     _check_bought(purchase)
-    account = _get_account(get_active_did(state, purchase.buyer))
+    account = _get_recipient(state, purchase)
     put_purchase(state, name, replace(purchase, status=PurchaseStatus.DELIVERED))
     put_sale(state, call.sale, replace(sale, delivered_grains=Grains(sale.delivered_grains + purchase.amount_grains)))
     debit(state, SALE_ADDRESS, purchase.amount_grains, block.time_ms)
@@ -399,7 +400,7 @@ def _check_organiser(state: StateReader, did: Did) -> None:
         raise Rejected(Reason.BAD_SALE, "a cashier is a person or an organisation")
 
 
-def _check_buyer(state: StateReader, context: Context, terms: SaleTerms, given: PaymentPayload) -> None:
+def _get_buyer_account(state: StateReader, context: Context, terms: SaleTerms, given: PaymentPayload) -> Address:
     """Rule B3; raises Rejected."""
     context.gas.charge(GAS_DID_READ)
     record = get_active_did(state, given.buyer)
@@ -408,7 +409,14 @@ def _check_buyer(state: StateReader, context: Context, terms: SaleTerms, given: 
         raise Rejected(Reason.NOT_ELIGIBLE, "the buyer is no recognised person and no certified company")
     if not _is_code(given.jurisdiction) or given.jurisdiction in terms.excluded:
         raise Rejected(Reason.NOT_ELIGIBLE, "the sale is not open to people of this jurisdiction")
-    _get_account(record)
+    return _get_account(record)
+
+
+def _get_recipient(state: StateReader, purchase: Purchase) -> Address:
+    """Rule B8; raises Rejected."""
+    record = get_did_record(state, purchase.buyer)
+    assert record is not None, "identities are kept when they end"
+    return purchase.account if record.is_deactivated else _get_account(record)
 
 
 def _get_account(record: DidRecord) -> Address:

@@ -15,6 +15,7 @@ from typing import Annotated, Final, NewType
 
 from annotated_types import Interval, Len
 
+from identity.address import Address
 from identity.did import Did
 from ledger.codec import decode, encode
 from ledger.primitives import JSON_INTEGER_MAX, Grains, PositiveGrains, TimeMs
@@ -112,6 +113,8 @@ class Purchase:
     """What the cashier has to pay back: the part that bought nothing, or all after a withdrawal."""
     repaid_minor: MinorUnits
     """What the cashier has confirmed of that."""
+    account: Address
+    """The buyer's when it bought; what an identity that has ended has bought goes there."""
 
 
 @dataclass(frozen=True, slots=True)
