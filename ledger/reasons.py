@@ -372,7 +372,7 @@ class Reason(IntEnum):
     """The identity has no account that could be given what it bought."""
     UNKNOWN_GIFT = 368
     GIFT_EXISTS = 369
-    """A gift with this claim key waits already."""
+    """A gift of the same giver waits under this claim key already."""
     GIFT_EXPIRED = 370
     GIFT_NOT_EXPIRED = 371
     BAD_GIFT = 372

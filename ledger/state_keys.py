@@ -163,7 +163,7 @@ class Table(IntEnum):
     SALE_BUYER = 154
     """number of the sale, 8 bytes ‖ identity, 20 bytes -> grains, 8 bytes, that the identity has bought"""
     GIFT = 155
-    """claim key, 32 bytes -> Gift that waits to be claimed"""
+    """giver, 20 bytes ‖ claim key, 32 bytes -> Gift that waits to be claimed"""
     ACCEPTOR = 156
     """address, 20 bytes -> Acceptor"""
     ACCEPTOR_RULES = 157
@@ -723,9 +723,9 @@ def sale_buyer_key(sale: int, did: Did) -> bytes:
     return _SALE_BUYER + sale.to_bytes(_NUMBER_BYTES, "big") + did
 
 
-def gift_key(claim_key: bytes) -> bytes:
-    """A gift that waits for whoever has its claim key."""
-    return _GIFT + claim_key
+def gift_key(giver: Address, claim_key: bytes) -> bytes:
+    """A gift of an account that waits for whoever has its claim key."""
+    return _GIFT + giver + claim_key
 
 
 def acceptor_key(account: Address) -> bytes:

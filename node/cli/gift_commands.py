@@ -1,11 +1,13 @@
 """`carlive gift`: tips with a message, and gifts that whoever has the link may claim.
 
-A link is a file with a secret key: who has it, has the gift. It is written before the gift is sent, so that no gift
-waits for a key that nobody has.
+A link is a file with a secret key and the giver: who has it, has the gift. It is written before the gift is sent, so
+that no gift waits for a key that nobody has.
 """
 
 import json
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +25,7 @@ from node.cli.sending import Intent, Sending, deliver, send_intent, sending_opti
 from rpc import calls
 
 if TYPE_CHECKING:
+    from identity.address import Address
     from identity.keys import PrivateKey
     from node.cli.signing import ChainFacts
     from rpc.client import Client
@@ -40,6 +43,21 @@ _amount_option = click.option(
     "--amount", required=True, metavar="IOV", help="IOV with up to 8 decimals, for instance 1.5."
 )
 _message_option = click.option("--message", default="", help="What it is for; everybody reads it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What whoever has it needs to claim a gift."""
+
+    key: "PrivateKey"
+    giver: "Address"
+
+    def format_name(self, facts: "ChainFacts") -> dict[str, str]:
+        """Under which the gift waits, in the order of the calls' first arguments."""
+        from identity.address import format_address
+
+        claim_key = "0x" + self.key.public_key.key.hex()
+        return {"claim_key": claim_key, "giver": format_address(self.giver, facts.network)}
 
 
 @click.group(cls=SuggestingGroup)
@@ -94,7 +112,8 @@ def link(amount: str, count: int, days: int, directory: Path, message: str, send
     keys = [PrivateKey(KeyType.ED25519, secrets.token_bytes(SEED_BYTES)) for _ in range(count)]
     with connect(sending.node_url) as client:
         facts = read_chain_facts(client)
-        files = _write_links(directory, keys, facts.chain_id)
+        giver = sending.keyring.find_address(sending.options.sender or sending.options.signer, facts.network)
+        files = _write_links(directory, [Link(key, giver) for key in keys], facts)
         expires_ms = client.run(calls.chain_head()).time_ms + days * _DAY_MS
         lines = [{"claimKey": "0x" + key.public_key.key.hex(), "amountGrains": grains} for key in keys]
         intent = build_known_intent(client, facts, MODULE, "give", [lines, expires_ms, message])
@@ -112,21 +131,20 @@ def link(amount: str, count: int, days: int, directory: Path, message: str, send
 @sending_options
 def claim(link_file: Path, recipient: str, sending: Sending) -> None:
     """Claim the gift of LINK for an account; whoever sends this cannot take it."""
-    from identity.address import format_address, parse_address
+    from identity.address import format_address
     from identity.platform_account import ClaimKey
     from identity.signing import SigningPurpose, signing_bytes
     from ledger.codec import encode
     from vm.native.gifts import GiftClaimPayload
 
     def build(client: "Client", facts: "ChainFacts") -> Intent:
-        key = _read_link(link_file, facts.chain_id)
-        found = _fetch_gift(client, key)
+        link = _read_link(link_file, facts)
+        name = link.format_name(facts)
+        found = _fetch_gift(client, name)
         address = sending.keyring.find_address(recipient, facts.network)
-        claim_key = ClaimKey(key.public_key.key)
-        giver = parse_address(found["giver"], facts.network)
-        payload = GiftClaimPayload(claim_key, giver, found["expiresMs"], address)
-        signature = key.sign(signing_bytes(SigningPurpose.GIFT_CLAIM, facts.domain, encode(payload)))
-        arguments = ["0x" + claim_key.hex(), format_address(address, facts.network), "0x" + signature.hex()]
+        payload = GiftClaimPayload(ClaimKey(link.key.public_key.key), link.giver, found["expiresMs"], address)
+        signature = link.key.sign(signing_bytes(SigningPurpose.GIFT_CLAIM, facts.domain, encode(payload)))
+        arguments = [*name.values(), format_address(address, facts.network), "0x" + signature.hex()]
         return build_known_intent(client, facts, MODULE, "claim", arguments)
 
     send_intent(build, sending)
@@ -139,8 +157,8 @@ def refund(link_file: Path, sending: Sending) -> None:
     """Have the expired gift of LINK given back to its giver; anybody may."""
 
     def build(client: "Client", facts: "ChainFacts") -> Intent:
-        key = _read_link(link_file, facts.chain_id)
-        return build_known_intent(client, facts, MODULE, "refund", ["0x" + key.public_key.key.hex()])
+        name = _read_link(link_file, facts).format_name(facts)
+        return build_known_intent(client, facts, MODULE, "refund", list(name.values()))
 
     send_intent(build, sending)
 
@@ -152,28 +170,31 @@ def refund(link_file: Path, sending: Sending) -> None:
 def show(link_file: Path, node_url: str, output: Output) -> None:
     """Show what waits for whoever claims LINK."""
     with connect(node_url) as client:
-        found = _fetch_gift(client, _read_link(link_file, read_chain_facts(client).chain_id))
+        facts = read_chain_facts(client)
+        name = _read_link(link_file, facts).format_name(facts)
+        found = {"giver": name["giver"], **_fetch_gift(client, name)}
     output.show_record(found, {"amountGrains": format_grains, "expiresMs": format_time})
 
 
-def _fetch_gift(client: "Client", key: "PrivateKey") -> dict[str, Any]:
-    claim_key = "0x" + key.public_key.key.hex()
-    found = client.run(calls.module_view(MODULE, "gift", {"claim_key": claim_key})).value
+def _fetch_gift(client: "Client", name: dict[str, str]) -> dict[str, Any]:
+    found = client.run(calls.module_view(MODULE, "gift", name)).value
     if found is None:
         raise CommandFailedError("no gift waits for this link: it was claimed or refunded, or is not final yet")
     record: dict[str, Any] = found
     return record
 
 
-def _write_links(directory: Path, keys: "list[PrivateKey]", chain_id: str) -> list[Path]:
+def _write_links(directory: Path, links: Sequence[Link], facts: "ChainFacts") -> list[Path]:
     """One secret file each; none that is there is overwritten."""
+    from identity.address import format_address
     from node.atomic_file import create_file
 
     directory.mkdir(parents=True, exist_ok=True)
     files = []
-    for index, key in enumerate(keys, start=1):
+    for index, link in enumerate(links, start=1):
         path = directory / f"gift-{index}.json"
-        text = json.dumps({"chain": chain_id, "seed": key.secret.hex()}) + "\n"
+        giver = format_address(link.giver, facts.network)
+        text = json.dumps({"chain": facts.chain_id, "giver": giver, "seed": link.key.secret.hex()}) + "\n"
         try:
             create_file(path, text.encode())
         except FileExistsError:
@@ -182,16 +203,21 @@ def _write_links(directory: Path, keys: "list[PrivateKey]", chain_id: str) -> li
     return files
 
 
-def _read_link(path: Path, chain_id: str) -> "PrivateKey":
+def _read_link(path: Path, facts: "ChainFacts") -> Link:
+    from identity.address import InvalidAddressError, parse_address
     from identity.keys import KeyType, PrivateKey
 
+    no_link = f"{path} is not a link of carlive gift link"
     found = read_json_file(path)
     try:
-        chain, seed = found["chain"], bytes.fromhex(found["seed"])
-        if len(seed) != SEED_BYTES:
+        chain, giver, seed = found["chain"], found["giver"], bytes.fromhex(found["seed"])
+        if len(seed) != SEED_BYTES or not isinstance(giver, str):
             raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise CommandFailedError(f"{path} is not a link of carlive gift link") from None
-    if chain != chain_id:
-        raise CommandFailedError(f"{path} is for the chain {chain}, this node is on {chain_id}")
-    return PrivateKey(KeyType.ED25519, seed)
+        raise CommandFailedError(no_link) from None
+    if chain != facts.chain_id:
+        raise CommandFailedError(f"{path} is for the chain {chain}, this node is on {facts.chain_id}")
+    try:
+        return Link(PrivateKey(KeyType.ED25519, seed), parse_address(giver, facts.network))
+    except InvalidAddressError:
+        raise CommandFailedError(no_link) from None

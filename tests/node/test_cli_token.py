@@ -224,20 +224,22 @@ async def test_links_are_written_before_the_gifts_are_sent_and_claimed_by_their_
     assert isinstance(signed, Give)
     links = [json.loads((out / f"gift-{index}.json").read_text(encoding="utf-8")) for index in (1, 2)]
     keys = [PrivateKey(KeyType.ED25519, bytes.fromhex(link["seed"])) for link in links]
+    assert [link["giver"] for link in links] == [DEV_TEXTS[0]] * 2
     assert [line.claim_key for line in signed.gifts] == [key.public_key.key for key in keys]
     assert [line.amount_grains for line in signed.gifts] == [2 * IOV, 2 * IOV]
     state = node.scene.state
     credit(state, DEV[0], 100 * IOV, 0)
     execute(node, state, signed.expires_ms // 1_000 - 10)
     link = str(out / "gift-1.json")
-    assert (await node.run_json("gift", "show", link))["giver"] == DEV_TEXTS[0]
+    waiting = {"giver": DEV_TEXTS[0], "amountGrains": str(2 * IOV), "expiresMs": signed.expires_ms, "message": ""}
+    assert await node.run_json("gift", "show", link) == waiting
     claimed = await node.sign("gift", "claim", link, "--to", "dev2", signer="dev1")
     assert isinstance(claimed, Claim)
     execute(node, state, signed.expires_ms // 1_000 - 10, sender=1)
     assert node.scene.get_balance(DEV[2]) == 2 * IOV
     assert (await node.run("gift", "show", link)).exit_code == ExitCode.WRONG_USE
     refunded = await node.sign("gift", "refund", str(out / "gift-2.json"))
-    assert refunded == Refund(signed.gifts[1].claim_key)
+    assert refunded == Refund(signed.gifts[1].claim_key, DEV[0])
     again = await node.run("gift", "link", "--amount", "2", "--out", str(out), "--from", "dev0", "--yes")
     assert again.exit_code == ExitCode.WRONG_USE
     assert "is there already" in again.stderr
@@ -247,8 +249,11 @@ async def test_links_are_written_before_the_gifts_are_sent_and_claimed_by_their_
     ("text", "advice"),
     [
         ("{}", "is not a link"),
-        ('{"chain": "other", "seed": "' + "00" * 32 + '"}', "is for the chain other"),
-        ('{"chain": "carlive-test", "seed": "00"}', "is not a link"),
+        ('{"chain": "other", "giver": "", "seed": "' + "00" * 32 + '"}', "is for the chain other"),
+        ('{"chain": "carlive-test", "giver": "", "seed": "' + "00" * 32 + '"}', "is not a link"),
+        ('{"chain": "carlive-test", "giver": 7, "seed": "' + "00" * 32 + '"}', "is not a link"),
+        ('{"chain": "carlive-test", "seed": "' + "00" * 32 + '"}', "is not a link"),
+        (f'{{"chain": "carlive-test", "giver": "{DEV_TEXTS[0]}", "seed": "00"}}', "is not a link"),
         ("[]", "is not a link"),
         ("no", "is not JSON"),
     ],

@@ -425,24 +425,30 @@ class EconomyTraffic:
         return Call("gifts", "give", [lines, expires_ms, "for you"])
 
     def _claim_gift(self) -> Call | None:
-        link = self._draw_link()
-        if link is None:
+        found = self._draw_gift()
+        if found is None:
             return None
-        gift = find_gift(self._state, _get_link_key(link))
+        giver, link = found
+        gift = find_gift(self._state, giver, _get_link_key(link))
         assert gift is not None, "chosen for that"
         recipient = self._random.choice(self._accounts)
-        payload = GiftClaimPayload(_get_link_key(link), gift.giver, gift.expires_ms, recipient)
+        payload = GiftClaimPayload(_get_link_key(link), giver, gift.expires_ms, recipient)
         message = signing_bytes(SigningPurpose.GIFT_CLAIM, self._domain, encode(payload))
         signing = link if self._random.randrange(MISTAKES) else (link + 1) % LINKS
-        return Call("gifts", "claim", [_get_link_key(link), recipient, _get_link(signing).sign(message)])
+        return Call("gifts", "claim", [_get_link_key(link), giver, recipient, _get_link(signing).sign(message)])
 
     def _refund_gift(self) -> Call | None:
-        link = self._draw_link()
-        return None if link is None else Call("gifts", "refund", [_get_link_key(link)])
+        found = self._draw_gift()
+        return None if found is None else Call("gifts", "refund", [_get_link_key(found[1]), found[0]])
 
-    def _draw_link(self) -> int | None:
-        """One under which a gift waits."""
-        waiting = [link for link in range(LINKS) if find_gift(self._state, _get_link_key(link)) is not None]
+    def _draw_gift(self) -> tuple[Address, int] | None:
+        """Giver and link of a gift that waits."""
+        waiting = [
+            (giver, link)
+            for giver in self._accounts
+            for link in range(LINKS)
+            if find_gift(self._state, giver, _get_link_key(link)) is not None
+        ]
         return self._random.choice(waiting) if waiting else None
 
     def _tip(self) -> Call:

@@ -60,13 +60,14 @@ class GiftScene(DidScene):
         signer: PrivateKey | None = None,
         domain: Any = DOMAIN,
         expires_ms: int = EXPIRES_MS,
+        giver: Address = GIVER,
     ) -> Call:
-        payload = GiftClaimPayload(key_of_link(link), GIVER, TimeMs(expires_ms), signed_for or recipient)
+        payload = GiftClaimPayload(key_of_link(link), giver, TimeMs(expires_ms), signed_for or recipient)
         signature = (signer or link).sign(signing_bytes(SigningPurpose.GIFT_CLAIM, domain, encode(payload)))
-        return Call("gifts", "claim", [key_of_link(link), recipient, signature])
+        return Call("gifts", "claim", [key_of_link(link), giver, recipient, signature])
 
-    def refund(self, link: PrivateKey) -> Call:
-        return Call("gifts", "refund", [key_of_link(link)])
+    def refund(self, link: PrivateKey, giver: Address = GIVER) -> Call:
+        return Call("gifts", "refund", [key_of_link(link), giver])
 
     def refuse(self, call: Call, reason: Reason) -> Receipt:
         held = get_balance(self.state, GIFTS_ADDRESS)
@@ -130,9 +131,9 @@ def test_a_gift_waits_under_its_claim_key(scene):
         ("GiftMade", [key_of_link(LINKS[0]), GIVER, 5, EXPIRES_MS]),
         ("GiftMade", [key_of_link(LINKS[1]), GIVER, 6, EXPIRES_MS]),
     ]
-    assert find_gift(scene.state, key_of_link(LINKS[1])) == Gift(GIVER, 6, EXPIRES_MS, "for you")
+    assert find_gift(scene.state, GIVER, key_of_link(LINKS[1])) == Gift(6, EXPIRES_MS, "for you")
     moment = Moment(Height(1), TimeMs(1))
-    assert answer_view(scene.state, moment, "gifts", "gift", [key_of_link(LINKS[2])]) is None
+    assert answer_view(scene.state, moment, "gifts", "gift", [key_of_link(LINKS[2]), GIVER]) is None
     check_conservation(scene.state)
 
 
@@ -142,7 +143,25 @@ def test_a_batch_gives_all_or_nothing(scene):
     scene.refuse(scene.give((LINKS[0], 2**63 - 1), (LINKS[1], 2**63 - 1)), Reason.AMOUNT_OVERFLOW)
     scene.refuse(scene.give((LINKS[0], 5), (LINKS[1], 10**12)), Reason.INSUFFICIENT_BALANCE)
     scene.refuse(scene.give(), Reason.BAD_ARGUMENTS)
-    assert find_gift(scene.state, key_of_link(LINKS[0])) is None
+    assert find_gift(scene.state, GIVER, key_of_link(LINKS[0])) is None
+    check_conservation(scene.state)
+
+
+def test_what_another_gives_under_the_same_claim_key_stands_in_nobodys_way(scene):
+    enemy = make_key("enemy")
+    scene.accept(Call("iov", "transfer", [address_of(enemy), 10**9]))
+    batch = scene.give(*[(link, 1_000) for link in LINKS])
+    scene.accept(scene.give((LINKS[3], 1), message="mine"), enemy)
+    scene.accept(batch)
+    gifts = [find_gift(scene.state, giver, key_of_link(LINKS[3])) for giver in (GIVER, address_of(enemy))]
+    assert gifts == [Gift(1_000, EXPIRES_MS, "for you"), Gift(1, EXPIRES_MS, "mine")]
+    signed_for_the_other = scene.claim(LINKS[3], giver=address_of(enemy))
+    arguments = [*signed_for_the_other.arguments]
+    scene.refuse(Call("gifts", "claim", [arguments[0], GIVER, *arguments[2:]]), Reason.BAD_CLAIM_SIGNATURE)
+    scene.accept(scene.claim(LINKS[3]))
+    assert get_balance(scene.state, ALICE) == 1_000
+    scene.accept(signed_for_the_other)
+    assert get_balance(scene.state, ALICE) == 1_001
     check_conservation(scene.state)
 
 
@@ -184,7 +203,7 @@ def test_whoever_sends_it_a_claim_gives_to_whom_the_key_has_signed_for(scene):
     assert [(each.name, each.fields) for each in receipt.events] == [
         ("GiftClaimed", [key_of_link(LINKS[0]), GIVER, ALICE, 5])
     ]
-    assert (get_balance(scene.state, ALICE), find_gift(scene.state, key_of_link(LINKS[0]))) == (5, None)
+    assert (get_balance(scene.state, ALICE), find_gift(scene.state, GIVER, key_of_link(LINKS[0]))) == (5, None)
     scene.refuse(scene.claim(LINKS[0]), Reason.UNKNOWN_GIFT)
     check_conservation(scene.state)
 
@@ -233,6 +252,7 @@ def test_an_expired_gift_goes_back_to_its_giver_whoever_asks(scene):
     ]
     assert get_balance(scene.state, GIVER) == before + 5 - receipt.fee_grains
     scene.refuse(scene.refund(LINKS[0]), Reason.UNKNOWN_GIFT)
+    scene.refuse(scene.refund(LINKS[1], giver=ALICE), Reason.UNKNOWN_GIFT)
     check_conservation(scene.state)
 
 

@@ -1,16 +1,17 @@
 """Tips with a message, and gifts that wait for whoever has a link (paper 12.1).
 
-| key                 | value                            |
-|---------------------|----------------------------------|
-| gift_key(claim key) | Gift that waits to be claimed    |
+| key                        | value                            |
+|----------------------------|----------------------------------|
+| gift_key(giver, claim key) | Gift that waits to be claimed    |
 
-A link is the private half of a claim key. It signs for whom the gift is: a secret that was shown to claim it could be
-copied from a transaction that waits, and used by whoever is faster.
+A link is the giver and the private half of a claim key. It signs for whom the gift is: a secret that was shown to claim
+it could be copied from a transaction that waits, and used by whoever is faster.
 
 Rules
 * H1 `tip` and `tip_did` move coins like a transfer, and say why; for an identity they go to its account.
-* H2 A gift lies in the account `gifts`, under its claim key, until it is claimed or refunded. One gift waits under a
-  key; a key is made for one gift and not used again.
+* H2 A gift lies in the account `gifts`, under its giver and its claim key, until it is claimed or refunded. One gift of
+  a giver waits under a key; a key is made for one gift and not used again. What others give under a key that they have
+  seen stands in nobody's way.
 * H3 The claim key signs the recipient, with giver and expiry; whoever sends that, up to the block before the expiry,
   gives the gift to that recipient and nobody else.
 * H4 From the first block of the expiry on anybody has it refunded, to its giver and nobody else.
@@ -51,7 +52,6 @@ Message = Annotated[str, Len(0, MESSAGE_CHARACTERS_MAX)]
 class Gift:
     """Coins that wait for whoever has the claim key."""
 
-    giver: Address
     amount_grains: Grains
     expires_ms: TimeMs
     """The first block of this time or later finds it expired."""
@@ -108,6 +108,7 @@ class Claim:
     """Give a gift to the account that its claim key has signed for."""
 
     claim_key: ClaimKey
+    giver: Address
     recipient: Address
     signature: Signature
 
@@ -117,6 +118,7 @@ class Refund:
     """Give an expired gift back to its giver."""
 
     claim_key: ClaimKey
+    giver: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,45 +192,45 @@ def apply_give(state: State, context: Context, call: Give) -> None:
         if line.amount_grains == 0:
             raise Rejected(Reason.AMOUNT_ZERO, "an amount is at least one grain")
         _check_claim_key(line.claim_key)
-        if find_gift(state, line.claim_key) is not None:
-            raise Rejected(Reason.GIFT_EXISTS, "a gift waits under this claim key already")
-        gift = Gift(giver, line.amount_grains, call.expires_ms, call.message)
-        state.put(gift_key(line.claim_key), encode(gift))
+        if find_gift(state, giver, line.claim_key) is not None:
+            raise Rejected(Reason.GIFT_EXISTS, "a gift of the sender waits under this claim key already")
+        gift = Gift(line.amount_grains, call.expires_ms, call.message)
+        state.put(gift_key(giver, line.claim_key), encode(gift))
         context.emit(MODULE.name, GiftMade.__name__, line.claim_key, giver, line.amount_grains, call.expires_ms)
 
 
 def apply_claim(state: State, context: Context, call: Claim) -> None:
     """Rule H3."""
-    gift = _get_gift(state, call.claim_key)
+    gift = _get_gift(state, call.giver, call.claim_key)
     if context.block.time_ms >= gift.expires_ms:
         raise Rejected(Reason.GIFT_EXPIRED, "nobody has claimed the gift in time")
     check_recipient(state, call.recipient)
-    payload = GiftClaimPayload(call.claim_key, gift.giver, gift.expires_ms, call.recipient)
+    payload = GiftClaimPayload(call.claim_key, call.giver, gift.expires_ms, call.recipient)
     message = signing_bytes(SigningPurpose.GIFT_CLAIM, context.block.domain, encode(payload))
     if not verify_signature(PublicKey(KeyType.ED25519, call.claim_key), message, call.signature):
         raise Rejected(Reason.BAD_CLAIM_SIGNATURE, "the gift's claim key has not signed for this recipient")
-    _pay_out(state, context, call.claim_key, gift, call.recipient)
-    context.emit(MODULE.name, GiftClaimed.__name__, call.claim_key, gift.giver, call.recipient, gift.amount_grains)
+    _pay_out(state, context, call, gift, call.recipient)
+    context.emit(MODULE.name, GiftClaimed.__name__, call.claim_key, call.giver, call.recipient, gift.amount_grains)
 
 
 def apply_refund(state: State, context: Context, call: Refund) -> None:
     """Rule H4."""
-    gift = _get_gift(state, call.claim_key)
+    gift = _get_gift(state, call.giver, call.claim_key)
     if context.block.time_ms < gift.expires_ms:
         raise Rejected(Reason.GIFT_NOT_EXPIRED, "the gift may still be claimed", expires_ms=gift.expires_ms)
-    _pay_out(state, context, call.claim_key, gift, gift.giver)
-    context.emit(MODULE.name, GiftRefunded.__name__, call.claim_key, gift.giver, gift.amount_grains)
+    _pay_out(state, context, call, gift, call.giver)
+    context.emit(MODULE.name, GiftRefunded.__name__, call.claim_key, call.giver, gift.amount_grains)
 
 
-def find_gift(state: StateReader, claim_key: ClaimKey) -> Gift | None:
-    """The gift that waits under a claim key."""
-    encoded = state.get(gift_key(claim_key))
+def find_gift(state: StateReader, giver: Address, claim_key: ClaimKey) -> Gift | None:
+    """The gift of an account that waits under a claim key."""
+    encoded = state.get(gift_key(giver, claim_key))
     return None if encoded is None else decode(Gift, encoded)
 
 
-def answer_gift(state: StateReader, _: Moment, claim_key: ClaimKey) -> Gift | None:
+def answer_gift(state: StateReader, _: Moment, claim_key: ClaimKey, giver: Address) -> Gift | None:
     """The view of it."""
-    return find_gift(state, claim_key)
+    return find_gift(state, giver, claim_key)
 
 
 def _tip(state: State, context: Context, recipient: Address, amount_grains: Grains, message: str) -> None:
@@ -236,10 +238,10 @@ def _tip(state: State, context: Context, recipient: Address, amount_grains: Grai
     context.emit(MODULE.name, Tipped.__name__, context.sender, recipient, amount_grains, message)
 
 
-def _get_gift(state: StateReader, claim_key: ClaimKey) -> Gift:
-    gift = find_gift(state, claim_key)
+def _get_gift(state: StateReader, giver: Address, claim_key: ClaimKey) -> Gift:
+    gift = find_gift(state, giver, claim_key)
     if gift is None:
-        raise Rejected(Reason.UNKNOWN_GIFT, "no gift waits under this claim key")
+        raise Rejected(Reason.UNKNOWN_GIFT, "no gift of this giver waits under this claim key")
     return gift
 
 
@@ -251,10 +253,10 @@ def _check_claim_key(claim_key: ClaimKey) -> None:
         raise Rejected(Reason.BAD_KEY, str(error)) from None
 
 
-def _pay_out(state: State, context: Context, claim_key: ClaimKey, gift: Gift, recipient: Address) -> None:
+def _pay_out(state: State, context: Context, call: Claim | Refund, gift: Gift, recipient: Address) -> None:
     debit(state, GIFTS_ADDRESS, gift.amount_grains, context.block.time_ms)
     credit(state, recipient, gift.amount_grains, context.block.time_ms)
-    state.delete(gift_key(claim_key))
+    state.delete(gift_key(call.giver, call.claim_key))
 
 
 _TIP_GAS: Final = 2 * GAS_STATE_WRITE
@@ -290,5 +292,5 @@ MODULE = ModuleRule(
         CallRule("refund", Refund, apply_refund, lambda _: _REFUND_GAS, str(_REFUND_GAS)),
     ),
     events=tuple(map(EventRule, (Tipped, GiftMade, GiftClaimed, GiftRefunded))),
-    views=(ViewRule("gift", (("claim_key", ClaimKey),), answer_gift),),
+    views=(ViewRule("gift", (("claim_key", ClaimKey), ("giver", Address)), answer_gift),),
 )
