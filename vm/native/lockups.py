@@ -71,6 +71,8 @@ SETTLE_UNBONDINGS_MAX: Final = 8
 """Delegations out of which one settlement takes what is owed; another one goes on."""
 HEIGHTS_PER_BLOCK_MAX: Final = 500
 """Accounts whose lock-ups one block's end changes because of a height: about 25 ms with their two keys each."""
+GAS_HEIGHT_STEP: Final = 3 * GAS_STATE_WRITE + GAS_STATE_READ
+"""A step by height is noted under its height; the block's end removes that, and reads and writes the lock-ups."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import GAS_DID_READ, SIGNED_GAS_WORDS, DidKind, DidRecord, get_active_did, get_did_record
 from vm.native.iov import SALE_ADDRESS, credit, debit
 from vm.native.lockup_records import STEPS_MAX, Clock, check_schedule
-from vm.native.lockups import add_lockup
+from vm.native.lockups import GAS_HEIGHT_STEP, add_lockup
 from vm.native.role_records import Role, holds_role
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 from vm.native.sale_records import (
@@ -385,7 +385,7 @@ def apply_deliver(state: State, context: Context, call: Deliver) -> None:
     credit(state, account, purchase.amount_grains, block.time_ms)
     schedule = sale.terms.tiers[purchase.tier].schedule
     if schedule.clock is Clock.HEIGHT:
-        context.gas.charge(GAS_STATE_WRITE * len(schedule.steps))  # each is noted under its height
+        context.gas.charge(GAS_HEIGHT_STEP * len(schedule.steps))
     context.emit(MODULE.name, Delivered.__name__, name.sale, name.number, account, purchase.amount_grains)
     lockup = add_lockup(
         *(state, block.height, block.time_ms, account, purchase.amount_grains, schedule, ALLOCATION_ADDRESS),
@@ -521,7 +521,7 @@ MODULE = ModuleRule(
             Deliver,
             apply_deliver,
             lambda _: _DELIVER_GAS,
-            f"{_DELIVER_GAS} + {GAS_STATE_WRITE} for each step by height of the tier's schedule",
+            f"{_DELIVER_GAS} + {GAS_HEIGHT_STEP} for each step by height of the tier's schedule",
         ),
     ),
     events=tuple(map(EventRule, (SaleOpened, Bought, SaleClosed, Withdrawn, Delivered, Repaid))),
