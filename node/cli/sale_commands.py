@@ -157,18 +157,23 @@ def withdraw(number: int, purchase: int, signing: Signing, sending: Sending) -> 
 @sale.command()
 @_sale_option
 @_purchase_option
+@click.option(
+    "--amount", type=click.IntRange(1), required=True, metavar="N", help="What you have paid back now, in minor units."
+)
 @signing_options
 @sending_options
-def repaid(number: int, purchase: int, signing: Signing, sending: Sending) -> None:
+def repaid(number: int, purchase: int, amount: int, signing: Signing, sending: Sending) -> None:
     """Confirm as the cashier that all that is owed for a purchase was paid back."""
     from vm.native.sale import RepaymentPayload
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         found = _fetch_purchase(client, number, purchase)
-        if found["owedMinor"] == 0:
-            raise CommandFailedError("nothing is owed for this purchase", ExitCode.FAILED)
+        if found["owedMinor"] != amount:  # the buyer may have withdrawn since the cashier has paid
+            raise CommandFailedError(
+                f"{found['owedMinor']} minor units are owed for this purchase, not {amount}", ExitCode.FAILED
+            )
         buyer = parse_did_text(found["buyer"], facts.network)
-        payload = RepaymentPayload(buyer, number, purchase, found["repaidMinor"] + found["owedMinor"])
+        payload = RepaymentPayload(buyer, number, purchase, found["repaidMinor"] + amount)
         return Operation("sale.confirm_repayment", payload, _find_cashier(client, facts, number))
 
     send_operation(prepare, signing, sending)
