@@ -10,7 +10,6 @@
 A build that was killed goes on with what is there: every name appears when its content is complete.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from economy.build_plan import OtherBuildError, settle_plan
 from economy.distribution_engines import Engine, EngineName, open_engine
 from economy.distribution_lifetimes import RECORD_COLUMNS, TOTAL_COLUMNS, build_lifetimes
 from economy.distribution_manifest import (
@@ -36,7 +36,7 @@ from economy.distribution_manifest import (
     read_manifest,
 )
 from economy.distribution_shards import arrange_rows, get_shard_path, read_summary, summarise, write_shard
-from economy.whole_files import PART_SUFFIX, put_content, put_directory
+from economy.whole_files import put_content, put_directory
 from ledger.primitives import INTEGER_MAX
 from vm.native.distribution_records import ManifestHash
 from vm.native.distribution_tree import SHARDS
@@ -44,7 +44,6 @@ from vm.native.distribution_tree import SHARDS
 MEMORY_LIMIT_DEFAULT: Final = "2GB"  # of the engine; it spills to the disk beyond that
 THREADS_DEFAULT: Final = 2  # each holds buffers of its own
 INPUTS_MAX: Final = 4_096  # each is opened, and stands in the manifest
-_PLAN_FILE: Final = "plan.json"
 _LIFETIMES: Final = "lifetimes"
 _SPILL: Final = "spill"
 
@@ -66,8 +65,10 @@ def build_distribution(
 ) -> tuple[Manifest, ManifestHash]:
     """Build into a directory, or go on where a build of the same was interrupted; raises UnusableError."""
     plan = _make_plan(records, previous, report)
-    directory.mkdir(parents=True, exist_ok=True)
-    _settle_plan(directory, plan)
+    try:
+        settle_plan(directory, plan_to_json(plan))
+    except OtherBuildError as error:
+        raise UnusableError(str(error)) from None
     if not (directory / MANIFEST_FILE).exists():
         shards = _build_shards(records, previous, directory, options, report)
         rows = sum(pq.read_metadata(path).num_rows for path in records)
@@ -77,8 +78,7 @@ def build_distribution(
             raise UnusableError(f"all together have earned {total} grains, more than there can be")
         encoded = encode_manifest(Manifest(plan, shards))
         put_content(directory / MANIFEST_FILE, encoded)
-    for leftover in (_LIFETIMES, _LIFETIMES + PART_SUFFIX, _SPILL):
-        shutil.rmtree(directory / leftover, ignore_errors=True)
+    shutil.rmtree(directory / _LIFETIMES, ignore_errors=True)
     return read_manifest(directory)
 
 
@@ -90,12 +90,9 @@ def recompute_shard(
     if _make_plan(records, previous, lambda *_: None) != manifest.plan:
         raise UnusableError("these are not the inputs of the manifest")
     spill = directory / f"{_SPILL}-{number:03}"
-    try:
-        with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
-            rows = _express(engine, records, previous, f"{number:02x}")
-            arranged, count = arrange_rows(engine.fetch(rows), number)
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
+        rows = _express(engine, records, previous, f"{number:02x}")
+        arranged, count = arrange_rows(engine.fetch(rows), number)
     return summarise(arranged, count)
 
 
@@ -142,17 +139,6 @@ def _describe_input(path: Path) -> InputFile:
     return InputFile(path.stat().st_size, digest)
 
 
-def _settle_plan(directory: Path, plan: Plan) -> None:
-    encoded = json.dumps(plan_to_json(plan), indent=1).encode()
-    path = directory / _PLAN_FILE
-    if not path.exists():
-        if any(directory.iterdir()):
-            raise UnusableError(f"{directory} is not empty, and not a build that was interrupted")
-        put_content(path, encoded)
-    elif path.read_bytes() != encoded:
-        raise UnusableError(f"{directory} holds a build of other inputs")
-
-
 # Shards
 
 
@@ -163,10 +149,7 @@ def _build_shards(
     lifetimes = directory / _LIFETIMES
     if not lifetimes.exists():
         report("adding up", 0, 0)
-        shutil.rmtree(directory / (_LIFETIMES + PART_SUFFIX), ignore_errors=True)
-        spill = directory / _SPILL
-        shutil.rmtree(spill, ignore_errors=True)
-        with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
+        with open_engine(options.engine, options.memory_limit, options.threads, directory / _SPILL) as engine:
             rows = _express(engine, records, previous, None)
             put_directory(lifetimes, lambda part: engine.write_shards(rows, part))
     summaries = []

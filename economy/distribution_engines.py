@@ -1,14 +1,18 @@
 """Engines that compute lifetime totals: DuckDB within this process, or Spark. Both are given the same expressions."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import udf
+
+from economy.duckdb_connection import connect_duckdb
 
 EngineName = Literal["duckdb", "spark"]
 SPARK_PARTITIONS: Final = 64  # of a shuffle; each is sorted and written by itself
@@ -33,21 +37,19 @@ class Engine(Protocol):
 
 @contextmanager
 def open_engine(name: EngineName, memory_limit: str, threads: int, spill: Path) -> Iterator[Engine]:
-    """An engine that keeps to a memory limit, such as 2GB, and spills to this directory what is more."""
-    spill.mkdir(parents=True, exist_ok=True)
+    """An engine that keeps to a memory limit, such as 2GB, and spills to this directory, which is there meanwhile."""
     match name:
         case "duckdb":
-            duckdb = DuckDbEngine(memory_limit, threads, spill)
-            try:
-                yield duckdb
-            finally:
-                duckdb.close()
+            with connect_duckdb(memory_limit, threads, spill) as connection:
+                yield DuckDbEngine(connection)
         case "spark":
+            shutil.rmtree(spill, ignore_errors=True)
             spark = SparkEngine(memory_limit, threads, spill)
             try:
                 yield spark
             finally:
                 spark.close()
+                shutil.rmtree(spill, ignore_errors=True)
 
 
 @udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]  # Ibis has no types
@@ -63,14 +65,8 @@ def _spark_sha2(content: bytes, bits: int) -> str:  # type: ignore[empty-body]  
 class DuckDbEngine:
     """DuckDB within this process."""
 
-    def __init__(self, memory_limit: str, threads: int, spill: Path) -> None:
-        self._connection = ibis.duckdb.connect(
-            memory_limit=memory_limit,
-            threads=threads,
-            temp_directory=str(spill),
-            preserve_insertion_order=False,
-        )
-        self._connection.raw_sql("SET enable_progress_bar = false")  # it would print to standard output
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = ibis.duckdb.from_connection(connection)
 
     def read(self, pattern: str) -> ir.Table:
         """The rows of Parquet files."""
@@ -88,10 +84,6 @@ class DuckDbEngine:
     def fetch(self, rows: ir.Table) -> pa.Table:
         """The rows of one shard."""
         return self._connection.to_pyarrow(rows)
-
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.disconnect()
 
 
 class SparkEngine:

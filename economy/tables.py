@@ -1,6 +1,7 @@
-"""DuckDB as the engine of queries that are written once, in Ibis: embedded, on all cores, spilling to disk."""
+"""Queries that are written once, in Ibis, over names that stand for Parquet files; DuckDB runs them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,8 @@ import duckdb
 import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
+
+from economy.duckdb_connection import connect_duckdb
 
 _TYPES: Final = {
     "int64": ("BIGINT", "INTEGER", "TINYINT"),  # a literal has the least type that holds it
@@ -32,26 +35,18 @@ class UnreadableFilesError(Exception):
     """Files that are not what a query needs: of another form, or without its columns."""
 
 
+@contextmanager
+def open_tables(limits: EngineLimits, spill: Path) -> Iterator["Engine"]:
+    """An engine without tables yet; the directory for what does not fit into memory is there as long as it is open."""
+    with connect_duckdb(f"{limits.memory_mb}MB", limits.threads, spill) as connection:
+        yield Engine(connection)
+
+
 class Engine:
     """A database in memory, whose tables are files."""
 
-    def __init__(self, limits: EngineLimits, spill: Path) -> None:
-        spill.mkdir(parents=True, exist_ok=True)
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": f"{limits.memory_mb}MB",
-                "threads": limits.threads,
-                "temp_directory": str(spill),
-                "preserve_insertion_order": False,  # what must be in order says so
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            }
-        )
-        self.run("SET enable_progress_bar = false")
-
-    def close(self) -> None:
-        """Give back what it takes."""
-        self._connection.close()
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
 
     def bind_files(self, name: str, pattern: str) -> None:
         """Let a name stand for Parquet files."""

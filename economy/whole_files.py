@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all, also after a kill; single files also after a power cut."""
+"""Files and directories that are there whole or not at all, also after a kill or a power cut."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,8 @@ def put_file(path: Path, write: Callable[[Path], None]) -> None:
     """Have a file written aside, synced, and given its name; one left over from a kill is overwritten."""
     part = path.with_name(path.name + PART_SUFFIX)
     write(part)
-    _sync(part, os.O_RDONLY)
-    part.replace(path)
-    _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(part)
+    _rename(part, path)
 
 
 def put_content(path: Path, content: bytes) -> None:
@@ -27,15 +27,24 @@ def put_content(path: Path, content: bytes) -> None:
 
 
 def put_directory(path: Path, write: Callable[[Path], None]) -> None:
-    """The same for a directory of files, which can be written again: only its name needs to be the last step."""
+    """The same for a directory, which `write` makes; what a kill has left over is removed first."""
     part = path.with_name(path.name + PART_SUFFIX)
+    if part.exists():
+        shutil.rmtree(part)
     write(part)
+    for each in (*part.rglob("*"), part):
+        _sync(each)
+    _rename(part, path)
+
+
+def _rename(part: Path, path: Path) -> None:
     part.replace(path)
-    _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
 
 
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
+def _sync(path: Path) -> None:
+    """A file's content, or a directory's names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
