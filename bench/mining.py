@@ -23,7 +23,9 @@ import duckdb
 
 from bench.floor import measure_floor
 from bench.report import Result
-from economy.mining_build import BuildJob, build_mining, write_rewards
+from economy.mining_build import build_mining
+from economy.mining_plan import BuildJob
+from economy.mining_tables import write_rewards
 from economy.tables import EngineLimits, quote
 from tests.builders import address_of
 from tests.did_scene import SENDER

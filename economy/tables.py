@@ -68,7 +68,11 @@ class Engine:
 
     def write(self, expression: Table, path: Path) -> None:
         """Compute a table into a Parquet file."""
-        self.run(f"COPY ({self._compile(expression)}) TO {quote(path)} (FORMAT parquet, COMPRESSION zstd)")
+        self.write_query(self._compile(expression), path)
+
+    def write_query(self, query: str, path: Path) -> None:
+        """The same for a query in DuckDB's own words."""
+        self.run(f"COPY ({query}) TO {quote(path)} (FORMAT parquet, COMPRESSION zstd)")
 
     def fetch(self, expression: Table) -> list[tuple[Any, ...]]:
         """The few rows of a table."""

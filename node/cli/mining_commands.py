@@ -4,8 +4,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -21,7 +23,7 @@ from node.cli.sending import Sending, sending_options
 from rpc import calls
 
 if TYPE_CHECKING:
-    from economy.mining_build import KeptRecord
+    from economy.mining_lookup import KeptRecord
     from identity.did import Did
     from node.cli.signing import ChainFacts
     from rpc.client import Client
@@ -42,6 +44,7 @@ _attesters_option: Final = click.option(
 )
 
 Report = Callable[[str, int, int], None]
+Result = TypeVar("Result")
 
 
 @click.group(cls=SuggestingGroup)
@@ -136,20 +139,21 @@ def export(
 
     Whoever has a record of the file checks it with carlive mining verify.
     """
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_lookup import find_records, load_manifest, prove_record
     from node.atomic_file import create_file
     from node.cli.mining_proofs import ProvenRecord, format_records
 
     with connect(node_url) as client:
         network = read_chain_facts(client).network
     did, key = parse_did_text(identity, network), _load_master_key(master_key)
-    number = _run(lambda: mining_build.load_manifest(directory))["epoch"]
+    number = _run(lambda: load_manifest(directory))["epoch"]
     records = [
         ProvenRecord(
             *(did, number, each.behaviour, each.provider, each.vehicle, each.phone, each.opening),
-            mining_build.prove_record(directory, each),
+            prove_record(directory, each),
         )
-        for each in mining_build.find_records(directory, did, key)
+        for each in find_records(directory, did, key)
         if behaviour in (None, each.behaviour.name.lower())
     ]
     try:
@@ -203,16 +207,15 @@ def collect(number: int, file: Path, node_url: str, output: Output) -> None:
 
     It fails when the node has not all of them. While the day is open more may come.
     """
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_tables import write_vouched
     from node.cli.mining_collection import collect_vouched
 
     with connect(node_url) as client, _show_progress() as report:
         network, settling = read_chain_facts(client).network, _fetch_rules(client, number).rules.settling_epochs
         lines = collect_vouched(client, number, settling, network, report)
         is_open = client.run(calls.mining_epoch(number)).is_open
-    mining_build.write_vouched(
-        file, [(each.did, each.behaviour, each.count, each.vehicle, each.nullifier) for each in lines]
-    )
+    write_vouched(file, [(each.did, each.behaviour, each.count, each.vehicle, each.nullifier) for each in lines])
     numberless = sum(each.nullifier is None for each in lines)
     output.show_record(
         {"epoch": number, "isOpen": is_open, "records": len(lines), "withoutNumber": numberless, "file": str(file)}
@@ -222,7 +225,7 @@ def collect(number: int, file: Path, node_url: str, output: Output) -> None:
 @mining.command("build")
 @click.option("--records", required=True, metavar="PATTERN", help="Parquet files with the day's records.")
 @click.option("--epoch", "number", type=_EPOCH, required=True, help="The day.")
-@click.option("--out", "directory", type=_DIRECTORY, required=True, help="Where it is built; what is there goes.")
+@click.option("--out", "directory", type=_DIRECTORY, required=True, help="Where it is built; not the place of another.")
 @click.option("--master-key", type=_FILE, required=True, help="Secret file, from which salts follow.")
 @click.option("--weights", type=_FILE, help="Parquet with did and weight, in place of the chain's.")
 @click.option("--memory", "memory_mb", type=click.IntRange(256), default=4_096, show_default=True, help="MB.")
@@ -244,33 +247,39 @@ def build(
 ) -> None:
     """Build a day's force and batch from records: what attesters sign, and anybody with the records recomputes.
 
+    A build that was interrupted goes on when it is started with the same records, rules, weights and key.
     Columns of records: did, behaviour, count, provider, vehicle, phone, attester (docs/mining.md).
     """
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_build import build_mining
+    from economy.mining_layout import WEIGHTS_FILE
+    from economy.mining_plan import BuildJob
+    from economy.mining_tables import write_weights
     from economy.tables import EngineLimits
     from vm.native.mining_formulas import Epoch
     from vm.native.mining_records import DEFAULT_VERSION
 
     version, vouched_force = DEFAULT_VERSION, 0
-    if not default_rules:
-        with connect(node_url) as client:
-            version = _fetch_rules(client, number)
-            vouched_force = client.run(calls.mining_epoch(number)).vouched_force
-            if weights is None:
-                weights = directory / "weights.parquet"
-                mining_build.write_weights(weights, _fetch_weights(client, number))
-    job = mining_build.BuildJob(
-        records=str(Path(records).absolute()),
-        output=directory.absolute(),
-        epoch=Epoch(number),
-        version=version,
-        master_key=_load_master_key(master_key),
-        vouched_force=vouched_force,
-        weights=weights,
-        limits=EngineLimits(memory_mb, threads),
-    )
-    with _show_progress() as report:
-        built = _run(lambda: mining_build.build_mining(job, report))
+    with TemporaryDirectory(prefix="carlive-weights-") as place:
+        if not default_rules:
+            with connect(node_url) as client:
+                version = _fetch_rules(client, number)
+                vouched_force = client.run(calls.mining_epoch(number)).vouched_force
+                if weights is None:
+                    weights = Path(place) / WEIGHTS_FILE
+                    write_weights(weights, _fetch_weights(client, number))
+        job = BuildJob(
+            records=str(Path(records).absolute()),
+            output=directory.absolute(),
+            epoch=Epoch(number),
+            version=version,
+            master_key=_load_master_key(master_key),
+            vouched_force=vouched_force,
+            weights=weights,
+            limits=EngineLimits(memory_mb, threads),
+        )
+        with _show_progress() as report:
+            built = _run(lambda: build_mining(job, report))
     output.show_record(
         {
             "epoch": number,
@@ -304,10 +313,11 @@ def post(directory: Path, attesters: tuple[str, ...], corrects: int | None, sign
 
     For instance: carlive mining post day --attester DID1 --attester DID2 --by DID1=key1 --by DID2=key2 --from payer
     """
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_lookup import describe_batch
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
-        described = _run(lambda: mining_build.describe_batch(directory))
+        described = _run(lambda: describe_batch(directory))
         dids = [parse_did_text(each, facts.network) for each in attesters]
         number = client.run(calls.mining_epoch(described.epoch)).batches + 1
         payload = described.make_payload(dids, number, corrects or 0)
@@ -413,16 +423,19 @@ def record(
 @output_option
 def rewards(directory: Path, rewards: Path, price: int | None, node_url: str, output: Output) -> None:
     """Turn a built day into rewards at the price of its epoch, as input of a distribution."""
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_lookup import load_manifest
+    from economy.mining_tables import write_rewards
+
     if price is None:
-        number = _run(lambda: mining_build.load_manifest(directory))["epoch"]
+        number = _run(lambda: load_manifest(directory))["epoch"]
         with connect(node_url) as client:
             outcome = client.run(calls.mining_epoch(number)).outcome
         if outcome is None:
             raise CommandFailedError(f"epoch {number} is not closed yet", ExitCode.FAILED)
         price = outcome.price
     with _show_progress() as report:
-        paid, grains = _run(lambda: mining_build.write_rewards(directory, price, rewards, report))
+        paid, grains = _run(lambda: write_rewards(directory, price, rewards, report))
     output.show_record({"price": str(price), "identities": paid, "reward": str(grains), "files": str(rewards)}, _GRAINS)
 
 
@@ -467,20 +480,21 @@ def simulate(directory: Path, seed: int, years: int) -> None:
 
 def _explain(client: "Client", identity: str, directory: Path, master_key: Path | None) -> dict[str, Any]:
     """From what was recorded on a day to what is paid for it."""
-    mining_build = _import_builder()
+    _require_economy()
+    from economy.mining_lookup import find_force, find_records, load_manifest
     from identity.did import format_did
     from vm.native.mining_formulas import compute_identity_force, compute_reward
 
     network = read_chain_facts(client).network
     did = parse_did_text(identity, network)
-    number = _run(lambda: mining_build.load_manifest(directory))["epoch"]
+    number = _run(lambda: load_manifest(directory))["epoch"]
     key = bytes(32) if master_key is None else _load_master_key(master_key)
     claim = client.run(calls.mining_claim(number, identity))
     version = _fetch_rules(client, number)
-    records = mining_build.find_records(directory, did, key)
+    records = find_records(directory, did, key)
     behaviours = _explain_behaviours(records, version)
     earned = sum(each["force"] for each in behaviours)
-    user_force, provider_force = mining_build.find_force(directory, did)
+    user_force, provider_force = find_force(directory, did)
     weighed = compute_identity_force(earned, version.rules.user_force_max, claim.weight)
     shown: dict[str, Any] = {
         "epoch": number,
@@ -537,7 +551,7 @@ def _explain_behaviours(records: "list[KeptRecord]", version: "RulesVersion") ->
 
 def _prove(directory: Path, record: "KeptRecord", batches: Any) -> str | None:
     """The number of the batch on the chain under whose root a record is proven; None: no batch that counts has it."""
-    from economy.mining_build import prove_record
+    from economy.mining_lookup import prove_record
     from identity.mining_record import encode_mining_leaf
     from ledger.merkle import compute_leaf_hash, compute_path_root
 
@@ -586,17 +600,17 @@ def _load_master_key(path: Path) -> bytes:
     return load_or_create_master_key(path)
 
 
-def _import_builder() -> Any:
+def _require_economy() -> None:
+    """Builds are made and read with packages that a node does without."""
     try:
-        from economy import mining_build
+        import_module("economy.mining_build")
     except ModuleNotFoundError as error:
         raise CommandFailedError(f"{error.name} is missing: pip install 'carlive[economy]'") from None
-    return mining_build
 
 
-def _run(act: Callable[[], Any]) -> Any:
+def _run(act: Callable[[], Result]) -> Result:
     """What the builder finds wrong, as a sentence."""
-    from economy.mining_build import BuildError
+    from economy.mining_plan import BuildError
 
     try:
         return act()

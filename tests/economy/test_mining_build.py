@@ -1,6 +1,10 @@
 """The builder of a day's force, against the same rules written down once more, row by row."""
 
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -9,21 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from economy import mining_build
-from economy.mining_build import (
-    BuildError,
-    BuildJob,
-    build_mining,
-    find_force,
-    find_records,
-    load_manifest,
-    prove_record,
-    write_rewards,
-)
+from economy import mining_force, mining_plan
+from economy.mining_build import build_mining
+from economy.mining_lookup import find_force, find_records, load_manifest, prove_record
+from economy.mining_plan import BuildError, BuildJob
+from economy.mining_tables import write_rewards
 from economy.tables import EngineLimits
+from economy.whole_files import PART_SUFFIX
 from identity.did import Did
 from identity.mining_record import encode_mining_leaf, is_same_act
 from ledger.merkle import compute_leaf_hash, compute_path_root
+from ledger.primitives import EMPTY_ROOT
 from vm.native.mining_formulas import (
     DEFAULT_BEHAVIOURS,
     Behaviour,
@@ -157,8 +157,8 @@ def make_job(tmp_path: Path, rows, weights=None, **changes) -> BuildJob:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_force_and_totals_are_those_of_the_rules(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 100)
-    monkeypatch.setattr(mining_build, "THINGS_PER_SLICE", 20)
+    monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 100)
+    monkeypatch.setattr(mining_force, "THINGS_PER_SLICE", 20)
     rows, weights = draw_records(seed)
     kept, forces, totals = compute_expected(rows, weights)
     built = build_mining(make_job(tmp_path, rows, weights), quiet)
@@ -174,15 +174,15 @@ def test_the_number_of_shards_and_slices_changes_no_force_and_the_order_of_input
     rows, weights = draw_records(9)
     built = build_mining(make_job(tmp_path, rows, weights), quiet)
     forces = read_forces(tmp_path / "out")
-    again = build_mining(make_job(tmp_path, rows[::-1], weights), quiet)
-    assert (again.root, again.totals, read_forces(tmp_path / "out")) == (built.root, built.totals, forces)
-    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 300)
-    parts = build_mining(make_job(tmp_path, rows, weights), quiet)
-    assert (parts.totals, read_forces(tmp_path / "out")) == (built.totals, forces)
+    again = build_mining(make_job(tmp_path, rows[::-1], weights, output=tmp_path / "again"), quiet)
+    assert (again.root, again.totals, read_forces(tmp_path / "again")) == (built.root, built.totals, forces)
+    monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 300)
+    parts = build_mining(make_job(tmp_path, rows, weights, output=tmp_path / "parts"), quiet)
+    assert (parts.totals, read_forces(tmp_path / "parts")) == (built.totals, forces)
 
 
 def test_every_record_is_proven_under_the_root_and_no_two_earn_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 200)
+    monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 200)
     rows, _ = draw_records(3, users=20)
     kept, _, _ = compute_expected(rows, {})
     built = build_mining(make_job(tmp_path, rows), quiet)
@@ -197,10 +197,10 @@ def test_every_record_is_proven_under_the_root_and_no_two_earn_twice(tmp_path, m
 
 
 def test_processes_give_the_same_root(tmp_path, monkeypatch):
-    monkeypatch.setattr(mining_build, "RECORDS_PER_SHARD", 200)
+    monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 200)
     rows, _ = draw_records(5)
     alone = build_mining(make_job(tmp_path, rows), quiet)
-    two = build_mining(make_job(tmp_path, rows, limits=EngineLimits(500, 2)), quiet)
+    two = build_mining(make_job(tmp_path, rows, limits=EngineLimits(500, 2), output=tmp_path / "two"), quiet)
     assert two == alone
 
 
@@ -246,12 +246,134 @@ def test_files_that_are_no_records_are_refused(tmp_path, row):
         build_mining(make_job(tmp_path, [GOOD, row]), quiet)
 
 
-def test_an_interrupted_build_is_not_complete(tmp_path):
-    build_mining(make_job(tmp_path, [GOOD, GOOD]), quiet)
-    with pytest.raises(BuildError):
-        build_mining(make_job(tmp_path, [GOOD, (None, *GOOD[1:])]), quiet)
-    with pytest.raises(BuildError):
+def test_a_directory_is_free_again_when_its_records_are_none(tmp_path):
+    with pytest.raises(BuildError, match="wrong form"):
+        build_mining(make_job(tmp_path, [GOOD, (None, *GOOD[1:])], {GOOD[0]: 50}), quiet)
+    with pytest.raises(BuildError, match="no complete build"):
         load_manifest(tmp_path / "out")
+    assert build_mining(make_job(tmp_path, [GOOD, GOOD]), quiet).records == 1
+
+
+def test_a_day_without_records_is_built(tmp_path):
+    built = build_mining(make_job(tmp_path, []), quiet)
+    assert (built.root, built.records, built.identities, built.force, built.totals) == (EMPTY_ROOT, 0, 0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "different"),
+    [
+        (lambda job: replace(job, records=str(job.output.parent / "a.parquet")), "other inputs;"),
+        (lambda job: replace(job, master_key=b"K" * 32), "other salts;"),
+        (lambda job: replace(job, epoch=Epoch(EPOCH + 1), vouched_force=1), "other epoch, vouched_force;"),
+        (lambda job: replace(job, version=replace(DEFAULT_VERSION, height=7)), "other rules;"),
+        (lambda job: replace(job, weights=None), "other weights;"),
+    ],
+)
+def test_a_directory_holds_one_build(tmp_path, change, different):
+    job = make_job(tmp_path, [GOOD, (b"e" * 20, *GOOD[1:])], {GOOD[0]: 50})
+    built = build_mining(job, quiet)
+    before = list_files(job.output)
+    with pytest.raises(BuildError, match=different):
+        build_mining(change(job), quiet)
+    assert build_mining(job, quiet) == built
+    assert list_files(job.output) == before
+
+
+def test_a_directory_with_something_else_is_left_alone(tmp_path):
+    job = make_job(tmp_path, [GOOD, GOOD])
+    job.output.mkdir()
+    (job.output / "something").write_text("else")
+    with pytest.raises(BuildError, match="is not empty"):
+        build_mining(job, quiet)
+    assert list(list_files(job.output)) == [job.output / "something"]
+
+
+KILLED_BUILD = """
+import os, signal, sys
+from pathlib import Path
+from economy import mining_plan, whole_files
+from economy.mining_build import build_mining
+from economy.mining_plan import BuildJob
+from economy.tables import EngineLimits
+from economy.whole_files import PART_SUFFIX
+from tests.economy.test_mining_build import EPOCH, KEY
+from vm.native.mining_records import DEFAULT_VERSION
+
+mining_plan.RECORDS_PER_SHARD = 500
+records, weights, output, names_max, threads = sys.argv[1:]
+names_left = int(names_max)
+give_name = whole_files._rename
+
+def rename(part, path):
+    global names_left
+    if names_left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    names_left -= 1
+    give_name(part, path)
+
+whole_files._rename = rename
+limits = EngineLimits(500, int(threads))
+job = BuildJob(records, Path(output), EPOCH, DEFAULT_VERSION, KEY, weights=Path(weights), limits=limits)
+build_mining(job, lambda *_: None)
+print(int(names_max) - names_left)
+"""
+"""A build that kills itself before it gives a file its name, when it has named so many."""
+NAMES_MAX = 10**6
+LASTING = {"records", "forces", "hashes", "plan.json", "weights.parquet", "roots", "manifest.json"}
+
+
+def list_files(directory: Path) -> dict[Path, int]:
+    """All that is complete, and when it was written."""
+    found = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
+    return {path: written for path, written in found.items() if path.suffix != PART_SUFFIX}
+
+
+def start_build(job: BuildJob, names_max: int = NAMES_MAX, threads: int = 1) -> subprocess.Popen[str]:
+    given = [job.records, str(job.weights), str(job.output), str(names_max), str(threads)]
+    return subprocess.Popen([sys.executable, "-c", KILLED_BUILD, *given], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_build_that_is_killed_again_and_again_does_nothing_twice(tmp_path):
+    """SIGKILL in every stage: what has a name keeps it, and all builds together name as many files as one alone."""
+    job = make_job(tmp_path, *draw_records(11, users=300))
+    alone = replace(job, output=tmp_path / "alone")
+    named, _ = start_build(alone).communicate(timeout=60)
+    names_each = int(named) // 7 + 1
+    kept, kills = {}, 0
+    while (process := start_build(job, names_each)) and process.wait(60) == -signal.SIGKILL:
+        process.communicate()
+        kills += 1
+        found = list_files(job.output).items()
+        now = {path: written for path, written in found if path.relative_to(job.output).parts[0] in LASTING}
+        assert kept.items() <= now.items()
+        kept = now
+        with pytest.raises(BuildError, match="no complete build"):
+            load_manifest(job.output)
+    last, _ = process.communicate()
+    assert (process.returncode, kills) == (0, 6)
+    assert kills * names_each + int(last) == int(named)
+    assert kept.items() <= list_files(job.output).items()
+    content = {path.relative_to(job.output): path.read_bytes() for path in list_files(job.output)}
+    assert content[Path("manifest.json")] == (alone.output / "manifest.json").read_bytes()
+    assert {path.parts[0] for path in content} == LASTING
+    assert not any(KEY in each or KEY.hex().encode() in each for each in content.values())
+
+
+def test_a_build_that_is_killed_while_processes_hash_leaves_goes_on(tmp_path):
+    """They end with it, and do not write into the build that goes on."""
+    job = make_job(tmp_path, *draw_records(12, users=300))
+    alone = replace(job, output=tmp_path / "alone")
+    assert start_build(alone).wait(60) == 0
+    process = start_build(job, threads=2)
+    deadline = time.monotonic() + 60
+    while not any((job.output / "hashes").glob("*")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate(timeout=60)  # until the last of its processes has closed the pipe
+    assert process.returncode == -signal.SIGKILL
+    assert not (job.output / "manifest.json").exists()
+    assert start_build(job, threads=2).wait(60) == 0
+    assert (job.output / "manifest.json").read_bytes() == (alone.output / "manifest.json").read_bytes()
 
 
 def test_other_files_are_no_records(tmp_path):

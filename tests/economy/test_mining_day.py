@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from economy.distribution_manifest import read_manifest
 from economy.distribution_shards import build_leaf_proof
-from economy.mining_build import describe_batch
+from economy.mining_lookup import describe_batch
 from identity.address import Address
 from identity.did import Did, format_did
 from identity.signing import SigningPurpose

@@ -1,0 +1,169 @@
+"""Reads a build of a day back: what it states, what an identity has in it, and the proof of a record."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from economy.mining_layout import (
+    FORCES,
+    MANIFEST_FILE,
+    RECORDS,
+    ROOTS_FILE,
+    get_hashes_file,
+    get_shard,
+    get_shard_file,
+    read_hashes,
+)
+from economy.mining_plan import BuildError
+from identity.did import Did
+from identity.mining_record import (
+    MiningLeaf,
+    RecordOpening,
+    TagKind,
+    compute_record_commitment,
+    compute_tag,
+    derive_record_salt,
+    encode_place,
+)
+from ledger.merkle import InclusionPath, build_inclusion_path
+from ledger.primitives import RootHash
+from vm.native.mining_formulas import Behaviour, Epoch
+from vm.native.mining_records import BatchPayload, BehaviourTotal
+
+_TOTAL_FIELDS: Final = ("records", "times", "user_force", "provider_force")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a day's records come to."""
+
+    root: RootHash
+    records: int
+    identities: int
+    force: int
+    """Of all identities."""
+    batch_force: int
+    """Without what the chain has counted already; what the batch states."""
+    totals: tuple[BehaviourTotal, ...]
+    manifest_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedBatch:
+    """What a build states, before anybody signs it."""
+
+    epoch: Epoch
+    root: RootHash
+    force: int
+    totals: tuple[BehaviourTotal, ...]
+    manifest_hash: bytes
+
+    def make_payload(self, attesters: Sequence[Did], number: int, corrected: int) -> BatchPayload:
+        """What the attesters sign, the first of whom has built it."""
+        records = sum(total.records for total in self.totals)
+        ordered = tuple(sorted(set(attesters)))
+        counted = self.root, records, self.force, self.totals, self.manifest_hash
+        return BatchPayload(attesters[0], self.epoch, number, corrected, ordered, *counted)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record that counts, with all that proves it."""
+
+    did: Did
+    behaviour: Behaviour
+    provider: Did | None
+    vehicle: bytes | None
+    phone: bytes | None
+    opening: RecordOpening
+    leaf: MiningLeaf
+    index: int
+    """In its shard."""
+
+
+def load_manifest(directory: Path) -> dict[str, Any]:
+    """What a build has come to; raises BuildError."""
+    try:
+        loaded: dict[str, Any] = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BuildError(f"{directory} holds no complete build") from None
+    return loaded
+
+
+def describe_batch(directory: Path) -> DescribedBatch:
+    """A build as it can be posted; raises BuildError."""
+    manifest = load_manifest(directory)
+    totals = [
+        BehaviourTotal(Behaviour[each["behaviour"].upper()], *[each[name] for name in _TOTAL_FIELDS])
+        for each in manifest["totals"]
+    ]
+    return DescribedBatch(
+        Epoch(manifest["epoch"]),
+        RootHash(bytes.fromhex(manifest["root"])),
+        max(0, manifest["force"] - manifest["vouched_force"]),
+        tuple(totals),
+        sha256((directory / MANIFEST_FILE).read_bytes()).digest(),
+    )
+
+
+def read_built(directory: Path) -> Built:
+    """What a complete build has come to; raises BuildError."""
+    manifest, described = load_manifest(directory), describe_batch(directory)
+    return Built(
+        described.root,
+        sum(total.records for total in described.totals),
+        sum(pq.read_metadata(path).num_rows for path in (directory / FORCES).glob("*.parquet")),
+        manifest["force"],
+        described.force,
+        described.totals,
+        described.manifest_hash,
+    )
+
+
+def find_records(directory: Path, did: Did, master_key: bytes) -> list[KeptRecord]:
+    """All records of an identity that count; raises BuildError."""
+    manifest = load_manifest(directory)
+    table = pq.read_table(get_shard_file(directory / RECORDS, get_shard(did, manifest["shards"])))
+    indexes = pc.indices_nonzero(pc.equal(table["did"], pa.scalar(did, table["did"].type)))
+    rows = zip(table.take(indexes).to_pylist(), indexes.to_pylist(), strict=True)
+    return [open_record(row, index, Epoch(manifest["epoch"]), master_key) for row, index in rows]
+
+
+def find_force(directory: Path, did: Did) -> tuple[int, int]:
+    """What an identity has earned as a user and as a provider; raises BuildError."""
+    path = get_shard_file(directory / FORCES, get_shard(did, load_manifest(directory)["shards"]))
+    table = pq.read_table(path, filters=[("did", "=", did)])
+    rows = table.to_pylist()
+    return (rows[0]["user_force"], rows[0]["provider_force"]) if rows else (0, 0)
+
+
+def prove_record(directory: Path, record: KeptRecord) -> InclusionPath:
+    """That a record stands in the batch: the path in its shard, and then that of the shard."""
+    shards = load_manifest(directory)["shards"]
+    number = get_shard(record.did, shards)
+    inner = build_inclusion_path(read_hashes(get_hashes_file(directory, number)), record.index)
+    outer = build_inclusion_path(read_hashes(directory / ROOTS_FILE), number)
+    return InclusionPath((*inner.siblings, *outer.siblings))
+
+
+def open_record(row: dict[str, Any], index: int, epoch: Epoch, master_key: bytes) -> KeptRecord:
+    """A row with its salt, tags and leaf."""
+    behaviour = Behaviour(row["behaviour"])
+    tags = (
+        compute_tag(TagKind.USER, epoch, row["did"]),
+        compute_tag(TagKind.PROVIDER, epoch, row["provider"]),
+        compute_tag(TagKind.VEHICLE, epoch, row["vehicle"]),
+        compute_tag(TagKind.PHONE, epoch, row["phone"]),
+    )
+    salt = derive_record_salt(master_key, encode_place(behaviour, epoch, tags))
+    opening = RecordOpening(row["count"], Did(row["attester"]), salt)
+    leaf = MiningLeaf(behaviour, epoch, *tags, compute_record_commitment(opening))
+    provider = None if row["provider"] is None else Did(row["provider"])
+    return KeptRecord(Did(row["did"]), behaviour, provider, row["vehicle"], row["phone"], opening, leaf, index)
