@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from economy import mining_force, mining_plan
+from economy import mining_force, mining_plan, whole_files
 from economy.mining_build import build_mining
 from economy.mining_lookup import find_force, find_records, load_manifest, prove_record
 from economy.mining_plan import BuildError, BuildJob
@@ -300,24 +300,31 @@ from tests.economy.test_mining_build import EPOCH, KEY
 from vm.native.mining_records import DEFAULT_VERSION
 
 mining_plan.RECORDS_PER_SHARD = 500
-records, weights, output, names_max, threads = sys.argv[1:]
+records, weights, output, names_max, last_stage, threads = sys.argv[1:]
 names_left = int(names_max)
 give_name = whole_files._rename
 
 def rename(part, path):
     global names_left
     if names_left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
     names_left -= 1
     give_name(part, path)
+
+def report(stage, done, total):
+    if stage == last_stage:
+        die()
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 whole_files._rename = rename
 limits = EngineLimits(500, int(threads))
 job = BuildJob(records, Path(output), EPOCH, DEFAULT_VERSION, KEY, weights=Path(weights), limits=limits)
-build_mining(job, lambda *_: None)
+build_mining(job, report)
 print(int(names_max) - names_left)
 """
-"""A build that kills itself before it gives a file its name, when it has named so many."""
+"""A build that kills itself when it has given so many files their names, or in a stage."""
 NAMES_MAX = 10**6
 LASTING = {"records", "forces", "hashes", "plan.json", "weights.parquet", "roots", "manifest.json"}
 
@@ -328,20 +335,32 @@ def list_files(directory: Path) -> dict[Path, int]:
     return {path: written for path, written in found.items() if path.suffix != PART_SUFFIX}
 
 
-def start_build(job: BuildJob, names_max: int = NAMES_MAX, threads: int = 1) -> subprocess.Popen[str]:
-    given = [job.records, str(job.weights), str(job.output), str(names_max), str(threads)]
-    return subprocess.Popen([sys.executable, "-c", KILLED_BUILD, *given], stdout=subprocess.PIPE, text=True)
+def build_apart(job: BuildJob, names_max: int = NAMES_MAX, last_stage: str = "") -> tuple[int, str]:
+    """Exit code of a process that builds, and what it says until the last of its processes has ended."""
+    given = [job.records, job.weights, job.output, names_max, last_stage, job.limits.threads]
+    command = [sys.executable, "-c", KILLED_BUILD, *map(str, given)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
+    return done.returncode, done.stdout
 
 
-def test_a_build_that_is_killed_again_and_again_does_nothing_twice(tmp_path):
+def build_alone(job: BuildJob, monkeypatch) -> tuple[bytes, int]:
+    """The manifest of an undisturbed build, and how many files were given their names for it."""
+    named = []
+    give_name = whole_files._rename
+    with monkeypatch.context() as patch:
+        patch.setattr(mining_plan, "RECORDS_PER_SHARD", 500)
+        patch.setattr(whole_files, "_rename", lambda part, path: (named.append(path), give_name(part, path)))
+        build_mining(replace(job, output=job.output.parent / "alone"), quiet)
+    return (job.output.parent / "alone" / "manifest.json").read_bytes(), len(named)
+
+
+def test_a_build_that_is_killed_again_and_again_does_nothing_twice(tmp_path, monkeypatch):
     """SIGKILL in every stage: what has a name keeps it, and all builds together name as many files as one alone."""
     job = make_job(tmp_path, *draw_records(11, users=300))
-    alone = replace(job, output=tmp_path / "alone")
-    named, _ = start_build(alone).communicate(timeout=60)
-    names_each = int(named) // 7 + 1
+    manifest, named = build_alone(job, monkeypatch)
+    names_each = named // 7 + 1
     kept, kills = {}, 0
-    while (process := start_build(job, names_each)) and process.wait(60) == -signal.SIGKILL:
-        process.communicate()
+    while (ended := build_apart(job, names_each))[0] == -signal.SIGKILL:
         kills += 1
         found = list_files(job.output).items()
         now = {path: written for path, written in found if path.relative_to(job.output).parts[0] in LASTING}
@@ -349,31 +368,23 @@ def test_a_build_that_is_killed_again_and_again_does_nothing_twice(tmp_path):
         kept = now
         with pytest.raises(BuildError, match="no complete build"):
             load_manifest(job.output)
-    last, _ = process.communicate()
-    assert (process.returncode, kills) == (0, 6)
-    assert kills * names_each + int(last) == int(named)
+    assert kills == 6
+    assert ended == (0, f"{named - kills * names_each}\n")
     assert kept.items() <= list_files(job.output).items()
     content = {path.relative_to(job.output): path.read_bytes() for path in list_files(job.output)}
-    assert content[Path("manifest.json")] == (alone.output / "manifest.json").read_bytes()
+    assert content[Path("manifest.json")] == manifest
     assert {path.parts[0] for path in content} == LASTING
     assert not any(KEY in each or KEY.hex().encode() in each for each in content.values())
 
 
-def test_a_build_that_is_killed_while_processes_hash_leaves_goes_on(tmp_path):
+def test_a_build_that_is_killed_while_processes_hash_leaves_goes_on(tmp_path, monkeypatch):
     """They end with it, and do not write into the build that goes on."""
-    job = make_job(tmp_path, *draw_records(12, users=300))
-    alone = replace(job, output=tmp_path / "alone")
-    assert start_build(alone).wait(60) == 0
-    process = start_build(job, threads=2)
-    deadline = time.monotonic() + 60
-    while not any((job.output / "hashes").glob("*")) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.kill()
-    process.communicate(timeout=60)  # until the last of its processes has closed the pipe
-    assert process.returncode == -signal.SIGKILL
+    job = make_job(tmp_path, *draw_records(12, users=150), limits=EngineLimits(500, 2))
+    manifest, _ = build_alone(job, monkeypatch)
+    assert build_apart(job, last_stage="leaves")[0] == -signal.SIGKILL
     assert not (job.output / "manifest.json").exists()
-    assert start_build(job, threads=2).wait(60) == 0
-    assert (job.output / "manifest.json").read_bytes() == (alone.output / "manifest.json").read_bytes()
+    assert build_apart(job)[0] == 0
+    assert (job.output / "manifest.json").read_bytes() == manifest
 
 
 def test_other_files_are_no_records(tmp_path):
