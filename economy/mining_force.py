@@ -34,19 +34,20 @@ from vm.native.mining_records import BehaviourTotal
 
 THINGS_PER_SLICE: Final = 20_000_000  # about 3 GB while vehicles and phones are compared
 _SPILL: Final = "spill"
-_PARTITIONED_ROWS: Final = 16_384  # held back of each shard before they are written: 0.5 GB of 256 shards
+_PARTITIONED_ROWS: Final = 32_768  # of each shard, in memory before they are written: 1 GB of 256 shards
 _ID_BYTES: Final = {"did": DID_BYTES, "provider": DID_BYTES, "attester": DID_BYTES, "vehicle": 32, "phone": 32}
 _OPTIONAL: Final = ("provider", "vehicle", "phone")
 _THINGS: Final = ("vehicle", "phone")
 
 
 def partition_records(job: BuildJob, shards: int, report: Report) -> None:
-    """Check records and write them by shard; raises BuildError for what is no record."""
+    """Check what was given and write records by shard; raises BuildError for files of another form."""
     target = job.output / WORK / "records"
     if target.exists():
         return
     report("partition", 0, 1)
     with _open_engine(job) as engine:
+        _bind_weights(engine, job)  # which are needed later, and may be wrong as well
         try:
             engine.bind_files("incoming", job.records)
             _check_records(engine, job)
@@ -177,10 +178,13 @@ def _bind_weights(engine: Engine, job: BuildJob) -> None:
     if job.weights is None:
         engine.bind_rows("weights", dict(queries.WEIGHTS.schema()), [])
         return
-    engine.run(
-        "CREATE OR REPLACE TABLE weights AS SELECT did, CAST(weight AS BIGINT) AS weight "
-        f"FROM read_parquet({quote(job.weights)})"
-    )
+    try:
+        engine.run(
+            "CREATE OR REPLACE TABLE weights AS SELECT did, CAST(weight AS BIGINT) AS weight "
+            f"FROM read_parquet({quote(job.weights)})"
+        )
+    except UnreadableFilesError:
+        raise BuildError(f"{job.weights} is no Parquet file with columns did, weight") from None
 
 
 def _check_records(engine: Engine, job: BuildJob) -> None:

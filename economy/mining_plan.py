@@ -72,7 +72,7 @@ class Plan:
 
 
 def make_plan(job: BuildJob) -> Plan:
-    """Read all inputs once, to hash them; raises BuildError, OSError."""
+    """Read all inputs once, to hash them; raises BuildError."""
     paths = list_inputs(job.records)
     if not paths:
         raise BuildError(f"there are no files {job.records}")
@@ -120,5 +120,8 @@ def _count_records(job: BuildJob, path: Path) -> int:
 
 
 def _describe_file(path: Path) -> InputFile:
-    with path.open("rb") as file:
-        return InputFile(path.name, file_digest(file, "sha256").hexdigest())
+    try:
+        with path.open("rb") as file:
+            return InputFile(path.name, file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise BuildError(f"{path} cannot be read: {error.strerror}") from None

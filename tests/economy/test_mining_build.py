@@ -398,6 +398,15 @@ def test_other_files_are_no_records(tmp_path):
         build_mining(replace(job, records=str(tmp_path / "narrow")), quiet)
 
 
+def test_other_files_are_no_weights(tmp_path):
+    job = make_job(tmp_path, [GOOD, GOOD], {GOOD[0]: 50})
+    with pytest.raises(BuildError, match="nowhere cannot be read"):
+        build_mining(replace(job, weights=tmp_path / "nowhere"), quiet)
+    with pytest.raises(BuildError, match="columns did, weight"):
+        build_mining(replace(job, weights=tmp_path / "a.parquet"), quiet)
+    assert build_mining(job, quiet).force == 50
+
+
 def test_nobodys_rewards_are_not_written(tmp_path):
     with pytest.raises(BuildError, match="no complete build"):
         write_rewards(tmp_path, 1, tmp_path / "rewards", quiet)
