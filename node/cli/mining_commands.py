@@ -248,6 +248,7 @@ def build(
     """Build a day's force and batch from records: what attesters sign, and anybody with the records recomputes.
 
     A build that was interrupted goes on when it is started with the same records, rules, weights and key.
+
     Columns of records: did, behaviour, count, provider, vehicle, phone, attester (docs/mining.md).
     """
     _require_economy()
