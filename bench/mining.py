@@ -125,6 +125,8 @@ class Measured:
     identities: int
     force: int
     stages_s: dict[str, float]
+    processor_s: float
+    """Of all processes: what other work on the machine changes little."""
     memory_mb: int
     disk_mb: int
     """The most that the build's directory held, without its input."""
@@ -179,14 +181,15 @@ def _build(directory: Path, answers: "Queue[Any]") -> None:
         paid, paid_grains = write_rewards(
             directory / "built", closing.price_micrograins, directory / "built" / "rewards", report
         )
-        usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         answers.put(
             {
                 "records": built.records,
                 "identities": built.identities,
                 "force": built.force,
                 "stages_s": {stage: round(seconds, 1) for stage, seconds in stages.items()},
-                "memory_mb": (usages[0] + LIMITS.threads * usages[1]) // KIB_PER_MB,
+                "processor_s": round(own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime, 1),
+                "memory_mb": (own.ru_maxrss + LIMITS.threads * others.ru_maxrss) // KIB_PER_MB,
                 "paid": paid,
                 "paid_grains": paid_grains,
                 "released_grains": closing.released_grains,
@@ -266,6 +269,7 @@ async def run_mining(progress: Progress, users: int = USERS, parent: Path | None
         "force": measured.force,
         "generating, s": round(generating_s, 1),
         "stages, s": measured.stages_s,
+        "processor, s": measured.processor_s,
         "memory, MB": measured.memory_mb,
         "input, MB": input_mb,
         "disk at most, MB": measured.disk_mb,
