@@ -17,7 +17,7 @@ from ledger.codec import encode
 from vm.native.mining_formulas import Epoch
 from vm.native.mining_records import RulesVersion
 
-RECORDS_PER_SHARD: Final = 1_500_000  # about 0.5 GB while one is computed
+RECORDS_PER_SHARD: Final = 1_500_000  # about 0.5 GB while one is computed; of more than 384 million records, more
 _MARK_DOMAIN: Final = b"carlive mining plan\0"
 
 Report = Callable[[str, int, int], None]
