@@ -328,8 +328,7 @@ class Reason(IntEnum):
     """The claim and those before it would be more than the roots that count promise."""
     DISTRIBUTION_TRIPPED = 344
     """The source has paid too much in too short a time and pays nothing for a while."""
-    DISTRIBUTION_OVER_LIMIT = 345
-    """This claim alone is more than the source pays in one window."""
+    # 345 was for claims that alone exceed the limit, which are now paid in parts
     DISTRIBUTION_CHALLENGE_OVER = 346
     """The root counts: it is challenged no more."""
     DISTRIBUTION_NO_FAULT = 347

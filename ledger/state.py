@@ -65,9 +65,12 @@ class State:
 
         What is written while the pairs are taken does not show in them.
         """
-        changed = {key: value for key, value in self._changes.items() if key.startswith(prefix)}
-        ahead = sorted(changed, reverse=True)
-        for key, committed in self._iterate_committed(prefix, end_of_prefix(prefix)):
+        stop = end_of_prefix(prefix)
+        ordered = self._order_changes()
+        start = bisect_left(ordered, prefix)
+        changed = {key: self._changes[key] for key in ordered[start : bisect_left(ordered, stop, start)]}
+        ahead = list(reversed(changed))
+        for key, committed in self._iterate_committed(prefix, stop):
             while ahead and ahead[-1] < key:
                 yield from _present(ahead[-1], changed[ahead.pop()])
             if ahead and ahead[-1] == key:

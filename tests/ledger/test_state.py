@@ -1,5 +1,7 @@
 """The overlay of one block: what is read, listed and taken back."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,6 +194,22 @@ def test_a_prefix_lists_what_a_plain_merge_does(committed, written, prefix):
     merged = {key: value for key, value in {**committed, **written}.items() if value is not None}
     expected = [(key, merged[key]) for key in sorted(merged) if key.startswith(prefix)]
     assert list(state.iterate_prefix(prefix)) == expected
+
+
+def test_a_listing_costs_no_more_in_a_full_block():
+    """What a call lists is paid for by what it finds, not by what others have written."""
+
+    def measure(written: int) -> float:
+        state = make_overlay()
+        for number in range(written):
+            state.put(b"b%06d" % number, b"")
+        list(state.iterate_prefix(b"a"))  # orders what was written
+        started = process_time()
+        for _ in range(1_000):
+            list(state.iterate_prefix(b"a"))
+        return process_time() - started
+
+    assert min(measure(30_000) for _ in range(3)) < 10 * min(measure(30) for _ in range(3))
 
 
 def test_what_is_written_while_a_prefix_is_listed_does_not_show():

@@ -13,7 +13,7 @@ from ledger.receipt import Event
 from ledger.state_keys import distribution_flow_key
 from ledger.transaction import Call
 from tests.builders import address_of, make_key
-from tests.did_scene import SENDER, build_call, control_of
+from tests.did_scene import SENDER, build_call, commit, control_of
 from tests.distribution_scene import (
     ATTESTERS,
     BREAKER,
@@ -359,6 +359,24 @@ def test_an_identity_names_another_account_and_takes_it_back(scene):
     assert scene.answer("payout", did) == PayoutDescription(linked, 2)
 
 
+@pytest.mark.parametrize("name", ["rotate", "recover"])
+def test_a_stolen_key_says_no_longer_where_an_identity_is_paid(scene, name):
+    did = scene.create("dora", control=control_of("dora", next_keys=commit("new"), recovery_keys=commit("new")))
+    thief = address_of(make_key("thief"))
+    scene.accept(scene.payout(did, "dora", thief))
+    assert scene.answer("payout", did) == PayoutDescription(thief, 1)
+    control = control_of("new", recovery_keys=commit("later"))
+    signers = ("dora", "new") if name == "rotate" else ("new",)
+    scene.accept(build_call(scene.control(did, control), *signers, name=name))
+    assert scene.answer("payout", did) == PayoutDescription(None, 1)
+    built = scene.settle({did_key(did): 70})
+    scene.refuse(scene.claim(built, did_key(did)), Reason.DISTRIBUTION_NO_ACCOUNT)
+    account = address_of(make_key("bank"))
+    scene.accept(scene.payout(did, "new", account, turn=1))
+    scene.accept(scene.claim(built, did_key(did)))
+    assert (scene.balance("thief"), scene.balance("bank")) == (0, 70)
+
+
 def test_where_an_identity_is_paid_is_its_own_word_and_not_replayed(scene):
     did, account = scene.create("dora"), address_of(make_key("bank"))
     scene.create("eve")
@@ -488,6 +506,19 @@ def test_a_wrong_sum_shows_at_its_place_whatever_the_size_of_a_shard(size):
         assert_voided(scene, scene.challenge(Fault.WRONG_SUM, *shown))
 
 
+def test_a_leaf_that_counts_nowhere_under_the_root_before_is_no_measure():
+    """It stands twice there, once away from home with a total that nobody can claim."""
+    (anne,) = find_names(7, 1)
+    key = account_key(anne)
+    before = distribute({key: 10}).replace_shard(9, [leaf_of(key, 5_000, 0)])
+    right = distribute({key: 20, account_key("other"): 4_990})
+    scene = challenge_scene(before)
+    scene.pass_ms(CHALLENGE_MS)
+    scene.accept(scene.post(right))
+    challenge = scene.challenge(Fault.LOWERED, right.prove_key(key), base=before.prove(9, 0))
+    scene.refuse(challenge, Reason.DISTRIBUTION_NO_FAULT)
+
+
 def test_a_total_that_the_last_leaf_does_not_reach_voids_a_root():
     for size in range(1, 6):
         wrong = build_shard_seven(range(size))
@@ -597,7 +628,7 @@ def test_attesters_void_a_root_by_their_threshold(scene):
 # B1 to B3: the breaker
 
 
-def test_what_exceeds_the_limit_trips_the_breaker_and_is_paid_later(scene):
+def test_what_exceeds_the_limit_is_paid_later_and_trips_the_breaker(scene):
     """Half of 10,000 in one window."""
     built = scene.settle({ANNE: 3_000, BERT: 2_000, CARA: 1})
     scene.accept(scene.claim(built, ANNE))
@@ -605,7 +636,9 @@ def test_what_exceeds_the_limit_trips_the_breaker_and_is_paid_later(scene):
     tripped_ms = scene.now_ms
     receipt = scene.accept(scene.claim(built, CARA))
     until_ms = tripped_ms + WINDOW_MS
-    assert receipt.events[-1] == Event("distribution", "BreakerTripped", [scene.source, until_ms])
+    assert [each for each in receipt.events if each.module == "distribution"] == [
+        Event("distribution", "BreakerTripped", [scene.source, until_ms])
+    ]
     assert scene.balance("cara") == 0
     assert scene.answer("source", scene.source).tripped_until_ms == until_ms
     scene.refuse(scene.claim(built, CARA), Reason.DISTRIBUTION_TRIPPED)
@@ -636,18 +669,37 @@ def test_a_window_counts_every_part_that_it_touches(scene):
     assert receipt.events[-1].name == "BreakerTripped"
 
 
-def test_a_claim_that_alone_exceeds_the_limit_trips_nothing(scene):
-    built = scene.settle({ANNE: 5_001, BERT: 10})
-    scene.refuse(scene.claim(built, ANNE), Reason.DISTRIBUTION_OVER_LIMIT)
-    scene.accept(scene.claim(built, BERT))
+def test_who_is_owed_more_than_a_window_pays_is_paid_over_several(scene):
+    set_source_rules(scene.state, scene.source, scene.rules(breaker=replace(BREAKER, share_bps=10_000)))
+    built = scene.settle({ANNE: 7_500})
+    receipt = scene.accept(scene.claim(built, ANNE))
+    assert [each.name for each in receipt.events if each.module == "distribution"] == ["Claimed", "BreakerTripped"]
+    assert scene.balance("anne") == BREAKER.limit_grains == 5_000
+    scene.pass_ms(WINDOW_MS)
+    assert [each.name for each in scene.accept(scene.claim(built, ANNE)).events if each.module == "distribution"] == [
+        "Claimed"
+    ]
+    assert scene.balance("anne") == 7_500
+    scene.refuse(scene.claim(built, ANNE), Reason.DISTRIBUTION_NOTHING_DUE)
+
+
+def test_what_trips_the_breaker_is_used_up_by_it(scene):
+    """Nobody who is owed less than the limit stops a source window after window, alone or with others' claims."""
+    set_source_rules(scene.state, scene.source, scene.rules(breaker=replace(BREAKER, share_bps=10_000)))
+    built = scene.settle({ANNE: 4_900, BERT: 120, CARA: 120})
+    scene.accept(scene.claim(built, BERT, ANNE))  # 20 of hers are left
+    scene.pass_ms(WINDOW_MS)
+    receipt = scene.accept(scene.claim(built, ANNE, CARA))
+    assert [each.name for each in receipt.events if each.module == "distribution"] == ["Claimed", "Claimed"]
+    assert (scene.balance("anne"), scene.balance("bert"), scene.balance("cara")) == (4_900, 120, 120)
 
 
 def test_a_trip_in_a_batch_keeps_what_was_paid_before(scene):
     built = scene.settle({ANNE: 3_000, BERT: 2_001, CARA: 1})
     receipt = scene.accept(scene.claim(built, ANNE, BERT, CARA))
     names = [each.name for each in receipt.events if each.module == "distribution"]
-    assert names == ["Claimed", "BreakerTripped"]
-    assert (scene.balance("anne"), scene.balance("bert"), scene.balance("cara")) == (3_000, 0, 0)
+    assert names == ["Claimed", "Claimed", "BreakerTripped"]
+    assert (scene.balance("anne"), scene.balance("bert"), scene.balance("cara")) == (3_000, 2_000, 0)
 
 
 def test_the_floor_lets_the_last_coins_go(scene):

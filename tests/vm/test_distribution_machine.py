@@ -102,12 +102,13 @@ class DistributionMachine(RuleBasedStateMachine):
         paid: dict[int, int] = {}
         for index in indices:
             due = root.lifetimes[index] - self.claimed[index] - paid.get(index, 0)
-            if due <= 0 or due > room - sum(paid.values()) or due > limit:
+            if due <= 0 or due > room - sum(paid.values()):
                 continue
-            if recent + sum(paid.values()) + due > limit:
+            granted = min(due, limit - recent - sum(paid.values()))
+            paid[index] = paid.get(index, 0) + max(granted, 0)
+            if granted < due:
                 self.payments, self.tripped_until_ms = [], now_ms + WINDOW_MS
                 return paid
-            paid[index] = paid.get(index, 0) + due
         if not paid:
             return None
         self.payments += [(now_ms, grains) for grains in paid.values()]

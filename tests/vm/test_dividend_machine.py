@@ -9,7 +9,7 @@ from tests.distribution_scene import CHALLENGE_MS, Distribution, account_key, ch
 from tests.vm.test_dividends import BUDGET, POOL, DividendScene
 from vm.native.accounts import DAY_MS
 from vm.native.distribution_records import VoidCause, get_source, void_root
-from vm.native.dividends import find_dividend
+from vm.native.dividends import LATE_CLAIMS_MS, find_dividend
 from vm.native.iov import get_balance
 
 NAMES = ("anne", "bert", "cara")
@@ -25,6 +25,7 @@ class DividendMachine(RuleBasedStateMachine):
         self.scene = DividendScene()
         self.lifetimes: list[list[int]] = []
         self.built: list[Distribution] = []
+        self.counts_ms: list[int] = []
         self.voided: set[int] = set()
         self.paid_in_grains = POOL
         self.post(lifetimes)
@@ -36,7 +37,9 @@ class DividendMachine(RuleBasedStateMachine):
         base = self.lifetimes[standing[-1]] if standing else [0] * len(NAMES)
         lifetimes = [old + more for old, more in zip(base, raises, strict=True)]
         built = distribute(dict(zip(KEYS, lifetimes, strict=True)))
+        counts_ms = self.scene.now_ms + CHALLENGE_MS
         if self.scene.send(self.scene.post(built)).reason == 0:
+            self.counts_ms.append(counts_ms)
             self.lifetimes.append(lifetimes)
             self.built.append(built)
 
@@ -61,7 +64,9 @@ class DividendMachine(RuleBasedStateMachine):
 
     @rule()
     def take_back(self):
-        is_over = self.scene.now_ms >= self.scene.terms.claims_end_ms
+        standing = [self.counts_ms[index] for index in range(len(self.built)) if index not in self.voided]
+        late_ms = standing[-1] + LATE_CLAIMS_MS if standing else 0
+        is_over = self.scene.now_ms >= max(self.scene.terms.claims_end_ms, late_ms)
         left_grains = get_source(self.scene.state, self.scene.source).left_grains
         receipt = self.scene.send(self.scene.take_back())
         assert (receipt.reason == 0) is (is_over and left_grains > 0)

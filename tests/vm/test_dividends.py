@@ -20,6 +20,7 @@ from tests.distribution_scene import (
     DistributionScene,
     account_key,
     check_conservation,
+    distribute,
 )
 from tests.vm.contracts.test_decisions import Chamber
 from vm.context import Moment
@@ -40,6 +41,7 @@ from vm.native.distribution_records import (
 from vm.native.dividend import DividendRules, Merit, compute_dividend, compute_totals
 from vm.native.dividends import (
     CLAIMS_MS_MIN,
+    LATE_CLAIMS_MS,
     DeclaredDividend,
     DividendDescription,
     DividendTerms,
@@ -154,6 +156,21 @@ def test_it_is_claimed_and_what_is_left_goes_back(scene):
     scene.refuse(scene.take_back(), Reason.DISTRIBUTION_NOTHING_DUE)
     declared = DeclaredDividend(scene.terms, scene.declared_ms, Grains(400))
     assert scene.view("dividend", 2) == DividendDescription(SourceId(2), declared, Grains(600), Grains(0))
+
+
+def test_a_root_that_comes_late_is_claimed_for_a_while(scene):
+    """Attesters were late, or voided a wrong root, and the right one is open when claims end."""
+    scene.pass_ms(scene.terms.claims_end_ms - scene.now_ms - 5_000)
+    built = distribute({ANNE: 600, BERT: 390})
+    scene.accept(scene.post(built))
+    counts_ms = scene.now_ms - 1_000 + CHALLENGE_MS
+    scene.pass_ms(CHALLENGE_MS)
+    scene.accept(scene.claim(built, ANNE))
+    scene.pass_ms(counts_ms + LATE_CLAIMS_MS - scene.now_ms - 1_000)
+    scene.refuse(scene.take_back(), Reason.DIVIDEND_NOT_OVER)
+    scene.pass_ms(1_000)
+    scene.accept(scene.take_back())
+    assert (scene.balance("anne"), get_balance(scene.state, BUDGET)) == (600, 405)
 
 
 def test_claims_are_paid_until_somebody_takes_back(scene):

@@ -17,8 +17,8 @@ Rules
 * D9 All claims of a source together are no more than the lifetime total of its newest root that counts, nor than its
   funds.
 * D10 Anybody claims for anybody; the coins go to the beneficiary: an account, or the account of an active identity.
-  That is the one it has named here under its present owner, else the one linked to it. Modules and contracts are not
-  paid.
+  That is the one it has named here under its present owner and control, else the one linked to it. Modules and
+  contracts are not paid.
 * D11 Of several claims in one call, what cannot be paid now is skipped and told of; a wrong proof refuses all of them.
   A call that pays nobody and trips nothing is refused.
 * D12 Within the window anybody voids a root by showing a fault in it: see distribution_faults.py.
@@ -28,8 +28,9 @@ Rules
 The breaker
 * B1 Within any window a source pays at most its limit: a share of what it held when the window began, not less than a
   floor and not more than an absolute number.
-* B2 The claim that would exceed it is not paid and trips the breaker: the source pays nothing for one window. A claim
-  that alone exceeds the limit is refused and trips nothing, or else its owner could stop the others at will.
+* B2 A claim for more than what is left of the limit is paid that much, and trips the breaker: the source pays nothing
+  for one window. So nothing stops a source before the limit has really been paid out, and who is owed more than any
+  window pays is paid over several. The rest stays due.
 * B3 Governance resumes a source that was tripped, and changes its rules; either begins its window anew.
 """
 
@@ -75,6 +76,7 @@ from vm.native.distribution_records import (
     SourceId,
     VoidCause,
     check_payable,
+    compute_control_hash,
     compute_free_grains,
     count_sources,
     find_claimable_root,
@@ -415,26 +417,24 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
         leaf = each.leaf
         try:
             due_grains, recipient = _find_due(state, context, call.source, leaf, room_grains - paid_grains)
-            if due_grains > limit_grains:
-                raise Rejected(
-                    Reason.DISTRIBUTION_OVER_LIMIT, "this is more than is paid in one window", maximum=limit_grains
-                )
         except Rejected as skipped:
             if skipped.reason is Reason.OUT_OF_GAS:
                 raise
             failure = failure or skipped
             _emit_claim(context, ClaimSkipped, call, leaf, int(skipped.reason))
             continue
-        if sum_paid(flow) + due_grains > limit_grains:
+        now_grains = min(due_grains, limit_grains - sum_paid(flow))
+        if now_grains > 0:
+            flow = add_paid(breaker, flow, now_grains, now_ms)
+            paid_grains += now_grains
+            put_claimed(state, call.source, leaf.kind, leaf.id, leaf.lifetime_grains - due_grains + now_grains)
+            debit(state, DISTRIBUTION_ADDRESS, now_grains, now_ms)
+            credit(state, recipient, now_grains, now_ms)
+            _emit_claim(context, Claimed, call, leaf, recipient, now_grains)
+        if now_grains < due_grains:
             is_tripped, flow = True, trip(breaker, now_ms)
             context.emit(MODULE_NAME, BreakerTripped.__name__, call.source, flow.tripped_until_ms)
             break
-        flow = add_paid(breaker, flow, due_grains, now_ms)
-        paid_grains += due_grains
-        put_claimed(state, call.source, leaf.kind, leaf.id, leaf.lifetime_grains)
-        debit(state, DISTRIBUTION_ADDRESS, due_grains, now_ms)
-        credit(state, recipient, due_grains, now_ms)
-        _emit_claim(context, Claimed, call, leaf, recipient, due_grains)
     if not paid_grains and not is_tripped:
         assert failure is not None, "a claim is paid, skipped or trips"
         raise failure
@@ -485,8 +485,9 @@ def apply_set_payout(state: State, context: Context, call: SetPayout) -> None:
     check_did_signatures(state, context, given.did, purpose, encode(given), call.signatures)
     if given.account is not None:
         check_payable(state, given.account)
-    ownership = get_active_did(state, given.did).ownership
-    put_payout(state, given.did, Payout(given.turn + 1, given.account, ownership))
+    record = get_active_did(state, given.did)
+    payout = Payout(given.turn + 1, given.account, record.ownership, compute_control_hash(record))
+    put_payout(state, given.did, payout)
     context.emit(MODULE_NAME, PayoutSet.__name__, given.did, given.account)
 
 

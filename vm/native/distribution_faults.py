@@ -50,7 +50,12 @@ def is_fault_shown(
         case Fault.WRONG_SUM:
             return _is_wrong_sum(*leaves) if len(leaves) == 2 else len(leaves) == 1 and _is_wrong_end(leaves[0])
         case Fault.LOWERED:
-            return base_leaf is not None and len(leaves) == 1 and _is_lower(leaves[0].leaf, base_leaf.leaf)
+            return (
+                base_leaf is not None
+                and is_at_home(base_leaf)
+                and len(leaves) == 1
+                and _is_lower(leaves[0].leaf, base_leaf.leaf)
+            )
         case Fault.LEFT_OUT:
             return base_leaf is not None and is_at_home(base_leaf) and _is_absent(base_leaf, leaves, empty_shard)
         case _:

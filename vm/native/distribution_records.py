@@ -15,6 +15,7 @@ what was claimed. Modules that pay through a source use the functions here; thei
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, unique
+from hashlib import sha256
 from typing import Annotated, Final, NewType
 
 from annotated_types import Interval, Len
@@ -22,7 +23,7 @@ from annotated_types import Interval, Len
 from identity.address import Address, compute_module_address
 from identity.did import Did
 from ledger.codec import decode, encode
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, RootHash, TimeMs
+from ledger.primitives import HASH_BYTES, INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, RootHash, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import (
@@ -55,6 +56,7 @@ SourceId = NewType("SourceId", Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX
 RootNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """Number of a root of a source, from 1; one that was voided keeps its number."""
 ManifestHash = NewType("ManifestHash", Annotated[bytes, Len(32, 32)])
+ControlHash = NewType("ControlHash", Annotated[bytes, Len(HASH_BYTES, HASH_BYTES)])
 """SHA-256 of the manifest that names the inputs and shards of a root."""
 
 
@@ -163,9 +165,11 @@ class Payout:
     account: Address | None
     ownership: int
     """Under which it was said: it counts as long as that lasts, so a sold vehicle no longer pays its former owner."""
+    control_hash: ControlHash
+    """Of who ruled the identity then: it ends with them, so a stolen key has no say after rotation or recovery."""
 
 
-NO_PAYOUT: Final = Payout(0, None, 0)
+NO_PAYOUT: Final = Payout(0, None, 0, ControlHash(bytes(HASH_BYTES)))
 
 
 # Sources
@@ -376,9 +380,15 @@ def check_payable(state: StateReader, account: Address) -> None:
 def find_payout_account(state: StateReader, did: Did, record: DidRecord) -> Address | None:
     """Where an active identity is paid: where it has said, else at the account that is linked to it."""
     payout = get_payout(state, did)
-    if payout.account is not None and payout.ownership == record.ownership:
+    said_by = payout.ownership, payout.control_hash
+    if payout.account is not None and said_by == (record.ownership, compute_control_hash(record)):
         return payout.account
     return record.account
+
+
+def compute_control_hash(record: DidRecord) -> ControlHash:
+    """SHA-256 of who rules an identity: its keys, controllers, guardians and commitments."""
+    return ControlHash(sha256(encode(record.current.content.control)).digest())
 
 
 def get_payout(state: StateReader, did: Did) -> Payout:

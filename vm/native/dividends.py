@@ -11,10 +11,10 @@ Rules
 * V1 Governance declares a dividend: the pool, its rules, the period, who attests, and until when it is claimed.
 * V2 With that the pool moves from a budget of the treasury into a source of its own, or the declaration fails.
 * V3 The source pays as any other does, by claims against roots (D1 to D14, B1 to B3). It belongs to the budget.
-* V4 From the end of the claims on, which is no sooner than CLAIMS_MS_MIN after the period, anybody has what is left
-  given back to the budget: what nobody claimed, and what rounding left. The declaration has decided that. Claims that
-  come later find nothing; until then they are paid. Nothing else takes a grain out: the source is the budget's own, by
-  rule D3 for good, and no account acts for a budget.
+* V4 From the end of the claims on, which is no sooner than CLAIMS_MS_MIN after the period, nor than LATE_CLAIMS_MS
+  after the newest root counts, anybody has what is left given back to the budget: what nobody claimed, and what
+  rounding left. The declaration has decided that. Claims that come later find nothing; until then they are paid.
+  Nothing else takes a grain out: the source is the budget's own, by rule D3 for good, and no account acts for a budget.
 """
 
 from collections.abc import Iterator
@@ -45,6 +45,7 @@ from vm.native.distribution_records import (
     close_source,
     create_source,
     fund_source,
+    get_root,
     get_source,
 )
 from vm.native.distribution_records import MODULE_NAME as DISTRIBUTION
@@ -55,6 +56,7 @@ from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 MODULE_NAME: Final = "dividends"
 CLAIMS_MS_MIN: Final = 90 * DAY_MS  # time to build, attest, challenge (30 days at most) and claim
+LATE_CLAIMS_MS: Final = 30 * DAY_MS  # to claim, when attesters were late or a wrong root was voided
 DIVIDENDS_SHOWN_MAX: Final = 50
 
 assert CLAIMS_MS_MIN > 2 * CHALLENGE_MS_MAX, "a root that was voided can be posted again and claimed"
@@ -167,11 +169,18 @@ def apply_take_back(state: State, context: Context, call: TakeBack) -> None:
     """Rule V4."""
     declared, now_ms = get_dividend(state, call.source), context.block.time_ms
     terms = declared.terms
-    if now_ms < terms.claims_end_ms:
-        raise Rejected(Reason.DIVIDEND_NOT_OVER, "it is still claimed", until_ms=terms.claims_end_ms)
+    until_ms = max(terms.claims_end_ms, _find_late_end(state, call.source))
+    if now_ms < until_ms:
+        raise Rejected(Reason.DIVIDEND_NOT_OVER, "it is still claimed", until_ms=until_ms)
     grains = close_source(state, call.source, TREASURY_ADDRESSES[terms.category], now_ms)
     _put(state, call.source, DeclaredDividend(terms, declared.declared_ms, Grains(declared.returned_grains + grains)))
     context.emit(MODULE_NAME, DividendTakenBack.__name__, call.source, terms.category, grains)
+
+
+def _find_late_end(state: StateReader, source: SourceId) -> int:
+    """Until when the newest root is claimed if attesters were late; 0: there is none."""
+    latest = get_source(state, source).latest
+    return get_root(state, source, latest).counts_ms + LATE_CLAIMS_MS if latest else 0
 
 
 def find_dividend(state: StateReader, source: SourceId) -> DeclaredDividend | None:
