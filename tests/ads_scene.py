@@ -13,15 +13,14 @@ from ledger.codec import encode, to_plain
 from ledger.primitives import BlockHash, Grains, Height, TimeMs
 from ledger.reasons import Reason
 from ledger.receipt import Receipt
-from ledger.state import State
 from ledger.transaction import Call
 from tests.builders import DOMAIN, Draft, address_of, block_context, make_state
 from tests.did_scene import DidScene, Signer, build_call, key_of, sign
+from tests.simulation.ads_checks import check_ads_coins
 from vm.context import Moment
 from vm.native.accounts import DAY_MS, get_account
 from vm.native.ads_formulas import FixedReward, Split
 from vm.native.ads_records import (
-    ADS_ADDRESS,
     AcceptancePayload,
     BalancePayload,
     Book,
@@ -29,7 +28,6 @@ from vm.native.ads_records import (
     ChannelKey,
     ChannelNumber,
     ChannelPayload,
-    ComplaintId,
     CompletionPayload,
     Counterparty,
     DeliveryKind,
@@ -41,7 +39,6 @@ from vm.native.ads_records import (
     Terms,
     compute_order_id,
     compute_terms_hash,
-    find_complaint,
     find_order,
     get_book,
     get_campaign,
@@ -71,18 +68,6 @@ FIRST = CampaignId(1)
 def channel_key_of(name: str) -> ChannelKey:
     """A key that signs balances."""
     return ChannelKey(key_of(name).public_key.key)
-
-
-def check_conservation(state: State) -> None:
-    """What the module account holds is what all books say is left, and the stakes of open complaints."""
-    counts = get_counts(state)
-    books = [get_book(state, CampaignId(number)) for number in range(1, counts.campaigns + 1)]
-    complaints = [find_complaint(state, ComplaintId(number)) for number in range(1, counts.complaints + 1)]
-    stakes = sum(each.stake_grains for each in complaints if each is not None and each.verdict is None)
-    assert get_balance(state, ADS_ADDRESS) == sum(book.left_grains for book in books) + stakes
-    for book in books:
-        assert 0 <= book.reserved_grains + book.locked_grains + book.deposit_grains <= book.left_grains
-        assert book.paid_grains == book.channel_grains + sum(total.grains for total in book.totals)
 
 
 class AdsScene(DidScene):
@@ -122,7 +107,7 @@ class AdsScene(DidScene):
         self.state.forget_marks()
         self.height += 1
         self.now_ms = self.now_ms + 1_000
-        check_conservation(self.state)
+        check_ads_coins(self.state)
         return receipt
 
     def do(self, who: str, name: str, *arguments: object) -> Receipt:

@@ -126,16 +126,19 @@ class Founder:
     """Number of the account that acts for it."""
 
 
-def _found(key: int, kind: DidKind, owner: Did | None = None, account: int | None = None) -> Founder:
-    payload = CreatePayload(kind, owner, build_control(key), (), b"founder")
+def make_founder(
+    key: int, kind: DidKind, owner: Did | None = None, account: int | None = None, salt: bytes = b"founder"
+) -> Founder:
+    """An identity with one key, of its own or of its owner; another salt makes another identity of the same key."""
+    payload = CreatePayload(kind, owner, build_control(key), (), salt)
     return Founder(compute_did(encode(payload)), DidContent(kind, owner, payload.control, ()), account)
 
 
-MAKER = _found(0, DidKind.ORGANISATION)
-SHOP = _found(1, DidKind.ORGANISATION)
-ISSUER = _found(2, DidKind.ORGANISATION, account=ISSUING_ACCOUNT)
-PERSONS = tuple(_found(3 + index, DidKind.PERSON, account=account) for index, account in enumerate(PERSONS_ACCOUNTS))
-CARS = tuple(_found(key, DidKind.VEHICLE, PERSONS[0].did) for key in (5, 6))
+MAKER = make_founder(0, DidKind.ORGANISATION)
+SHOP = make_founder(1, DidKind.ORGANISATION)
+ISSUER = make_founder(2, DidKind.ORGANISATION, account=ISSUING_ACCOUNT)
+PERSONS = tuple(make_founder(3 + index, DidKind.PERSON, account=account) for index, account in enumerate(PERSONS_ACCOUNTS))
+CARS = tuple(make_founder(key, DidKind.VEHICLE, PERSONS[0].did) for key in (5, 6))
 FOUNDERS = (MAKER, SHOP, ISSUER, *PERSONS, *CARS)
 INSTITUTIONS = (MAKER.did, SHOP.did, ISSUER.did)
 """Those whom others depend on keep their keys."""
@@ -143,22 +146,31 @@ INSTITUTIONS = (MAKER.did, SHOP.did, ISSUER.did)
 
 def found_identities(state: State, accounts: Sequence[Address], height: int = 0) -> None:
     """Write the founders, what they are recognised for, the roles they have, and the accounts that act for them."""
-    block = block_context(height)
-    context = Context(block, accounts[0], accounts[0], bytes(32), GasMeter(10**9, 0))  # type: ignore[arg-type]
+    context = make_founding_context(accounts[0], height)
     for founder in FOUNDERS:
-        version_id = compute_version_id(DidOperation.CREATE, founder.did)
-        put_first_version(state, context, founder.did, founder.content, version_id)
-        if founder.account is not None:
-            record = get_did_record(state, founder.did)
-            assert record is not None, "just written"
-            operation, account = DidOperation.LINK_ACCOUNT, accounts[founder.account]
-            put_next_version(state, context, founder.did, record, operation, account, founder.content, account=account)
+        put_founder(state, context, founder, accounts)
     put_recognised(state, Recognition.VIN_ATTESTER, MAKER.did)
     put_recognised(state, Recognition.PLATFORM, SHOP.did)
     for recognition in ISSUERS.values():
         put_recognised(state, recognition, ISSUER.did)
     for person in PERSONS:
         put_grant(state, person.did, Role.PERSON, Grant(FAR, None), height)
+
+
+def make_founding_context(account: Address, height: int) -> Context:
+    """In which identities are written that nobody has signed for."""
+    return Context(block_context(height), account, account, bytes(32), GasMeter(10**9, 0))  # type: ignore[arg-type]
+
+
+def put_founder(state: State, context: Context, founder: Founder, accounts: Sequence[Address]) -> None:
+    """Write an identity, and that its account acts for it."""
+    version_id = compute_version_id(DidOperation.CREATE, founder.did)
+    put_first_version(state, context, founder.did, founder.content, version_id)
+    if founder.account is not None:
+        record = get_did_record(state, founder.did)
+        assert record is not None, "just written"
+        operation, account = DidOperation.LINK_ACCOUNT, accounts[founder.account]
+        put_next_version(state, context, founder.did, record, operation, account, founder.content, account=account)
 
 
 # What they do
@@ -171,6 +183,8 @@ class Wish:
     call: Call
     account: int | None = None
     """Number of the account that has to send it; None: any."""
+    mistake: str | None = None
+    """What is wrong with it on purpose, where a test asks for that; None: nothing, or nobody keeps account of it."""
 
 
 def list_signers(find: Callable[[Did], DidRecord | None], did: Did) -> list[tuple[Did, PrivateKey]]:

@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledger.primitives import Grains, TimeMs
 from ledger.transaction import Call
-from tests.ads_scene import FIRST, HASH, START_MS, AdsScene, check_conservation
+from tests.ads_scene import FIRST, HASH, START_MS, AdsScene
 from tests.builders import address_of
 from tests.did_scene import key_of
+from tests.simulation.ads_checks import check_ads
 from vm.native.accounts import DAY_MS
 from vm.native.ads_formulas import BPS, FixedReward, Split
 from vm.native.ads_records import (
@@ -205,7 +206,7 @@ class AdsMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_are_those_of_the_model(self):
         scene, book = self.scene, self.scene.book()
-        check_conservation(scene.state)
+        check_ads(scene.state)
         assert (book.funded_grains, book.paid_grains) == (self.put_in, self.gross)
         platform = get_balance(scene.state, scene.platform)
         assert platform == self.shared["platform"]

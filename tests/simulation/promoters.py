@@ -1,0 +1,105 @@
+"""Who advertises in a simulated network from the start: an advertiser, its publisher and reviewers, and what runs already.
+
+They have accounts of their own, behind those of other clients, so that nobody else sends from them, or binds them to
+identities. Persons whom campaigns reach are those of identities.py, which change, and one who does not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from identity.address import Address
+from identity.did import Did
+from identity.targeting import pack_expression, parse_expression
+from ledger.primitives import Grains, TimeMs
+from ledger.state import State
+from tests.simulation.identities import FAR, PERSONS, SHOP, make_founder, make_founding_context, put_founder
+from vm.native.ads_formulas import FixedReward, Split
+from vm.native.ads_records import (
+    DEFAULT_RULES,
+    DeliveryKind,
+    ItemRule,
+    Terms,
+    Windows,
+    put_reviewers,
+    put_rules,
+)
+from vm.native.did_records import DidKind
+from vm.native.role_records import Grant, Role, put_grant
+
+FIRST_ACCOUNT: Final = 12
+"""Number of the first of their accounts."""
+ADVERTISER = make_founder(0, DidKind.PERSON, account=FIRST_ACCOUNT, salt=b"advertiser")
+PUBLISHER = make_founder(1, DidKind.PERSON, account=FIRST_ACCOUNT + 1, salt=b"publisher")
+VIEWER = make_founder(2, DidKind.PERSON, account=FIRST_ACCOUNT + 2, salt=b"viewer")
+REVIEWERS = tuple(
+    make_founder(key, DidKind.PERSON, account=FIRST_ACCOUNT + key, salt=b"reviewer") for key in (3, 4, 5, 6)
+)
+"""One lets a campaign run, three are left to judge it."""
+PROMOTERS = (ADVERTISER, PUBLISHER, VIEWER, *REVIEWERS)
+USERS = (VIEWER.did, *(person.did for person in PERSONS))
+MATCHER: Final = SHOP.did
+PLATFORM_ACCOUNT: Final = 2
+REFUND_ACCOUNT: Final = 3
+HASH: Final = bytes([7]) * 32
+STAKE_GRAINS: Final = Grains(50)
+RULES: Final = replace(
+    DEFAULT_RULES,
+    windows=Windows(completion_ms=900, grace_ms=1_200, challenge_ms=700),
+    stake_grains=STAKE_GRAINS,
+    panel_size=3,
+    judging_ms=1_000,
+)
+"""All of it happens within seconds."""
+ITEMS: Final = (
+    ItemRule(DeliveryKind.LIVE_VIEW, Grains(10), Grains(20), 1, 1_000),
+    ItemRule(DeliveryKind.CLICK, Grains(100), Grains(500), 1, 1),
+)
+CAP: Final = 3
+FIXED: Final = FixedReward(1_000, 6)
+FIXED_ITEMS: Final = (ItemRule(DeliveryKind.CLICK, Grains(0), Grains(0), 1, 1),)
+DAILY_GRAINS: Final = 10**6
+SPLIT: Final = Split(5_000, 3_333, 1_667)
+TARGETING: Final = pack_expression(parse_expression("user.age >= 18"))
+
+
+def found_promoters(state: State, accounts: Sequence[Address], height: int = 0) -> None:
+    """Write all of them, the roles they have, and numbers that suit a short simulation."""
+    context = make_founding_context(accounts[0], height)
+    for founder in PROMOTERS:
+        put_founder(state, context, founder, accounts)
+    put_grant(state, ADVERTISER.did, Role.ADVERTISER, Grant(FAR, None), height)
+    put_grant(state, VIEWER.did, Role.PERSON, Grant(FAR, None), height)
+    for reviewer in REVIEWERS:
+        put_grant(state, reviewer.did, Role.COMMUNITY_ADMINISTRATOR, Grant(FAR, None), height)
+    put_reviewers(state, tuple(reviewer.did for reviewer in REVIEWERS[:-1]))
+    put_rules(state, RULES)
+
+
+def build_terms(
+    accounts: Sequence[Address],
+    start_ms: int,
+    end_ms: int,
+    *,
+    is_fixed: bool = False,
+    matcher: Did | None = None,
+    daily_grains: int = DAILY_GRAINS,
+) -> Terms:
+    """What the advertiser promises: prices by item, or parts of a fixed total."""
+    return Terms(
+        content_hash=HASH,
+        metadata_uri="https://ads.example/1.json",
+        metadata_hash=HASH,
+        targeting=TARGETING,
+        start_ms=TimeMs(start_ms),
+        end_ms=TimeMs(end_ms),
+        daily_grains_max=daily_grains,
+        cap=CAP,
+        items=FIXED_ITEMS if is_fixed else ITEMS,
+        fixed=FIXED if is_fixed else None,
+        split=SPLIT,
+        platform=accounts[PLATFORM_ACCOUNT],
+        refund=accounts[REFUND_ACCOUNT],
+        offerer=ADVERTISER.did,
+        matcher=matcher,
+    )
