@@ -108,8 +108,8 @@ REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
         "before its channels and complaints": Reason.ADS_UNSETTLED,
     },
     "accept": {
-        "a forged offer": Reason.ADS_PACE_EXCEEDED,
-        "a forged acceptance": Reason.ADS_PACE_EXCEEDED,
+        "a forged offer": Reason.DID_UNKNOWN_KEY,
+        "a forged acceptance": Reason.DID_UNKNOWN_KEY,
         "a nullifier twice": Reason.ADS_SLOT_USED,
         "the nullifier of another": Reason.ADS_BAD_NULLIFIER,
         "beyond the cap": Reason.ADS_BAD_NULLIFIER,
@@ -122,7 +122,7 @@ REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
         "of what is exhausted": Reason.ADS_UNDERFUNDED,
     },
     "complete": {
-        "a forged completion": Reason.ADS_PACE_EXCEEDED,
+        "a forged completion": Reason.DID_UNKNOWN_KEY,
         "more than was accepted": Reason.ADS_BAD_COMPLETION,
         "twice": Reason.ADS_ORDER_OVER,
         "too late": Reason.ADS_ORDER_OVER,
@@ -131,7 +131,7 @@ REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
     "open_channel": {
         "beyond the budget": Reason.ADS_UNDERFUNDED,
         "out of turn": Reason.ADS_BAD_BALANCE,
-        "a forged word": Reason.ADS_PACE_EXCEEDED,
+        "a forged word": Reason.DID_UNKNOWN_KEY,
         "for many without a matcher": Reason.ADS_BAD_OFFER,
     },
     "post_balance": {
@@ -329,7 +329,8 @@ class AdsTraffic:
             nullifier = self._nullify(seen, PUBLISHER.did, slot)
         if is_used is not (mistake == "a nullifier twice"):
             return None
-        if mistake is None and not self._is_affordable(seen, price * units):
+        is_about_signatures = mistake in (None, "a forged offer", "a forged acceptance")
+        if is_about_signatures and not self._is_affordable(seen, price * units):
             return None
         offer = OfferPayload(seen.campaign, PUBLISHER.did, item.kind, Grains(price), units, TimeMs(until_ms))
         payload = AcceptancePayload(offer, user, slot, nullifier, HASH)
