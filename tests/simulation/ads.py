@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
-from identity.ads_matching import compute_matched_nullifier, compute_open_nullifier
 from identity.address import Address
+from identity.ads_matching import compute_matched_nullifier, compute_open_nullifier
 from identity.did import Did
 from identity.keys import PrivateKey
 from identity.signing import SigningDomain, SigningPurpose, signing_bytes
@@ -73,7 +73,6 @@ from vm.native.ads_records import (
     get_book,
     get_counts,
     get_reviewers,
-    get_rules,
 )
 from vm.native.did_records import DidRecord, get_did_record
 
@@ -249,7 +248,9 @@ class AdsTraffic:
         if mistake == "into what is over":
             seen = self._pick(CampaignStatus.ENDED, CampaignStatus.SETTLED)
         else:
-            seen = self._pick(CampaignStatus.DRAFT, CampaignStatus.DRAFT, CampaignStatus.REVIEW, CampaignStatus.EXHAUSTED)
+            seen = self._pick(
+                CampaignStatus.DRAFT, CampaignStatus.DRAFT, CampaignStatus.REVIEW, CampaignStatus.EXHAUSTED
+            )
         if mistake == "more than anybody has":
             grains = 10**17
         return None if seen is None else self._wish("fund", [seen.campaign, grains], None, mistake)
@@ -283,7 +284,9 @@ class AdsTraffic:
 
     def _end(self) -> Wish | None:
         """Now and then, and with orders that wait."""
-        seen = self._pick(CampaignStatus.RUNNING, CampaignStatus.PAUSED, is_wanted=lambda each: each.book.orders_open > 0)
+        seen = self._pick(
+            CampaignStatus.RUNNING, CampaignStatus.PAUSED, is_wanted=lambda each: each.book.orders_open > 0
+        )
         if seen is None or self._random.randrange(2):
             return None
         return self._by_advertiser("end", [seen.campaign])
@@ -308,7 +311,10 @@ class AdsTraffic:
         if seen is None:
             return None
         item = draw.choice(seen.terms.items)
-        price, units = draw.choice((item.price_grains_min, item.price_grains_max)), min(item.units_max, draw.choice((1, 2, 5)))
+        price, units = (
+            draw.choice((item.price_grains_min, item.price_grains_max)),
+            min(item.units_max, draw.choice((1, 2, 5))),
+        )
         until_ms = self._now_ms + OFFER_MS
         user, slot = draw.choice(USERS), draw.randrange(CAP)
         if mistake in ("more than is left", "more than a day allows"):
@@ -502,9 +508,7 @@ class AdsTraffic:
         found = self._pick_channel(is_wanted)
         return None if found is None else self._wish("settle_channel", [found[0].campaign, found[1]], None, mistake)
 
-    def _pick_channel(
-        self, is_wanted: Callable[[Seen, Channel], bool]
-    ) -> tuple[Seen, ChannelNumber, Channel] | None:
+    def _pick_channel(self, is_wanted: Callable[[Seen, Channel], bool]) -> tuple[Seen, ChannelNumber, Channel] | None:
         """A channel that is not settled, as wanted."""
         wanted = []
         for seen in self._seen:

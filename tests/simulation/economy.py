@@ -30,6 +30,7 @@ from tests.simulation.economy_founders import (
     BATCH_RECORDS,
     CAR_FORCE,
     LOCKED_ACCOUNTS,
+    MINING_SOURCE,
     OWNED_SOURCE,
     OWNER_ACCOUNT,
     SALE_TIERS,
@@ -37,18 +38,20 @@ from tests.simulation.economy_founders import (
     build_total,
 )
 from tests.simulation.identities import CARS, ISSUER, MISTAKES, PERSONS, SHOP, Wish, err, list_own_signers, list_signers
+from tests.simulation.wrong_roots import CROWD, WrongRoot, prove_somewhere, spoil
 from vm.native.did_records import DidRecord, get_did_record
 from vm.native.distribution import Challenge, Claim, PayoutPayload, PostRoot, RootPayload, VoidPayload, VoidRoot
-from vm.native.distribution_faults import Fault
+from vm.native.distribution_faults import Fault, is_at_home
 from vm.native.distribution_records import (
     ManifestHash,
     SourceId,
     compute_free_grains,
+    count_sources,
     find_root,
     get_payout,
     get_source,
 )
-from vm.native.distribution_tree import SHARDS, BeneficiaryKind, compute_shard_number
+from vm.native.distribution_tree import SHARDS, BeneficiaryKind
 from vm.native.gifts import GiftClaimPayload, find_gift
 from vm.native.lockup_records import build_cliff, get_lockups
 from vm.native.mining_formulas import Behaviour, Epoch, compute_epoch
@@ -99,11 +102,11 @@ class EconomyTraffic:
         self._payments = 0
         self._batches = 0
         keys: list[Key] = [(int(BeneficiaryKind.ACCOUNT), address) for address in accounts]
-        self._beneficiaries = [*keys, *(did_key(person.did) for person in PERSONS), did_key(CARS[0].did)]
+        self._beneficiaries = [*keys, *(did_key(person.did) for person in PERSONS), did_key(CARS[0].did), *CROWD]
         self._built: dict[bytes, Distribution] = {}
         """By root."""
-        self._faults: dict[bytes, tuple[Fault, Key]] = {}
-        """What is wrong with a root, and whose leaf shows it."""
+        self.wrong_roots: dict[bytes, WrongRoot] = {}
+        """Those of them that are wrong, and what shows it."""
         self._leaves: dict[bytes, list[LeafProof]] = {}
         """Of a batch, by its root."""
         self._makers: tuple[Maker, ...] = (
@@ -162,50 +165,54 @@ class EconomyTraffic:
         room_grains = found.funded_grains - found.promised_grains
         for key in self._random.sample(self._beneficiaries, 4):
             lifetimes[key] = lifetimes.get(key, 0) + self._random.randint(1, max(1, room_grains // 12))
-        built, fault = self._spoil(distribute(lifetimes), base, lifetimes)
+        built = self._build(lifetimes, _list_lifetimes(base))
         self._built[built.root] = built
-        if fault is not None:
-            self._faults[built.root] = fault
         number, total = found.roots + 1, Grains(built.total_grains)
         payload = RootPayload(source, self._pass(number), built.root, total, ManifestHash(sha256(built.root).digest()))
-        signatures = self._sign(SigningPurpose.DISTRIBUTION_ROOT, payload, self._draw_attesters())
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_ROOT, payload, self._draw_attesters_of(source))
         return Call("distribution", "post_root", to_plain(PostRoot(payload, tuple(built.shards), signatures)))
 
-    def _spoil(
-        self, built: Distribution, base: Distribution | None, lifetimes: dict[Key, int]
-    ) -> tuple[Distribution, tuple[Fault, Key] | None]:
-        """Mostly the same; or one with a fault, and whose leaf shows it."""
-        kind = self._random.randrange(6)
-        key = self._random.choice(list(lifetimes))
-        number = compute_shard_number(*key)
-        leaves = built.leaves[number]
-        if kind == 0:
-            wrong = [replace(leaf, before_grains=Grains(leaf.before_grains + 1)) for leaf in leaves]
-            first = (int(leaves[0].kind), leaves[0].id)
-            return built.replace_shard(number, wrong), (Fault.WRONG_SUM, first)
-        if kind == 1 and base is not None and _list_lifetimes(base).get(key, 0) > 1:
-            lowered = distribute({**lifetimes, key: 1})
-            return lowered, (Fault.LOWERED, key)
-        return built, None
+    def _build(self, lifetimes: dict[Key, int], base: dict[Key, int]) -> Distribution:
+        """What attesters make of it: a third is wrong, in any way that is possible."""
+        if self._random.randrange(3):
+            return distribute(lifetimes)
+        wrong = spoil(self._random, self._random.choice(tuple(Fault)), lifetimes, base)
+        if wrong is None:
+            return distribute(lifetimes)
+        self.wrong_roots[wrong.built.root] = wrong
+        return wrong.built
 
-    def _challenge_root(self) -> Call | None:
-        """What is wrong with a root, shown or only claimed."""
+    def _challenge_root(self) -> Wish | None:
+        """What is wrong with the newest root, shown in time; or what is not, not proven, or shown too late."""
         source = self._draw_source()
         found = get_source(self._state, source)
         posted = find_root(self._state, source, found.latest)
         built = None if posted is None else self._built.get(posted.root)
         if posted is None or built is None:
             return None
-        is_open = self._is_open(source, found.latest)
-        if not is_open and self._random.randrange(MISTAKES):
-            return None
-        fault, key = self._faults.get(posted.root, (Fault.WRONG_SUM, self._random.choice(list(_list_lifetimes(built)))))
+        is_open, wrong = self._is_open(source, found.latest), self.wrong_roots.get(posted.root)
         base = self._find_root(source, posted.base)
+        base_keys = _list_lifetimes(base)
+        mistake = None
+        if wrong is None:
+            mistake = self._random.choice(("no fault", "another root"))
+            leaf = prove_somewhere(built, self._random.choice(list(_list_lifetimes(built))))
+            if mistake == "another root":
+                leaf = replace(leaf, leaf=replace(leaf.leaf, lifetime_grains=Grains(leaf.leaf.lifetime_grains + 1)))
+            wrong = WrongRoot(built, self._random.choice((Fault.WRONG_SHARD, Fault.WRONG_SUM)), (leaf,))
+        elif wrong.base_key is not None and wrong.base_key not in base_keys:
+            return None
+        if not is_open:
+            mistake = "too late"
+        if mistake is not None and self._random.randrange(MISTAKES):
+            return None
         base_leaf = None
-        if fault is Fault.LOWERED and base is not None:
-            base_leaf = base.prove_key(key)
-        challenge = Challenge(source, found.latest, fault, (built.prove_key(key),), base_leaf, None)
-        return Call("distribution", "challenge", to_plain(challenge))
+        if base is not None and wrong.base_key is not None:
+            base_leaf = prove_somewhere(base, wrong.base_key)
+            if not is_at_home(base_leaf):  # by which nobody shows what was left out (rule D12)
+                return None
+        challenge = Challenge(source, found.latest, wrong.fault, wrong.leaves, base_leaf, wrong.empty_shard)
+        return Wish(Call("distribution", "challenge", to_plain(challenge)), None, mistake)
 
     def _claim_payout(self) -> Call | None:
         """Somebody has beneficiaries paid under some root, mostly one that counts."""
@@ -221,7 +228,7 @@ class EconomyTraffic:
             return None
         keys = list(_list_lifetimes(built))
         chosen = self._random.sample(keys, min(len(keys), self._random.randint(1, CLAIMS)))
-        claim = Claim(source, self._pass(number), tuple(built.prove_key(key) for key in chosen))
+        claim = Claim(source, self._pass(number), tuple(prove_somewhere(built, key) for key in chosen))
         return Call("distribution", "claim", to_plain(claim))
 
     def _void_root(self) -> Call | None:
@@ -232,7 +239,7 @@ class EconomyTraffic:
         if posted is None or self._random.randrange(2):
             return None
         payload = VoidPayload(source, found.latest, posted.root)
-        signatures = self._sign(SigningPurpose.DISTRIBUTION_VOID, payload, self._draw_attesters())
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_VOID, payload, self._draw_attesters_of(source))
         return Call("distribution", "void_root", to_plain(VoidRoot(payload, signatures)))
 
     def _set_payout(self) -> Call:
@@ -243,7 +250,10 @@ class EconomyTraffic:
         return Call("distribution", "set_payout", [to_plain(payload), to_plain(signatures)])
 
     def _draw_source(self) -> SourceId:
-        return SourceId(self._random.choice((1, 2)))
+        """Those of mining and of an owner, or of any dividend or campaign."""
+        if self._random.randrange(2):
+            return self._random.choice((MINING_SOURCE, OWNED_SOURCE))
+        return SourceId(self._random.randint(1, count_sources(self._state)))
 
     def _find_base(self, source: SourceId) -> Distribution | None:
         return self._find_root(source, get_source(self._state, source).latest)
@@ -493,8 +503,11 @@ class EconomyTraffic:
     def _sign(self, purpose: SigningPurpose, payload: Any, signers: Iterable[tuple[Did, PrivateKey]]) -> Any:
         return sign(purpose, payload, err(self._random, signers), self._domain)
 
-    def _draw_attesters(self) -> list[tuple[Did, PrivateKey]]:
-        return [signer for did in sorted(self._random.sample(ATTESTERS, 2)) for signer in self._list_signers(did)]
+    def _draw_attesters_of(self, source: SourceId) -> list[tuple[Did, PrivateKey]]:
+        """As many as the source asks for."""
+        rules = get_source(self._state, source).rules
+        agreeing = sorted(self._random.sample(rules.attesters, rules.threshold))
+        return [signer for did in agreeing for signer in self._list_signers(did)]
 
     def _list_signers(self, did: Did) -> list[tuple[Did, PrivateKey]]:
         return list_signers(self._find, did)

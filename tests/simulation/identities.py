@@ -137,7 +137,9 @@ def make_founder(
 MAKER = make_founder(0, DidKind.ORGANISATION)
 SHOP = make_founder(1, DidKind.ORGANISATION)
 ISSUER = make_founder(2, DidKind.ORGANISATION, account=ISSUING_ACCOUNT)
-PERSONS = tuple(make_founder(3 + index, DidKind.PERSON, account=account) for index, account in enumerate(PERSONS_ACCOUNTS))
+PERSONS = tuple(
+    make_founder(3 + index, DidKind.PERSON, account=account) for index, account in enumerate(PERSONS_ACCOUNTS)
+)
 CARS = tuple(make_founder(key, DidKind.VEHICLE, PERSONS[0].did) for key in (5, 6))
 FOUNDERS = (MAKER, SHOP, ISSUER, *PERSONS, *CARS)
 INSTITUTIONS = (MAKER.did, SHOP.did, ISSUER.did)

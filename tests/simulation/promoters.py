@@ -1,4 +1,4 @@
-"""Who advertises in a simulated network from the start: an advertiser, its publisher and reviewers, and what runs already.
+"""Who advertises in a simulated network: an advertiser, its publisher, a viewer, reviewers; and numbers that suit it.
 
 They have accounts of their own, behind those of other clients, so that nobody else sends from them, or binds them to
 identities. Persons whom campaigns reach are those of identities.py, which change, and one who does not.
