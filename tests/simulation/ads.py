@@ -5,7 +5,7 @@ and a test asks that it is refused for that reason.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
@@ -28,13 +28,13 @@ from tests.simulation.promoters import (
     CAP,
     HASH,
     MATCHER,
-    PROMOTERS,
     PUBLISHER,
     REVIEWERS,
     USERS,
     VIEWER,
     build_terms,
 )
+from tests.simulation.slips import Refusals, Slips
 from vm.native.accounts import DAY_MS
 from vm.native.ads_formulas import Split, compute_fixed_reward
 from vm.native.ads_records import (
@@ -81,32 +81,32 @@ CAMPAIGNS_MAX: Final = 4
 """At once; enough for one of each kind."""
 CAMPAIGNS_SEEN: Final = 8
 """The newest; those before are settled, or left alone."""
-SLIPS: Final = 3
-"""One of so many calls has a mistake, if it can be made."""
+ACCEPT_SLIPS: Final = 2
+"""One of so many acceptances has a mistake: most can be wrong with them."""
 FUNDS_GRAINS: Final = (3_000, 6_000, 20_000)
 PERIODS_MS: Final = (1_500, 4_000, 20_000)
 OFFER_MS: Final = 1_000
 DAILY_GRAINS_LOW: Final = 700
 
-REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
-    "create": {
+REFUSALS: Final[Refusals] = {
+    "ads.create": {
         "shares are not one whole": Reason.ADS_BAD_TERMS,
         "a targeting that is none": Reason.ADS_BAD_TARGETING,
         "by somebody without the role": Reason.ROLE_MISSING,
     },
-    "revise": {"of what is no draft": Reason.ADS_WRONG_STATUS},
-    "fund": {
+    "ads.revise": {"of what is no draft": Reason.ADS_WRONG_STATUS},
+    "ads.fund": {
         "into what is over": Reason.ADS_WRONG_STATUS,
         "more than anybody has": Reason.INSUFFICIENT_BALANCE,
     },
-    "submit": {"without a budget": Reason.ADS_UNDERFUNDED},
-    "review": {"of other terms": Reason.ADS_BAD_TERMS},
-    "pause": {"of another's": Reason.ADS_NOT_YOURS, "of what is over": Reason.ADS_WRONG_STATUS},
-    "settle": {
+    "ads.submit": {"without a budget": Reason.ADS_UNDERFUNDED},
+    "ads.review": {"of other terms": Reason.ADS_BAD_TERMS},
+    "ads.pause": {"of another's": Reason.ADS_NOT_YOURS, "of what is over": Reason.ADS_WRONG_STATUS},
+    "ads.settle": {
         "within the grace period": Reason.ADS_TOO_EARLY,
         "before its channels and complaints": Reason.ADS_UNSETTLED,
     },
-    "accept": {
+    "ads.accept": {
         "a forged offer": Reason.DID_UNKNOWN_KEY,
         "a forged acceptance": Reason.DID_UNKNOWN_KEY,
         "a nullifier twice": Reason.ADS_SLOT_USED,
@@ -120,20 +120,20 @@ REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
         "after its end": Reason.ADS_WRONG_STATUS,
         "of what is exhausted": Reason.ADS_UNDERFUNDED,
     },
-    "complete": {
+    "ads.complete": {
         "a forged completion": Reason.DID_UNKNOWN_KEY,
         "more than was accepted": Reason.ADS_BAD_COMPLETION,
         "twice": Reason.ADS_ORDER_OVER,
         "too late": Reason.ADS_ORDER_OVER,
     },
-    "lapse": {"too early": Reason.ADS_TOO_EARLY},
-    "open_channel": {
+    "ads.lapse": {"too early": Reason.ADS_TOO_EARLY},
+    "ads.open_channel": {
         "beyond the budget": Reason.ADS_UNDERFUNDED,
         "out of turn": Reason.ADS_BAD_BALANCE,
         "a forged word": Reason.DID_UNKNOWN_KEY,
         "for many without a matcher": Reason.ADS_BAD_OFFER,
     },
-    "post_balance": {
+    "ads.post_balance": {
         "an older balance": Reason.ADS_BAD_BALANCE,
         "a smaller balance": Reason.ADS_BAD_BALANCE,
         "beyond the channel": Reason.ADS_BAD_BALANCE,
@@ -141,17 +141,16 @@ REFUSALS: Final[Mapping[str, Mapping[str, Reason]]] = {
         "forged": Reason.ADS_BAD_BALANCE,
         "after the challenge window": Reason.ADS_BAD_BALANCE,
     },
-    "settle_channel": {"too early": Reason.ADS_TOO_EARLY},
-    "enrol": {"twice": Reason.ADS_BAD_COMPLAINT},
-    "complain": {
+    "ads.settle_channel": {"too early": Reason.ADS_TOO_EARLY},
+    "ads.enrol": {"twice": Reason.ADS_BAD_COMPLAINT},
+    "ads.complain": {
         "twice": Reason.ADS_BAD_COMPLAINT,
         "of one's own": Reason.ADS_BAD_COMPLAINT,
         "of what never ran": Reason.ADS_BAD_COMPLAINT,
     },
-    "judge": {"twice": Reason.ADS_NOT_ON_PANEL, "from outside the panel": Reason.ADS_NOT_ON_PANEL},
-    "close_complaint": {"too early": Reason.ADS_TOO_EARLY},
+    "ads.judge": {"twice": Reason.ADS_NOT_ON_PANEL, "from outside the panel": Reason.ADS_NOT_ON_PANEL},
+    "ads.close_complaint": {"too early": Reason.ADS_TOO_EARLY},
 }
-"""By call: what is wrong with it, and why it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,7 @@ class AdsTraffic:
         self._random = random
         self._domain = domain
         self._accounts = accounts
-        self._account_of = {founder.did: founder.account for founder in PROMOTERS}
+        self._slips = Slips(random, REFUSALS)
         self._state: StateReader
         self._now_ms = 0
         self._seen: list[Seen] = []
@@ -220,7 +219,7 @@ class AdsTraffic:
         while True:
             wish = self._random.choice(self._makers)()
             if wish is not None:
-                return wish
+                return self._slips.note(wish)
 
     # Campaigns
 
@@ -228,7 +227,7 @@ class AdsTraffic:
         if sum(each.status is not CampaignStatus.SETTLED for each in self._seen) >= CAMPAIGNS_MAX:
             return None
         terms, account = self._draw_terms(), ADVERTISER.account
-        mistake = self._slip("create")
+        mistake = self._slips.draw("ads.create")
         if mistake == "shares are not one whole":
             terms = replace(terms, split=Split(5_000, 5_000, 1))
         elif mistake == "a targeting that is none":
@@ -238,13 +237,13 @@ class AdsTraffic:
         return self._wish("create", [terms], account, mistake)
 
     def _revise(self) -> Wish | None:
-        mistake = self._slip("revise")
+        mistake = self._slips.draw("ads.revise")
         status = CampaignStatus.DRAFT if mistake is None else CampaignStatus.RUNNING
         seen = self._pick(status)
         return None if seen is None else self._by_advertiser("revise", [seen.campaign, self._draw_terms()], mistake)
 
     def _fund(self) -> Wish | None:
-        mistake, grains = self._slip("fund"), self._random.choice(FUNDS_GRAINS)
+        mistake, grains = self._slips.draw("ads.fund"), self._random.choice(FUNDS_GRAINS)
         if mistake == "into what is over":
             seen = self._pick(CampaignStatus.ENDED, CampaignStatus.SETTLED)
         else:
@@ -256,12 +255,12 @@ class AdsTraffic:
         return None if seen is None else self._wish("fund", [seen.campaign, grains], None, mistake)
 
     def _submit(self) -> Wish | None:
-        mistake = self._slip("submit")
+        mistake = self._slips.draw("ads.submit")
         seen = self._pick(CampaignStatus.DRAFT, is_wanted=lambda each: (each.book.funded_grains == 0) is bool(mistake))
         return None if seen is None else self._by_advertiser("submit", [seen.campaign], mistake)
 
     def _review(self) -> Wish | None:
-        seen, mistake = self._pick(CampaignStatus.REVIEW), self._slip("review")
+        seen, mistake = self._pick(CampaignStatus.REVIEW), self._slips.draw("ads.review")
         if seen is None:
             return None
         terms = seen.terms if mistake is None else replace(seen.terms, cap=1)
@@ -270,7 +269,7 @@ class AdsTraffic:
         return self._wish("review", [seen.campaign, compute_terms_hash(terms), is_approved, HASH], reviewer, mistake)
 
     def _pause(self) -> Wish | None:
-        mistake = self._slip("pause")
+        mistake = self._slips.draw("ads.pause")
         if mistake == "of what is over":
             seen = self._pick(CampaignStatus.ENDED, CampaignStatus.SETTLED)
         else:
@@ -292,7 +291,7 @@ class AdsTraffic:
         return self._by_advertiser("end", [seen.campaign])
 
     def _settle(self) -> Wish | None:
-        mistake = self._slip("settle")
+        mistake = self._slips.draw("ads.settle")
 
         def is_wanted(seen: Seen) -> bool:
             is_due, is_held_up = seen.is_past_grace(self._now_ms), seen.book.channels_open or seen.book.complaints_open
@@ -306,7 +305,7 @@ class AdsTraffic:
     # Orders
 
     def _accept(self) -> Wish | None:
-        mistake, draw = self._slip("accept"), self._random
+        mistake, draw = self._slips.draw("ads.accept", ACCEPT_SLIPS), self._random
         seen = self._pick_for_acceptance(mistake)
         if seen is None:
             return None
@@ -385,7 +384,7 @@ class AdsTraffic:
         return Nullifier(compute_open_nullifier(self._domain, seen.campaign, user, slot))
 
     def _complete(self) -> Wish | None:
-        mistake = self._slip("complete")
+        mistake = self._slips.draw("ads.complete")
 
         def is_wanted(seen: Seen, order: Order) -> bool:
             if mistake == "twice":
@@ -405,7 +404,7 @@ class AdsTraffic:
         return self._wish("complete", [payload, signatures], None, mistake)
 
     def _lapse(self) -> Wish | None:
-        mistake = self._slip("lapse")
+        mistake = self._slips.draw("ads.lapse")
 
         def is_wanted(seen: Seen, order: Order) -> bool:
             is_due = order.status is OrderStatus.ACCEPTED and seen.status is not CampaignStatus.SETTLED
@@ -430,7 +429,7 @@ class AdsTraffic:
     # Channels
 
     def _open_channel(self) -> Wish | None:
-        mistake, draw = self._slip("open_channel"), self._random
+        mistake, draw = self._slips.draw("ads.open_channel"), self._random
         is_for_many = mistake == "for many without a matcher"
         seen = self._pick_running(lambda each: not is_for_many or each.terms.matcher is None)
         if seen is None:
@@ -464,7 +463,7 @@ class AdsTraffic:
         return grains <= min(seen.book.free_grains, self._get_day_left(seen))
 
     def _post_balance(self) -> Wish | None:
-        mistake, draw = self._slip("post_balance"), self._random
+        mistake, draw = self._slips.draw("ads.post_balance"), self._random
 
         def is_wanted(seen: Seen, channel: Channel) -> bool:
             is_over = 0 < channel.closes_ms <= self._now_ms
@@ -499,7 +498,7 @@ class AdsTraffic:
         return self._wish("post_balance", [payload, *signatures], None, mistake)
 
     def _settle_channel(self) -> Wish | None:
-        mistake = self._slip("settle_channel")
+        mistake = self._slips.draw("ads.settle_channel")
 
         def is_wanted(seen: Seen, channel: Channel) -> bool:
             is_due = self._now_ms >= channel.closes_ms if channel.closes_ms else seen.is_past_grace(self._now_ms)
@@ -521,7 +520,7 @@ class AdsTraffic:
     # Complaints
 
     def _enrol(self) -> Wish | None:
-        mistake, enrolled = self._slip("enrol"), get_reviewers(self._state)
+        mistake, enrolled = self._slips.draw("ads.enrol"), get_reviewers(self._state)
         wanted = [each for each in REVIEWERS if (each.did in enrolled) is (mistake is not None)]
         return self._wish("enrol", [], self._random.choice(wanted).account, mistake) if wanted else None
 
@@ -532,7 +531,7 @@ class AdsTraffic:
         return self._wish("withdraw", [], self._random.choice(wanted).account)
 
     def _complain(self) -> Wish | None:
-        mistake = self._slip("complain")
+        mistake = self._slips.draw("ads.complain")
         complainer = ADVERTISER if mistake == "of one's own" else self._random.choice((PUBLISHER, VIEWER, *REVIEWERS))
 
         def is_wanted(seen: Seen) -> bool:
@@ -549,7 +548,7 @@ class AdsTraffic:
 
     def _judge(self) -> Wish | None:
         """Reviewers of one panel mostly find the same."""
-        mistake = self._slip("judge")
+        mistake = self._slips.draw("ads.judge")
         found = self._pick_complaint(lambda each: self._now_ms <= each.until_ms)
         if found is None:
             return None
@@ -568,7 +567,7 @@ class AdsTraffic:
         return self._wish("judge", [number, int(verdict), HASH], self._random.choice(wanted).account, mistake)
 
     def _close_complaint(self) -> Wish | None:
-        mistake = self._slip("close_complaint")
+        mistake = self._slips.draw("ads.close_complaint")
         found = self._pick_complaint(lambda each: (self._now_ms > each.until_ms) is (mistake is None))
         return None if found is None else self._wish("close_complaint", [found[0]], None, mistake)
 
@@ -608,18 +607,12 @@ class AdsTraffic:
 
     def _draw_terms(self) -> Terms:
         draw = self._random
-        start_ms = self._now_ms + draw.choice((-100, -100, -100, 1_000))
+        start_ms = self._now_ms + draw.choice((-100, -100, -100, 2_000))
         end_ms = max(start_ms, self._now_ms) + draw.choice(PERIODS_MS)
         kind = draw.randrange(4)
         matcher = MATCHER if kind in (1, 2) else None
         daily = {"daily_grains": DAILY_GRAINS_LOW} if draw.randrange(3) == 0 else {}
         return build_terms(self._accounts, start_ms, end_ms, is_fixed=kind == 0, matcher=matcher, **daily)
-
-    def _slip(self, call: str) -> str | None:
-        """Mostly none."""
-        if self._random.randrange(SLIPS):
-            return None
-        return self._random.choice(tuple(REFUSALS[call]))
 
     def _by_advertiser(self, name: str, arguments: list[Any], mistake: str | None = None) -> Wish:
         return self._wish(name, arguments, ADVERTISER.account, mistake)

@@ -20,6 +20,7 @@ from node.verify_worker import Check
 from tests.builders import make_key
 from tests.simulation.economy_founders import found_economy
 from tests.simulation.identities import found_identities
+from tests.simulation.promoters import FIRST_ACCOUNT, PROMOTERS, found_promoters
 
 CHAIN_ID = "simulation"
 START_MS = 1_700_006_396_000
@@ -27,6 +28,9 @@ START_MS = 1_700_006_396_000
 by each machine's clock."""
 SIGNATURE_BYTES = 64
 ACCOUNTS = 12
+"""Of clients."""
+ALL_ACCOUNTS = FIRST_ACCOUNT + len(PROMOTERS)
+"""Those of people who advertise stand behind them."""
 ACCOUNT_GRAINS = 10**12
 OPERATOR_GRAINS = 10**12
 BOND_GRAINS = 10**11
@@ -129,9 +133,10 @@ def build_genesis(seats: int, others: int, first_bodies: int, parameters: Genesi
     document = _build_document(seats, others, first_bodies, parameters)
     first = build_first_state(document)
     state = State(first.get, lambda start, stop: iter(()))
-    accounts = [get_account_address(index) for index in range(ACCOUNTS)]
+    accounts = [get_account_address(index) for index in range(ALL_ACCOUNTS)]
     found_identities(state, accounts)
     found_economy(state, accounts, document.time_ms)
+    found_promoters(state, accounts)
     changes = {**first, **state.changes}
 
     def build_header(state_root: RootHash) -> Header:
@@ -145,7 +150,7 @@ def build_genesis(seats: int, others: int, first_bodies: int, parameters: Genesi
 
 def _build_document(seats: int, others: int, bodies: int, parameters: GenesisParameters) -> GenesisDocument:
     kind = NetworkKind.DEVNET
-    funded = {format_address(get_account_address(index), kind): ACCOUNT_GRAINS for index in range(ACCOUNTS)}
+    funded = {format_address(get_account_address(index), kind): ACCOUNT_GRAINS for index in range(ALL_ACCOUNTS)}
     funded |= {format_address(get_operator(seat), kind): OPERATOR_GRAINS for seat in range(seats + NEWCOMERS_MAX)}
     rest_grains = SUPPLY_GRAINS - sum(funded.values()) - seats * BOND_GRAINS
     allocations = [Allocation(module="subscription", amount_grains=str(rest_grains))]

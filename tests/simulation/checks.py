@@ -29,6 +29,7 @@ from ledger.state import State
 from ledger.state_keys import Table
 from ledger.transaction import Transaction
 from node.execution import CommittedBlock
+from tests.simulation.ads_checks import check_ads
 from tests.simulation.cast import verify
 from tests.simulation.economy_checks import check_economy
 from tests.simulation.identity_checks import check_identities
@@ -124,7 +125,7 @@ class Checks:
         check_certificate(committed.certified.certificate, header, committee, self._world.domain, verify)
         self._world.note("block", node.machine.number, height, header.hash.hex(), head.state_root.hex())
         if height % ECONOMY_CHECKED_HEIGHTS == 0:
-            check_economy(node.chain.open_state(), height)
+            check_economy(node.chain.open_state(), height, header.time_ms)
         if known is None:
             self.blocks[height] = found
             self._check_first(node, committed)
@@ -151,6 +152,7 @@ class Checks:
         total_grains = sum(account.balance_grains for account in accounts)
         require(total_grains == SUPPLY_GRAINS, f"after block {height} there are {total_grains} grains")
         check_books(state)
+        check_ads(state)
         if height % IDENTITIES_CHECKED_HEIGHTS == 0:
             check_identities(state, height)
         if any(event.name == "EpochEnded" for event in committed.events):
@@ -162,7 +164,8 @@ class Checks:
         assert node is not None, "all is mended"
         check_identities(node.chain.open_state(), node.chain.head.header.height)
         for each in self._world.honest_up():
-            check_economy(each.chain.open_state(), each.chain.head.header.height)
+            header = each.chain.head.header
+            check_economy(each.chain.open_state(), header.height, header.time_ms)
 
     def count_events(self, modules: Sequence[str]) -> dict[str, int]:
         """How often each event of some modules happened."""

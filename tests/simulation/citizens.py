@@ -5,8 +5,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ledger.state import StateReader
-from tests.simulation.cast import ACCOUNTS, get_account_address, get_account_secret
+from tests.simulation.ads import AdsTraffic
+from tests.simulation.cast import ACCOUNTS, ALL_ACCOUNTS, get_account_address, get_account_secret
 from tests.simulation.economy import EconomyTraffic
+from tests.simulation.holders import HolderTraffic
 from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, Wish
 
 if TYPE_CHECKING:
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
 
 IDENTITIES_PAUSE_MS_MAX = 250
 ECONOMY_PAUSE_MS_MAX = 350
+PROMOTERS_PAUSE_MS_MAX = 350
 """Between two asks; more of them would slow the suite down."""
+HOLDERS_SHARE = 5
+"""One of so many asks of those who advertise is one of holders and their governors instead."""
 
 Draw = Callable[[StateReader, int, int], Wish]
 """What somebody asks for who sees a state, before the block of a height, at a time."""
@@ -52,13 +57,20 @@ class Citizens:
         self._world.clients.ask(machine, get_account_secret(account), wish.call, price_grains=0 if is_free else None)
 
 
-def build_citizens(world: "World", seed: int) -> tuple[Citizens, Citizens]:
-    """Holders of identities, and those who buy, mine, give and are paid."""
-    accounts = [get_account_address(index) for index in range(ACCOUNTS)]
-    holders, traders = Random(f"citizens {seed}"), Random(f"traders {seed}")
-    identities = IdentityTraffic(holders, world.domain, accounts)
-    economy = EconomyTraffic(traders, world.domain, accounts)
+def build_citizens(world: "World", seed: int) -> tuple[Citizens, ...]:
+    """Holders of identities; those who buy, mine, give and are paid; those who advertise, govern and exchange."""
+    accounts = [get_account_address(index) for index in range(ALL_ACCOUNTS)]
+    holders, traders, promoters = Random(f"citizens {seed}"), Random(f"traders {seed}"), Random(f"promoters {seed}")
+    identities = IdentityTraffic(holders, world.domain, accounts[:ACCOUNTS])
+    economy = EconomyTraffic(traders, world.domain, accounts[:ACCOUNTS])
+    ads, governed = AdsTraffic(promoters, world.domain, accounts), HolderTraffic(promoters, accounts)
+
+    def draw_promoter(state: StateReader, height: int, now_ms: int) -> Wish:
+        is_governed = promoters.randrange(HOLDERS_SHARE) == 0
+        return governed.draw(state, height, now_ms) if is_governed else ads.draw(state, now_ms)
+
     return (
         Citizens(world, holders, IDENTITIES_PAUSE_MS_MAX, lambda state, height, _: identities.draw(state, height)),
         Citizens(world, traders, ECONOMY_PAUSE_MS_MAX, economy.draw),
+        Citizens(world, promoters, PROMOTERS_PAUSE_MS_MAX, draw_promoter),
     )

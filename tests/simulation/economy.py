@@ -4,8 +4,8 @@
 late or too early, or ask for what is not there. Who is there from the start stands in economy_founders.py.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from random import Random
 from typing import Any, Final
@@ -18,6 +18,7 @@ from identity.platform_account import ClaimKey
 from identity.signing import SigningDomain, SigningPurpose, signing_bytes
 from ledger.codec import encode, to_plain
 from ledger.primitives import Grains, Height, RootHash, TimeMs
+from ledger.reasons import Reason
 from ledger.state import StateReader
 from ledger.transaction import Call
 from tests.builders import make_key
@@ -29,6 +30,7 @@ from tests.simulation.economy_founders import (
     ATTESTERS,
     BATCH_RECORDS,
     CAR_FORCE,
+    GOVERNORS,
     LOCKED_ACCOUNTS,
     MINING_SOURCE,
     OWNED_SOURCE,
@@ -38,12 +40,14 @@ from tests.simulation.economy_founders import (
     build_total,
 )
 from tests.simulation.identities import CARS, ISSUER, MISTAKES, PERSONS, SHOP, Wish, err, list_own_signers, list_signers
+from tests.simulation.slips import Refusals, Slips
 from tests.simulation.wrong_roots import CROWD, WrongRoot, prove_somewhere, spoil
 from vm.native.did_records import DidRecord, get_did_record
 from vm.native.distribution import Challenge, Claim, PayoutPayload, PostRoot, RootPayload, VoidPayload, VoidRoot
 from vm.native.distribution_faults import Fault, is_at_home
 from vm.native.distribution_records import (
     ManifestHash,
+    PostedRoot,
     SourceId,
     compute_free_grains,
     count_sources,
@@ -78,13 +82,20 @@ from vm.native.sale_records import (
     find_sale,
     get_sales,
 )
+from vm.parameters import get_parameters
 
 LINKS: Final = 6
 """Claim keys of gifts, which are used again and again against all advice."""
 GIFT_MS: Final = (1, 500, 3_000, 60_000)
 CLAIMS: Final = 3
-GOVERNORS: Final = (0, 1)
-"""Numbers of the accounts that sit in bodies of governance, where there are some."""
+REFUSALS: Final[Refusals] = {
+    "distribution.challenge": {
+        "no fault": Reason.DISTRIBUTION_NO_FAULT,
+        "another root": Reason.DISTRIBUTION_NOT_PROVEN,
+        "too late": Reason.DISTRIBUTION_CHALLENGE_OVER,
+    },
+}
+"""Of what has a mistake that is counted; most of the rest is wrong by chance."""
 
 Maker = Callable[[], Call | Wish | None]
 
@@ -96,6 +107,7 @@ class EconomyTraffic:
         self._random = random
         self._domain = domain
         self._accounts = accounts
+        self._slips = Slips(random, REFUSALS)
         self._state: StateReader
         self._height = 0
         self._now_ms = 0
@@ -113,7 +125,7 @@ class EconomyTraffic:
             self._fund_source,
             self._withdraw_from_source,
             *[self._post_root] * 3,
-            *[self._challenge_root] * 3,
+            *[self._challenge_root] * 4,
             *[self._claim_payout] * 4,
             self._void_root,
             self._set_payout,
@@ -140,7 +152,7 @@ class EconomyTraffic:
         while True:
             made = self._random.choice(self._makers)()
             if made is not None:
-                return made if isinstance(made, Wish) else Wish(made)
+                return self._slips.note(made) if isinstance(made, Wish) else Wish(made)
 
     # Distributions
 
@@ -183,36 +195,50 @@ class EconomyTraffic:
         return wrong.built
 
     def _challenge_root(self) -> Wish | None:
-        """What is wrong with the newest root, shown in time; or what is not, not proven, or shown too late."""
-        source = self._draw_source()
-        found = get_source(self._state, source)
-        posted = find_root(self._state, source, found.latest)
-        built = None if posted is None else self._built.get(posted.root)
-        if posted is None or built is None:
+        """What is wrong with the newest root of a source, shown in time; or a mistake about it."""
+        draw, newest = self._random, list(self._list_newest_roots())
+        wrong_ones = [each for each in newest if each.is_open and each.posted.root in self.wrong_roots]
+        if wrong_ones and draw.randrange(MISTAKES):
+            return self._show_fault(draw.choice(wrong_ones), None)
+        mistake = self._slips.draw("distribution.challenge")
+        if mistake == "too late":
+            wanted = [each for each in newest if not each.is_open and each.posted.root in self.wrong_roots]
+            return self._show_fault(draw.choice(wanted), mistake) if wanted else None
+        wanted = [each for each in newest if each.is_open]
+        if mistake == "no fault":
+            wanted = [each for each in wanted if each.posted.root not in self.wrong_roots]
+        if mistake is None or not wanted:
             return None
-        is_open, wrong = self._is_open(source, found.latest), self.wrong_roots.get(posted.root)
-        base = self._find_root(source, posted.base)
-        base_keys = _list_lifetimes(base)
-        mistake = None
-        if wrong is None:
-            mistake = self._random.choice(("no fault", "another root"))
-            leaf = prove_somewhere(built, self._random.choice(list(_list_lifetimes(built))))
-            if mistake == "another root":
-                leaf = replace(leaf, leaf=replace(leaf.leaf, lifetime_grains=Grains(leaf.leaf.lifetime_grains + 1)))
-            wrong = WrongRoot(built, self._random.choice((Fault.WRONG_SHARD, Fault.WRONG_SUM)), (leaf,))
-        elif wrong.base_key is not None and wrong.base_key not in base_keys:
-            return None
-        if not is_open:
-            mistake = "too late"
-        if mistake is not None and self._random.randrange(MISTAKES):
-            return None
-        base_leaf = None
-        if base is not None and wrong.base_key is not None:
-            base_leaf = prove_somewhere(base, wrong.base_key)
-            if not is_at_home(base_leaf):  # by which nobody shows what was left out (rule D12)
-                return None
-        challenge = Challenge(source, found.latest, wrong.fault, wrong.leaves, base_leaf, wrong.empty_shard)
+        found = draw.choice(wanted)
+        built = self._built[found.posted.root]
+        leaf = prove_somewhere(built, draw.choice(_list_keys(built)))
+        if mistake == "another root":
+            leaf = replace(leaf, leaf=replace(leaf.leaf, lifetime_grains=Grains(leaf.leaf.lifetime_grains + 1)))
+        fault = draw.choice((Fault.WRONG_SHARD, Fault.WRONG_SUM))
+        challenge = Challenge(found.source, found.number, fault, (leaf,), None, None)
         return Wish(Call("distribution", "challenge", to_plain(challenge)), None, mistake)
+
+    def _show_fault(self, found: "_NewestRoot", mistake: str | None) -> Wish | None:
+        """The challenge of a wrong root; None: the root before does not show it."""
+        wrong, base_leaf = self.wrong_roots[found.posted.root], None
+        if wrong.base_key is not None:
+            base = self._find_root(found.source, found.posted.base)
+            if base is None or wrong.base_key not in _list_keys(base):
+                return None
+            base_leaf = prove_somewhere(base, wrong.base_key)
+            if not is_at_home(base_leaf):  # nobody was left out of a shard who did not belong there
+                return None
+        challenge = Challenge(found.source, found.number, wrong.fault, wrong.leaves, base_leaf, wrong.empty_shard)
+        return Wish(Call("distribution", "challenge", to_plain(challenge)), None, mistake)
+
+    def _list_newest_roots(self) -> Iterator["_NewestRoot"]:
+        """Of every source that has one which we know."""
+        for number in range(1, count_sources(self._state) + 1):
+            source = SourceId(number)
+            latest = get_source(self._state, source).latest
+            posted = find_root(self._state, source, latest)
+            if posted is not None and posted.root in self._built:
+                yield _NewestRoot(source, latest, posted, self._now_ms < posted.counts_ms)
 
     def _claim_payout(self) -> Call | None:
         """Somebody has beneficiaries paid under some root, mostly one that counts."""
@@ -232,14 +258,13 @@ class EconomyTraffic:
         return Call("distribution", "claim", to_plain(claim))
 
     def _void_root(self) -> Call | None:
-        """Attesters take back what they have posted."""
-        source = self._draw_source()
-        found = get_source(self._state, source)
-        posted = find_root(self._state, source, found.latest)
-        if posted is None or self._random.randrange(2):
+        """Attesters take back what they have posted, mostly in time."""
+        newest = [each for each in self._list_newest_roots() if each.is_open or self._random.randrange(MISTAKES) == 0]
+        if not newest or self._random.randrange(2):
             return None
-        payload = VoidPayload(source, found.latest, posted.root)
-        signatures = self._sign(SigningPurpose.DISTRIBUTION_VOID, payload, self._draw_attesters_of(source))
+        found = self._random.choice(newest)
+        payload = VoidPayload(found.source, found.number, found.posted.root)
+        signatures = self._sign(SigningPurpose.DISTRIBUTION_VOID, payload, self._draw_attesters_of(found.source))
         return Call("distribution", "void_root", to_plain(VoidRoot(payload, signatures)))
 
     def _set_payout(self) -> Call:
@@ -489,7 +514,8 @@ class EconomyTraffic:
                 ("propose_grant", ["mining", account, ALLOCATION_GRAINS, to_plain(build_cliff(start_ms)), False]),
             )
         )
-        effective_height = Height(self._height + 6 + draw.randint(0, 8))
+        voting_heights = get_parameters(self._state).voting_heights_urgent
+        effective_height = Height(self._height + voting_heights + draw.randint(0, 8))
         call = Call("governance", name, [*arguments, [2, effective_height, "about the economy"]])
         return Wish(call, draw.choice(GOVERNORS))
 
@@ -518,6 +544,22 @@ class EconomyTraffic:
     def _pass(self, number: int) -> int:
         """Mostly the right turn, sequence or number."""
         return number + (self._random.randrange(MISTAKES) == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _NewestRoot:
+    """The newest root of a source."""
+
+    source: SourceId
+    number: int
+    posted: PostedRoot
+    is_open: bool
+    """To challenges."""
+
+
+def _list_keys(built: Distribution) -> list[Key]:
+    """Who has a leaf, in the order of leaves."""
+    return list(_list_lifetimes(built))
 
 
 def _list_lifetimes(built: Distribution | None) -> dict[Key, int]:

@@ -1,4 +1,4 @@
-"""Conservation laws of what modules keep: sources of distributions, sales, gifts, lock-ups, the fund of mining.
+"""Conservation laws of what modules keep: distributions, dividends, acceptors, sales, gifts, lock-ups, mining's fund.
 
 Found by going through the tables, not by the modules' own sums. What everybody has together is checked elsewhere
 (tests/stake_scene.py).
@@ -11,12 +11,16 @@ from identity.did import DID_BYTES
 from ledger.codec import decode
 from ledger.state import StateReader
 from ledger.state_keys import Table
+from tests.simulation.ads_checks import check_ads
 from tests.simulation.identity_checks import iterate_table
 from tests.simulation.violation import require
+from vm.native.acceptors import Acceptor
 from vm.native.accounts import HAS_LOCKUPS, get_account
-from vm.native.distribution_records import DISTRIBUTION_ADDRESS, PostedRoot, Source, SourceId, find_root
+from vm.native.did_records import get_did_record
+from vm.native.distribution_records import DISTRIBUTION_ADDRESS, PostedRoot, Source, SourceId, find_root, get_source
+from vm.native.dividends import DeclaredDividend, find_dividend
 from vm.native.gifts import Gift
-from vm.native.iov import GIFTS_ADDRESS, SALE_ADDRESS, get_balance
+from vm.native.iov import GIFTS_ADDRESS, SALE_ADDRESS, TREASURY_ADDRESSES, get_balance
 from vm.native.lockup_records import Clock, Lockups
 from vm.native.mining_records import (
     MINING_ADDRESS,
@@ -31,9 +35,12 @@ from vm.native.sale_records import Purchase, PurchaseName, PurchaseStatus, Sale,
 _NUMBER_BYTES = 8
 
 
-def check_economy(state: StateReader, height: int) -> None:
-    """All laws, after the block of this height; raises ViolationError."""
+def check_economy(state: StateReader, height: int, now_ms: int) -> None:
+    """All laws, after the block of this height and time; raises ViolationError."""
     _check_distributions(state)
+    _check_dividends(state, now_ms)
+    _check_acceptors(state, height)
+    check_ads(state)
     _check_sales(state)
     _check_gifts(state)
     _check_lockups(state, height)
@@ -53,7 +60,10 @@ def _check_distributions(state: StateReader) -> None:
         latest = find_root(state, SourceId(number), source.latest)
         promised = 0 if latest is None else latest.lifetime_total_grains
         is_standing = latest is None or latest.voided is None
-        require(is_standing and source.promised_grains == promised, "a source promises what its newest root does")
+        dividend = find_dividend(state, SourceId(number))
+        is_closed = dividend is not None and dividend.returned_grains > 0
+        is_promised = source.promised_grains == promised or (is_closed and source.promised_grains < promised)
+        require(is_standing and is_promised, "a source promises what its newest root does")
         left_grains += source.left_grains
     require(
         get_balance(state, DISTRIBUTION_ADDRESS) == left_grains,
@@ -67,6 +77,27 @@ def _check_distributions(state: StateReader) -> None:
     for _, value in iterate_table(state, Table.DISTRIBUTION_ROOT):
         root = decode(PostedRoot, value)
         require(root.posted_ms < root.counts_ms, "a root counts after its challenge window")
+
+
+def _check_dividends(state: StateReader, now_ms: int) -> None:
+    for key, value in iterate_table(state, Table.DIVIDEND):
+        source, dividend = get_source(state, SourceId(_to_number(key))), decode(DeclaredDividend, value)
+        terms = dividend.terms
+        parts_grains = source.funded_grains + dividend.returned_grains
+        require(parts_grains >= terms.rules.pool_grains, "a dividend's pool is in its source, or has gone back")
+        is_over = terms.claims_end_ms <= now_ms
+        require(is_over or dividend.returned_grains == 0, "nothing of a dividend goes back before its claims end")
+        is_budgets = source.rules.owner == TREASURY_ADDRESSES[terms.category]
+        require(is_budgets, "a dividend's source belongs to the budget that paid it")
+
+
+def _check_acceptors(state: StateReader, height: int) -> None:
+    for _, value in iterate_table(state, Table.ACCEPTOR):
+        acceptor = decode(Acceptor, value)
+        listed_height = height if acceptor.listed_height is None else acceptor.listed_height
+        is_in_order = acceptor.applied_height <= listed_height <= height
+        require(is_in_order, "an acceptor is listed after it has applied")
+        require(get_did_record(state, acceptor.did) is not None, "an acceptor has an identity")
 
 
 def _check_sales(state: StateReader) -> None:

@@ -10,15 +10,20 @@ from typing import Final
 from identity.address import Address, compute_module_address
 from identity.mining_record import MiningLeaf, RecordCommitment, TagKind, compute_tag
 from identity.vin import VinCommitment, VinNullifier
+from ledger.codec import encode
 from ledger.primitives import Grains, Height, RootHash, TimeMs
 from ledger.state import State
-from ledger.state_keys import vin_nullifier_key
+from ledger.state_keys import dividend_key, vin_nullifier_key
 from tests.builders import block_context
 from tests.mining_scene import build_tree
 from tests.simulation.identities import CARS, FAR, INSTITUTIONS, MAKER, SHOP
+from vm.native.acceptors import AcceptorRules, set_rules
+from vm.native.accounts import DAY_MS
 from vm.native.did_records import get_did_record
 from vm.native.distribution_records import Breaker, SourceId, SourceRules, create_source, fund_source
-from vm.native.iov import credit, debit
+from vm.native.dividend import DividendRules
+from vm.native.dividends import CLAIMS_MS_MIN, DeclaredDividend, DividendTerms
+from vm.native.iov import TREASURY_ADDRESSES, credit, debit
 from vm.native.lockup_records import Clock, Linear, Schedule, Step, build_cliff
 from vm.native.lockups import apply_grant
 from vm.native.mining_formulas import (
@@ -63,10 +68,18 @@ SOURCE_GRAINS: Final = 10**9
 LOCKED_GRAINS: Final = 10**11
 MINING_SOURCE: Final = SourceId(1)
 OWNED_SOURCE: Final = SourceId(2)
+GOVERNORS: Final = (0, 1)
+"""Numbers of the accounts that sit in bodies of governance, where there are some."""
 OWNER_ACCOUNT: Final = 0
 """Number of the account that owns the second source."""
 LOCKED_ACCOUNTS: Final = (6, 7, 8)
-CHALLENGE_MS: Final = 400
+DIVIDEND_CATEGORY: Final = "community"
+DIVIDEND_GRAINS: Final = 10**8
+DIVIDENDS_LAST_MS: Final = (3_000, 9_000)
+"""How long those are claimed that were declared long ago: what is left then is given back."""
+HOLDINGS_MIN_GRAINS: Final = 10**7
+"""Of acceptors."""
+CHALLENGE_MS: Final = 1_000
 BREAKER: Final = Breaker(24_000, Grains(3 * 10**7), 2_000, Grains(10**6))
 ATTESTERS: Final = tuple(sorted(INSTITUTIONS))
 """Any two of them agree, on roots and on batches."""
@@ -92,6 +105,9 @@ def found_economy(state: State, accounts: Sequence[Address], time_ms: int, heigh
         rules = SourceRules("a source", Address(owner), ATTESTERS, 2, CHALLENGE_MS, BREAKER)
         fund_source(state, create_source(state, rules), ALLOCATION, SOURCE_GRAINS, time_ms)
     put_mining_source(state, MINING_SOURCE)
+    for last_ms in DIVIDENDS_LAST_MS:
+        _found_dividend(state, time_ms, last_ms)
+    set_rules(state, AcceptorRules(Grains(HOLDINGS_MIN_GRAINS), 0))
     _begin_mining(state, compute_epoch(time_ms))
     _number_car(state, Height(height))
     terms = SaleTerms(
@@ -105,6 +121,34 @@ def found_economy(state: State, accounts: Sequence[Address], time_ms: int, heigh
     )
     for number, schedule in zip(LOCKED_ACCOUNTS, schedules, strict=True):
         apply_grant(state, block, "subscription", accounts[number], LOCKED_GRAINS, schedule, is_revocable=True)
+
+
+def build_dividend(time_ms: int, late_ms: int, pool_grains: int) -> DividendTerms:
+    """For the time up to now, claimed so long after the soonest end of its claims."""
+    return DividendTerms(
+        label="a dividend",
+        category=DIVIDEND_CATEGORY,
+        rules=DividendRules(Grains(pool_grains), 3_000, 2_000, 1),
+        starts_ms=TimeMs(time_ms - DAY_MS),
+        ends_ms=TimeMs(time_ms),
+        claims_end_ms=TimeMs(time_ms + CLAIMS_MS_MIN + late_ms),
+        attesters=ATTESTERS,
+        threshold=2,
+        challenge_ms=CHALLENGE_MS,
+        breaker=BREAKER,
+    )
+
+
+def _found_dividend(state: State, time_ms: int, last_ms: int) -> None:
+    """As if it had been declared long ago."""
+    declared_ms = time_ms - CLAIMS_MS_MIN
+    terms = build_dividend(declared_ms, last_ms, DIVIDEND_GRAINS)
+    owner = TREASURY_ADDRESSES[DIVIDEND_CATEGORY]
+    rules = SourceRules(terms.label, owner, terms.attesters, terms.threshold, terms.challenge_ms, terms.breaker)
+    source = create_source(state, rules)
+    fund_source(state, source, ALLOCATION, DIVIDEND_GRAINS, time_ms)
+    declared = DeclaredDividend(terms, TimeMs(declared_ms), Grains(0))
+    state.put(dividend_key(source), encode(declared))
 
 
 def build_batch_leaves(epoch: Epoch, seed: bytes) -> list[MiningLeaf]:

@@ -56,7 +56,7 @@ ITEMS: Final = (
     ItemRule(DeliveryKind.CLICK, Grains(100), Grains(500), 1, 1),
 )
 CAP: Final = 3
-FIXED: Final = FixedReward(1_000, 6)
+FIXED: Final = FixedReward(1_000, 3)
 FIXED_ITEMS: Final = (ItemRule(DeliveryKind.CLICK, Grains(0), Grains(0), 1, 1),)
 DAILY_GRAINS: Final = 10**6
 SPLIT: Final = Split(5_000, 3_333, 1_667)

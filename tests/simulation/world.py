@@ -37,7 +37,7 @@ from tests.simulation.workload import (
 )
 
 IDENTITY_MODULES = ("did", "attributes", "vehicles", "platforms", "roles")
-ECONOMY_MODULES = ("distribution", "gifts", "lockups", "mining", "sale")
+ECONOMY_MODULES = ("acceptors", "ads", "distribution", "dividends", "gifts", "lockups", "mining", "sale")
 HEAL_MS = 180_000
 """How long every honest node may take to be HEAL_HEIGHTS further, once all is mended: a bench of block sync is 60 s."""
 HEAL_HEIGHTS = 3
@@ -117,7 +117,7 @@ class Outcome:
     identity_events: Mapping[str, int]
     """How often each event of identities and what they do happened."""
     economy_events: Mapping[str, int]
-    """How often each event of mining, distributions, sales, gifts and locked coins happened."""
+    """How often each event of what people do with coins that modules keep happened."""
     free: int
     """Transactions that took no fee."""
     blames: int
