@@ -136,7 +136,7 @@ def build_genesis(seats: int, others: int, first_bodies: int, parameters: Genesi
     accounts = [get_account_address(index) for index in range(ALL_ACCOUNTS)]
     found_identities(state, accounts)
     found_economy(state, accounts, document.time_ms)
-    found_promoters(state, accounts)
+    found_promoters(state, accounts, document.time_ms)
     changes = {**first, **state.changes}
 
     def build_header(state_root: RootHash) -> Header:

@@ -125,7 +125,7 @@ class EconomyTraffic:
             self._fund_source,
             self._withdraw_from_source,
             *[self._post_root] * 3,
-            *[self._challenge_root] * 4,
+            *[self._challenge_root] * 3,
             *[self._claim_payout] * 4,
             self._void_root,
             self._set_payout,
@@ -276,7 +276,7 @@ class EconomyTraffic:
 
     def _draw_source(self) -> SourceId:
         """Those of mining and of an owner, or of any dividend or campaign."""
-        if self._random.randrange(2):
+        if self._random.randrange(3):
             return self._random.choice((MINING_SOURCE, OWNED_SOURCE))
         return SourceId(self._random.randint(1, count_sources(self._state)))
 

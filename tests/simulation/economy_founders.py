@@ -79,7 +79,7 @@ DIVIDENDS_LAST_MS: Final = (3_000, 9_000)
 """How long those are claimed that were declared long ago: what is left then is given back."""
 HOLDINGS_MIN_GRAINS: Final = 10**7
 """Of acceptors."""
-CHALLENGE_MS: Final = 1_000
+CHALLENGE_MS: Final = 600
 BREAKER: Final = Breaker(24_000, Grains(3 * 10**7), 2_000, Grains(10**6))
 ATTESTERS: Final = tuple(sorted(INSTITUTIONS))
 """Any two of them agree, on roots and on batches."""

@@ -13,18 +13,29 @@ from identity.did import Did
 from identity.targeting import pack_expression, parse_expression
 from ledger.primitives import Grains, TimeMs
 from ledger.state import State
+from tests.simulation.economy_founders import ALLOCATION
 from tests.simulation.identities import FAR, PERSONS, SHOP, make_founder, make_founding_context, put_founder
-from vm.native.ads_formulas import FixedReward, Split
+from vm.native.ads_formulas import FixedReward, Split, compute_deposit
 from vm.native.ads_records import (
+    ADS_ADDRESS,
     DEFAULT_RULES,
+    NEW_BOOK,
+    Campaign,
+    CampaignId,
+    CampaignStatus,
     DeliveryKind,
     ItemRule,
     Terms,
     Windows,
+    get_counts,
+    put_book,
+    put_campaign,
+    put_counts,
     put_reviewers,
     put_rules,
 )
 from vm.native.did_records import DidKind
+from vm.native.iov import credit, debit
 from vm.native.role_records import Grant, Role, put_grant
 
 FIRST_ACCOUNT: Final = 12
@@ -45,10 +56,10 @@ HASH: Final = bytes([7]) * 32
 STAKE_GRAINS: Final = Grains(50)
 RULES: Final = replace(
     DEFAULT_RULES,
-    windows=Windows(completion_ms=900, grace_ms=1_200, challenge_ms=700),
+    windows=Windows(completion_ms=1_800, grace_ms=2_400, challenge_ms=1_200),
     stake_grains=STAKE_GRAINS,
     panel_size=3,
-    judging_ms=1_000,
+    judging_ms=2_000,
 )
 """All of it happens within seconds."""
 ITEMS: Final = (
@@ -63,8 +74,13 @@ SPLIT: Final = Split(5_000, 3_333, 1_667)
 TARGETING: Final = pack_expression(parse_expression("user.age >= 18"))
 
 
-def found_promoters(state: State, accounts: Sequence[Address], height: int = 0) -> None:
-    """Write all of them, the roles they have, and numbers that suit a short simulation."""
+RUNNING: Final = ((False, None, 3_000), (False, MATCHER, 6_000), (True, None, 60_000))
+"""Campaigns that run from the start: whether a fixed total is shared, by whom matched, and how long."""
+RUNNING_GRAINS: Final = 6_000
+
+
+def found_promoters(state: State, accounts: Sequence[Address], time_ms: int, height: int = 0) -> None:
+    """Write all of them, the roles they have, numbers that suit a short simulation, and what runs already."""
     context = make_founding_context(accounts[0], height)
     for founder in PROMOTERS:
         put_founder(state, context, founder, accounts)
@@ -74,6 +90,28 @@ def found_promoters(state: State, accounts: Sequence[Address], height: int = 0) 
         put_grant(state, reviewer.did, Role.COMMUNITY_ADMINISTRATOR, Grant(FAR, None), height)
     put_reviewers(state, tuple(reviewer.did for reviewer in REVIEWERS[:-1]))
     put_rules(state, RULES)
+    for is_fixed, matcher, lasts_ms in RUNNING:
+        terms = build_terms(accounts, time_ms, time_ms + lasts_ms, is_fixed=is_fixed, matcher=matcher)
+        _run_campaign(state, terms, time_ms)
+
+
+def _run_campaign(state: State, terms: Terms, time_ms: int) -> None:
+    """As if its advertiser had paid for it, and the last reviewer had let it run."""
+    counts = get_counts(state)
+    campaign = CampaignId(counts.campaigns + 1)
+    book = replace(
+        NEW_BOOK,
+        status=CampaignStatus.RUNNING,
+        windows=RULES.windows,
+        reviewer=REVIEWERS[-1].did,
+        funded_grains=Grains(RUNNING_GRAINS),
+        deposit_grains=Grains(compute_deposit(RUNNING_GRAINS, RULES.deposit_bps_min)),
+    )
+    debit(state, ALLOCATION, RUNNING_GRAINS, time_ms)
+    credit(state, ADS_ADDRESS, RUNNING_GRAINS, time_ms)
+    put_counts(state, replace(counts, campaigns=campaign))
+    put_campaign(state, campaign, Campaign(ADVERTISER.did, terms))
+    put_book(state, campaign, book)
 
 
 def build_terms(

@@ -83,7 +83,7 @@ def run_calls(seed: int, calls: int) -> Happened:
         put_body(state, body, [ACCOUNTS[number] for number in GOVERNORS])
     found_identities(state, ACCOUNTS)
     found_economy(state, ACCOUNTS, START_MS)
-    found_promoters(state, ACCOUNTS)
+    found_promoters(state, ACCOUNTS, START_MS)
     random, happened = Random(seed), Happened()
     traders, promoters = EconomyTraffic(random, DOMAIN, ACCOUNTS[:FIRST_ACCOUNT]), AdsTraffic(random, DOMAIN, ACCOUNTS)
     owners = HolderTraffic(random, ACCOUNTS)
