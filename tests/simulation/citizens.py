@@ -18,7 +18,7 @@ IDENTITIES_PAUSE_MS_MAX = 250
 ECONOMY_PAUSE_MS_MAX = 350
 PROMOTERS_PAUSE_MS_MAX = 350
 """Between two asks; more of them would slow the suite down."""
-HOLDERS_SHARE = 5
+HOLDERS_SHARE = 3
 """One of so many asks of those who advertise is one of holders and their governors instead."""
 
 Draw = Callable[[StateReader, int, int], Wish]

@@ -119,13 +119,15 @@ class EconomyTraffic:
         """By root."""
         self.wrong_roots: dict[bytes, WrongRoot] = {}
         """Those of them that are wrong, and what shows it."""
+        self._noticed: set[bytes] = set()
+        """Those that were looked at when they were posted."""
         self._leaves: dict[bytes, list[LeafProof]] = {}
         """Of a batch, by its root."""
         self._makers: tuple[Maker, ...] = (
             self._fund_source,
             self._withdraw_from_source,
             *[self._post_root] * 3,
-            *[self._challenge_root] * 3,
+            *[self._challenge_root] * 2,
             *[self._claim_payout] * 4,
             self._void_root,
             self._set_payout,
@@ -149,6 +151,9 @@ class EconomyTraffic:
     def draw(self, state: StateReader, height: int, now_ms: int) -> Wish:
         """What somebody asks for who sees this state, and that the next block has this height and about this time."""
         self._state, self._height, self._now_ms = state, height, now_ms
+        noticed = self._notice()
+        if noticed is not None:
+            return noticed
         while True:
             made = self._random.choice(self._makers)()
             if made is not None:
@@ -217,6 +222,17 @@ class EconomyTraffic:
         fault = draw.choice((Fault.WRONG_SHARD, Fault.WRONG_SUM))
         challenge = Challenge(found.source, found.number, fault, (leaf,), None, None)
         return Wish(Call("distribution", "challenge", to_plain(challenge)), None, mistake)
+
+    def _notice(self) -> Wish | None:
+        """Somebody looks at every wrong root when it is posted, and challenges half of them at once."""
+        if len(self._noticed) == len(self.wrong_roots):
+            return None
+        for found in self._list_newest_roots():
+            root = found.posted.root
+            if found.is_open and root in self.wrong_roots and root not in self._noticed:
+                self._noticed.add(root)
+                return self._show_fault(found, None) if self._random.randrange(2) else None
+        return None
 
     def _show_fault(self, found: "_NewestRoot", mistake: str | None) -> Wish | None:
         """The challenge of a wrong root; None: the root before does not show it."""
