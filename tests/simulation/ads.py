@@ -77,7 +77,7 @@ from vm.native.ads_records import (
 from vm.native.did_records import DidRecord, get_did_record
 
 MATCHER_SECRET: Final = bytes([5]) * 32
-CAMPAIGNS_MAX: Final = 4
+CAMPAIGNS_MAX: Final = 5
 """At once; enough for one of each kind."""
 CAMPAIGNS_SEEN: Final = 8
 """The newest; those before are settled, or left alone."""

@@ -18,11 +18,13 @@ IDENTITIES_PAUSE_MS_MAX = 250
 ECONOMY_PAUSE_MS_MAX = 350
 PROMOTERS_PAUSE_MS_MAX = 350
 """Between two asks; more of them would slow the suite down."""
-HOLDERS_SHARE = 3
-"""One of so many asks of those who advertise is one of holders and their governors instead."""
+GOVERNORS_PAUSE_MS_MAX = 120
+"""A vote lasts a few blocks; mostly there is none."""
+HOLDERS_SHARE = 4
+"""One of so many asks of those who advertise is one of holders and who proposes to them instead."""
 
-Draw = Callable[[StateReader, int, int], Wish]
-"""What somebody asks for who sees a state, before the block of a height, at a time."""
+Draw = Callable[[StateReader, int, int], Wish | None]
+"""What somebody asks for who sees a state, before the block of a height, at a time; None: nothing now."""
 
 
 class Citizens:
@@ -50,6 +52,8 @@ class Citizens:
         assert machine.node is not None, "just chosen for that"
         chain = machine.node.chain
         wish = self._draw(chain.open_state(), chain.head.header.height + 1, self._world.now_ms)
+        if wish is None:
+            return
         account = wish.account
         if account is None:
             account = random.choice((*PERSONS_ACCOUNTS, random.randrange(ACCOUNTS)))
@@ -64,6 +68,8 @@ def build_citizens(world: "World", seed: int) -> tuple[Citizens, ...]:
     identities = IdentityTraffic(holders, world.domain, accounts[:ACCOUNTS])
     economy = EconomyTraffic(traders, world.domain, accounts[:ACCOUNTS])
     ads, governed = AdsTraffic(promoters, world.domain, accounts), HolderTraffic(promoters, accounts)
+    voters = Random(f"governors {seed}")
+    governors = HolderTraffic(voters, accounts)
 
     def draw_promoter(state: StateReader, height: int, now_ms: int) -> Wish:
         is_governed = promoters.randrange(HOLDERS_SHARE) == 0
@@ -73,4 +79,5 @@ def build_citizens(world: "World", seed: int) -> tuple[Citizens, ...]:
         Citizens(world, holders, IDENTITIES_PAUSE_MS_MAX, lambda state, height, _: identities.draw(state, height)),
         Citizens(world, traders, ECONOMY_PAUSE_MS_MAX, economy.draw),
         Citizens(world, promoters, PROMOTERS_PAUSE_MS_MAX, draw_promoter),
+        Citizens(world, voters, GOVERNORS_PAUSE_MS_MAX, lambda state, height, _: governors.draw_vote(state, height)),
     )

@@ -75,11 +75,13 @@ OWNER_ACCOUNT: Final = 0
 LOCKED_ACCOUNTS: Final = (6, 7, 8)
 DIVIDEND_CATEGORY: Final = "community"
 DIVIDEND_GRAINS: Final = 10**8
+BUDGET_GRAINS: Final = 10**6
+"""Of that budget at first: some dividends can be paid."""
 DIVIDENDS_LAST_MS: Final = (3_000, 9_000)
 """How long those are claimed that were declared long ago: what is left then is given back."""
 HOLDINGS_MIN_GRAINS: Final = 10**7
 """Of acceptors."""
-CHALLENGE_MS: Final = 600
+CHALLENGE_MS: Final = 1_200
 BREAKER: Final = Breaker(24_000, Grains(3 * 10**7), 2_000, Grains(10**6))
 ATTESTERS: Final = tuple(sorted(INSTITUTIONS))
 """Any two of them agree, on roots and on batches."""
@@ -107,6 +109,7 @@ def found_economy(state: State, accounts: Sequence[Address], time_ms: int, heigh
     put_mining_source(state, MINING_SOURCE)
     for last_ms in DIVIDENDS_LAST_MS:
         _found_dividend(state, time_ms, last_ms)
+    _move(state, TREASURY_ADDRESSES[DIVIDEND_CATEGORY], BUDGET_GRAINS, time_ms)
     set_rules(state, AcceptorRules(Grains(HOLDINGS_MIN_GRAINS), 0))
     _begin_mining(state, compute_epoch(time_ms))
     _number_car(state, Height(height))

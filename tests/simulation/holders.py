@@ -25,6 +25,7 @@ from vm.native.distribution_records import SourceId, get_source
 from vm.native.dividends import find_dividend
 from vm.native.governance import (
     PROPOSALS_PER_PROPOSER_MAX,
+    BodyKind,
     Priority,
     ProposalStatus,
     get_deciding_members,
@@ -40,10 +41,12 @@ NOBODYS_ACCOUNT: Final = 1
 GENEROUS_ACCOUNT: Final = 0
 FEES_GRAINS: Final = 4 * 10**6
 """What an account keeps for a few transactions."""
-EFFECTIVE_HEIGHTS: Final = 8
+EFFECTIVE_HEIGHTS: Final = 3
 POOLS_GRAINS: Final = (1_000, 1_000, 50_000, 10**17)
 """The last one is in no budget."""
 DAYS_NOBODY_HAS: Final = 10**12
+STRANGERS: Final = 20
+"""One of so many proposals is made where governors do not sit in any body."""
 LATE_MS: Final = 60_000
 """So much later than they have to do the claims of a new dividend end: it is declared in time."""
 
@@ -88,7 +91,6 @@ class HolderTraffic:
             *[self._propose_acceptor] * 2,
             self._propose_acceptor_removal,
             self._propose_acceptor_rules,
-            *[self._vote] * 12,
             *[self._apply] * 3,
             self._withdraw,
             *[self._check] * 2,
@@ -103,6 +105,22 @@ class HolderTraffic:
             wish = self._random.choice(self._makers)()
             if wish is not None:
                 return self._slips.note(wish)
+
+    def draw_vote(self, state: StateReader, height: int) -> Wish | None:
+        """A vote of a governor on what is open, mostly in favour; None: there is nothing."""
+        self._state, self._height = state, height
+        number = self._random.choice(GOVERNORS)
+        voter, wanted = self._accounts[number], []
+        for each in get_docket(self._state).open:
+            proposal = get_proposal(self._state, each.id)
+            if proposal is None or proposal.status is not ProposalStatus.VOTING or self._height > proposal.deadline:
+                continue
+            members = get_deciding_members(self._state, proposal.body)
+            if voter in members and voter not in (*proposal.ayes, *proposal.noes):
+                wanted.append(each.id)
+        if not wanted:
+            return None
+        return _wish("governance", "vote", [self._random.choice(wanted), self._random.randrange(8) > 0], number)
 
     # Dividends
 
@@ -225,27 +243,15 @@ class HolderTraffic:
     def _propose(self, name: str, arguments: list[Any], mistake: str | None) -> Wish | None:
         """In time to be decided."""
         number = self._random.choice(GOVERNORS)
+        is_member = self._accounts[number] in get_deciding_members(self._state, BodyKind.FOUNDATION)
+        if not is_member and self._random.randrange(STRANGERS):
+            return None
         open_ones = [each for each in get_docket(self._state).open if each.proposer == self._accounts[number]]
         if len(open_ones) >= PROPOSALS_PER_PROPOSER_MAX:
             return None
         heights = get_parameters(self._state).voting_heights_urgent + self._random.randint(1, EFFECTIVE_HEIGHTS)
         terms = [int(Priority.URGENT), Height(self._height + heights), "about holders"]
         return _wish("governance", name, [*arguments, terms], number, mistake)
-
-    def _vote(self) -> Wish | None:
-        """Mostly in favour of whatever there is."""
-        number = self._random.choice(GOVERNORS)
-        voter, wanted = self._accounts[number], []
-        for each in get_docket(self._state).open:
-            proposal = get_proposal(self._state, each.id)
-            if proposal is None or proposal.status is not ProposalStatus.VOTING or self._height > proposal.deadline:
-                continue
-            members = get_deciding_members(self._state, proposal.body)
-            if voter in members and voter not in (*proposal.ayes, *proposal.noes):
-                wanted.append(each.id)
-        if not wanted:
-            return None
-        return _wish("governance", "vote", [self._random.choice(wanted), self._random.randrange(8) > 0], number)
 
 
 def _wish(module: str, name: str, arguments: list[Any], account: int | None, mistake: str | None = None) -> Wish:

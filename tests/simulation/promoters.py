@@ -11,10 +11,13 @@ from typing import Final
 from identity.address import Address
 from identity.did import Did
 from identity.targeting import pack_expression, parse_expression
-from ledger.primitives import Grains, TimeMs
+from ledger.codec import encode
+from ledger.primitives import Grains, Height, TimeMs
 from ledger.state import State
+from ledger.state_keys import acceptor_key
 from tests.simulation.economy_founders import ALLOCATION
 from tests.simulation.identities import FAR, PERSONS, SHOP, make_founder, make_founding_context, put_founder
+from vm.native.acceptors import Acceptor
 from vm.native.ads_formulas import FixedReward, Split, compute_deposit
 from vm.native.ads_records import (
     ADS_ADDRESS,
@@ -74,9 +77,14 @@ SPLIT: Final = Split(5_000, 3_333, 1_667)
 TARGETING: Final = pack_expression(parse_expression("user.age >= 18"))
 
 
-RUNNING: Final = ((False, None, 3_000), (False, MATCHER, 6_000), (True, None, 60_000))
-"""Campaigns that run from the start: whether a fixed total is shared, by whom matched, and how long."""
-RUNNING_GRAINS: Final = 6_000
+FOUNDED: Final = (
+    (CampaignStatus.RUNNING, False, None, 3_000),
+    (CampaignStatus.RUNNING, False, MATCHER, 6_000),
+    (CampaignStatus.RUNNING, True, None, 60_000),
+    (CampaignStatus.REVIEW, False, MATCHER, 60_000),
+)
+"""Campaigns that are there already: where they stand, whether a fixed total is shared, by whom matched, how long."""
+FOUNDED_GRAINS: Final = 6_000
 
 
 def found_promoters(state: State, accounts: Sequence[Address], time_ms: int, height: int = 0) -> None:
@@ -90,25 +98,27 @@ def found_promoters(state: State, accounts: Sequence[Address], time_ms: int, hei
         put_grant(state, reviewer.did, Role.COMMUNITY_ADMINISTRATOR, Grant(FAR, None), height)
     put_reviewers(state, tuple(reviewer.did for reviewer in REVIEWERS[:-1]))
     put_rules(state, RULES)
-    for is_fixed, matcher, lasts_ms in RUNNING:
+    for status, is_fixed, matcher, lasts_ms in FOUNDED:
         terms = build_terms(accounts, time_ms, time_ms + lasts_ms, is_fixed=is_fixed, matcher=matcher)
-        _run_campaign(state, terms, time_ms)
+        _found_campaign(state, terms, status, time_ms)
+    applied = Acceptor(ADVERTISER.did, "exchange", "https://exchange.example/", HASH, Height(height), None)
+    state.put(acceptor_key(accounts[FIRST_ACCOUNT]), encode(applied))
 
 
-def _run_campaign(state: State, terms: Terms, time_ms: int) -> None:
-    """As if its advertiser had paid for it, and the last reviewer had let it run."""
+def _found_campaign(state: State, terms: Terms, status: CampaignStatus, time_ms: int) -> None:
+    """As if its advertiser had paid for it and submitted it, and the last reviewer had let it run."""
     counts = get_counts(state)
     campaign = CampaignId(counts.campaigns + 1)
     book = replace(
         NEW_BOOK,
-        status=CampaignStatus.RUNNING,
+        status=status,
         windows=RULES.windows,
-        reviewer=REVIEWERS[-1].did,
-        funded_grains=Grains(RUNNING_GRAINS),
-        deposit_grains=Grains(compute_deposit(RUNNING_GRAINS, RULES.deposit_bps_min)),
+        reviewer=REVIEWERS[-1].did if status is CampaignStatus.RUNNING else None,
+        funded_grains=Grains(FOUNDED_GRAINS),
+        deposit_grains=Grains(compute_deposit(FOUNDED_GRAINS, RULES.deposit_bps_min)),
     )
-    debit(state, ALLOCATION, RUNNING_GRAINS, time_ms)
-    credit(state, ADS_ADDRESS, RUNNING_GRAINS, time_ms)
+    debit(state, ALLOCATION, FOUNDED_GRAINS, time_ms)
+    credit(state, ADS_ADDRESS, FOUNDED_GRAINS, time_ms)
     put_counts(state, replace(counts, campaigns=campaign))
     put_campaign(state, campaign, Campaign(ADVERTISER.did, terms))
     put_book(state, campaign, book)

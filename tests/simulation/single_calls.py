@@ -90,7 +90,7 @@ def run_calls(seed: int, calls: int) -> Happened:
     draws: list[Callable[[int, int], Any]] = [
         *[lambda height, now_ms: traders.draw(state, height, now_ms)] * 2,
         *[lambda _, now_ms: promoters.draw(state, now_ms)] * 2,
-        lambda height, now_ms: owners.draw(state, height, now_ms),
+        lambda height, now_ms: owners.draw_vote(state, height) or owners.draw(state, height, now_ms),
     ]
     for height in range(1, calls + 1):
         now_ms = START_MS + height * BLOCK_MS
