@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 
-from identity.address import compute_policy_address
-from identity.keys import KeyType
+from identity.address import Address, compute_policy_address
+from identity.keys import KeyType, PrivateKey
 from identity.policy import build_policy, policy_to_bytes
 from ledger.chain import Chain
 from ledger.codec import decode, encode, to_plain
@@ -17,9 +17,12 @@ from ledger.state import State
 from ledger.transaction import Call, Transaction
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, make_key, transfer
 from tests.chains import BLOCK_TIME_MS, SmallChain
+from tests.simulation.ads import AdsTraffic
 from tests.simulation.economy import EconomyTraffic
-from tests.simulation.economy_founders import ALLOCATION, ALLOCATION_GRAINS, found_economy
+from tests.simulation.economy_founders import ALLOCATION, ALLOCATION_GRAINS, GOVERNORS, found_economy
+from tests.simulation.holders import HolderTraffic
 from tests.simulation.identities import PERSONS_ACCOUNTS, IdentityTraffic, Wish, found_identities
+from tests.simulation.promoters import PROMOTERS, found_promoters
 from tests.vm.contracts.puppet import (
     DIVE,
     TRAP,
@@ -36,14 +39,22 @@ from tests.vm.contracts.puppet import (
     view_native,
 )
 from vm.native.accounts import DAY_MS, get_account
+from vm.native.governance import BodyKind, put_body
 from vm.native.iov import MODULE_ACCOUNTS
 
 ACCOUNTS = 12
 START_GRAINS = 40_000_000
-IDENTITIES_SHARE = 0.4
+IDENTITIES_SHARE = 0.25
 """Of the transactions: what identities do, and some of it is free."""
 ECONOMY_SHARE = 0.3
 """Of the transactions: roots, claims, mining, purchases, gifts."""
+PROMOTERS_SHARE = 0.2
+"""Of the transactions: campaigns and all that belongs to them."""
+HOLDERS_SHARE = 0.05
+"""Of the transactions: acceptors, dividends, and votes on whatever is open."""
+BLOCK_TRANSACTIONS = 12
+"""Fewer than this in each."""
+WISH_GAS, PROMOTERS_GAS = 40_000, 120_000
 START_MS = 19_676 * DAY_MS - 100 * BLOCK_TIME_MS
 """A day of mining ends a hundred blocks later."""
 PUBLICATION_HEIGHTS = (2, 9, 30)
@@ -58,6 +69,9 @@ class History:
         types = list(KeyType)
         self.keys = [make_key(f"account {index}", types[index % 8 % 3]) for index in range(ACCOUNTS)]
         self.addresses = [address_of(key) for key in self.keys]
+        self.promoter_keys = [make_key(f"promoter {index}") for index in range(len(PROMOTERS))]
+        promoters = [address_of(key) for key in self.promoter_keys]
+        everybody = [*self.addresses, *promoters]
         policy_keys = [make_key(f"policy {index}") for index in range(3)]
         self.policy = build_policy([(key.public_key, index + 1) for index, key in enumerate(policy_keys)], 3)
         self.policy_key = policy_keys[2]
@@ -70,21 +84,26 @@ class History:
         ]
         self.chain = SmallChain(
             {
-                **dict.fromkeys([*self.addresses[:-2], self.policy_address, self.publisher], START_GRAINS),
+                **dict.fromkeys([*self.addresses[:-2], *promoters, self.policy_address, self.publisher], START_GRAINS),
                 ALLOCATION: ALLOCATION_GRAINS,
             },
             genesis_time_ms=START_MS,
-            parameters=replace(PARAMETERS, free_quota_gas_daily=200_000, free_quota_block_gas_max=40_000),
+            parameters=replace(PARAMETERS, free_quota_gas_daily=200_000, free_quota_block_gas_max=WISH_GAS),
         )
         self.identities = IdentityTraffic(self.random, DOMAIN, self.addresses)
         self.economy = EconomyTraffic(self.random, DOMAIN, self.addresses)
-        self._found()
+        self.promoters = AdsTraffic(self.random, DOMAIN, everybody)
+        self.holders = HolderTraffic(self.random, everybody)
+        self._found(everybody)
 
-    def _found(self) -> None:
-        """A first block that writes identities and the economy into the state."""
+    def _found(self, everybody: list[Address]) -> None:
+        """A first block that writes identities, the economy and who governs it into the state."""
         state = self.chain.chain.open_state()
-        found_identities(state, self.addresses)
-        found_economy(state, self.addresses, START_MS)
+        found_identities(state, everybody)
+        found_economy(state, everybody, START_MS)
+        found_promoters(state, everybody, START_MS)
+        for body in (BodyKind.FOUNDATION, BodyKind.TECHNICAL, BodyKind.FINANCIAL):
+            put_body(state, body, [self.addresses[number] for number in GOVERNORS])
         self.chain.chain.commit(self.chain.build_block(), [], (), state.changes)
 
     def draw_block(self) -> list[Transaction]:
@@ -93,16 +112,18 @@ class History:
         height = self.chain.chain.head.header.height + 1
         sequences: dict[int, int] = {}
         transactions: dict[bytes, Transaction] = {}
-        for _ in range(self.random.randrange(8)):
+        for _ in range(self.random.randrange(BLOCK_TRANSACTIONS)):
             wish = self._draw_wish(state, height)
             index = self.random.randrange(ACCOUNTS)
             if wish is not None:
                 index = self.random.choice((index, *PERSONS_ACCOUNTS)) if wish.account is None else wish.account
-            sequence = sequences.get(index, get_account(state, self.addresses[index]).sequence)
+            key = self._get_key(index)
+            sequence = sequences.get(index, get_account(state, address_of(key)).sequence)
             sequences[index] = sequence + 1
             draft = self._draw(index, sequence, height)
             if wish is not None:
-                draft.calls, draft.gas_limit = [wish.call], 40_000
+                is_costly = index >= ACCOUNTS or wish.call.module in ("ads", "governance")
+                draft.calls, draft.gas_limit = [wish.call], PROMOTERS_GAS if is_costly else WISH_GAS
             transaction = draft.sign()
             transactions[transaction.id] = transaction
         if height in PUBLICATION_HEIGHTS:
@@ -114,14 +135,25 @@ class History:
         kind = self.random.random()
         if kind < IDENTITIES_SHARE:
             return self.identities.draw(state, height)
-        if kind < IDENTITIES_SHARE + ECONOMY_SHARE:
-            return self.economy.draw(state, height, self.chain.chain.head.header.time_ms + BLOCK_TIME_MS)
+        kind -= IDENTITIES_SHARE
+        now_ms = self.chain.chain.head.header.time_ms + BLOCK_TIME_MS
+        if kind < ECONOMY_SHARE:
+            return self.economy.draw(state, height, now_ms)
+        kind -= ECONOMY_SHARE
+        if kind < PROMOTERS_SHARE:
+            return self.promoters.draw(state, now_ms)
+        if kind < PROMOTERS_SHARE + HOLDERS_SHARE:
+            return self.holders.draw_vote(state, height) or self.holders.draw(state, height, now_ms)
         return None
+
+    def _get_key(self, index: int) -> PrivateKey:
+        """Of an account by its number; those of people who advertise are behind the others."""
+        return self.keys[index] if index < ACCOUNTS else self.promoter_keys[index - ACCOUNTS]
 
     def _draw(self, index: int, sequence: int, height: int) -> Draft:
         draw = self.random
         draft = Draft(
-            self.keys[index],
+            self._get_key(index),
             [self._draw_call() for _ in range(draw.choice((1, 1, 1, 2, 3)))],
             sequence=sequence if draw.random() < 0.9 else draw.randrange(6),
             valid_until=height + draw.randrange(20),

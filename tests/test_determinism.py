@@ -10,10 +10,24 @@ import pytest
 
 from ledger.reasons import Reason
 from tests.determinism import run
-from vm.native import attributes, did, distribution, gifts, lockups, mining, platforms, roles, sale, vehicles
+from vm.native import (
+    acceptors,
+    ads,
+    attributes,
+    did,
+    distribution,
+    dividends,
+    gifts,
+    lockups,
+    mining,
+    platforms,
+    roles,
+    sale,
+    vehicles,
+)
 
 ROOT = Path(__file__).parent.parent
-SEED, BLOCKS = 20_263, 500
+SEED, BLOCKS = 20_269, 500
 
 ENVIRONMENTS = [
     {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
@@ -89,9 +103,12 @@ def test_the_history_holds_what_identities_do():
 
 def test_the_history_holds_what_the_economy_does():
     happened = {event for line in run_child(0) for event in line.split(" ")[6].split(",")}
-    modules = {module.MODULE.name for module in (distribution, gifts, lockups, mining, sale)}
+    drawn = (acceptors, ads, distribution, dividends, gifts, lockups, mining, sale)
+    modules = {module.MODULE.name for module in drawn}
     assert {event.partition(".")[0] for event in happened} >= modules
-    assert sum(event.partition(".")[0] in modules for event in happened) > 12
+    assert sum(event.partition(".")[0] in modules for event in happened) > 30
+    assert happened >= {"ads.OrderCompleted", "ads.ChannelSettled", "ads.ComplaintDecided", "ads.CampaignSettled"}
+    assert happened >= {"dividends.DividendTakenBack", "distribution.RootVoided", "acceptors.AcceptorApplied"}
     assert "mining.EpochClosed" in happened
 
 

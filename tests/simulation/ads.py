@@ -86,7 +86,7 @@ ACCEPT_SLIPS: Final = 2
 FUNDS_GRAINS: Final = (3_000, 6_000, 20_000)
 PERIODS_MS: Final = (1_500, 4_000, 20_000)
 OFFER_MS: Final = 1_000
-DAILY_GRAINS_LOW: Final = 700
+DAILY_GRAINS_LOW: Final = Grains(700)
 
 REFUSALS: Final[Refusals] = {
     "ads.create": {

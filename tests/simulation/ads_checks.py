@@ -89,7 +89,7 @@ def _check_counts(
     require(sorted(campaigns) == sorted(books) == numbers, "all campaigns are kept, each with a book")
     require(sorted(complaints) == list(range(1, counts.complaints + 1)), "all complaints are kept")
     for number, each in complaints.items():
-        is_named = find_complaint_of(state, each.campaign, each.complainer) == number  # type: ignore[arg-type]
+        is_named = find_complaint_of(state, each.campaign, each.complainer) == number
         require(is_named, "one complains once about a campaign")
 
 

@@ -127,7 +127,7 @@ class EconomyTraffic:
             self._fund_source,
             self._withdraw_from_source,
             *[self._post_root] * 3,
-            *[self._challenge_root] * 2,
+            *[self._challenge_wrongly] * 2,
             *[self._claim_payout] * 4,
             self._void_root,
             self._set_payout,
@@ -199,12 +199,9 @@ class EconomyTraffic:
         self.wrong_roots[wrong.built.root] = wrong
         return wrong.built
 
-    def _challenge_root(self) -> Wish | None:
-        """What is wrong with the newest root of a source, shown in time; or a mistake about it."""
+    def _challenge_wrongly(self) -> Wish | None:
+        """What is not wrong with the newest root of a source, or not under it, or shown too late."""
         draw, newest = self._random, list(self._list_newest_roots())
-        wrong_ones = [each for each in newest if each.is_open and each.posted.root in self.wrong_roots]
-        if wrong_ones and draw.randrange(MISTAKES):
-            return self._show_fault(draw.choice(wrong_ones), None)
         mistake = self._slips.draw("distribution.challenge")
         if mistake == "too late":
             wanted = [each for each in newest if not each.is_open and each.posted.root in self.wrong_roots]

@@ -17,7 +17,7 @@ from ledger.state_keys import ACCEPTOR_PREFIX, DIVIDEND_PREFIX
 from ledger.transaction import Call
 from tests.simulation.economy_founders import GOVERNORS, HOLDINGS_MIN_GRAINS, build_dividend
 from tests.simulation.identities import ISSUING_ACCOUNT, PERSONS_ACCOUNTS, Wish
-from tests.simulation.promoters import HASH, PROMOTERS
+from tests.simulation.promoters import FIRST_ACCOUNT, HASH, PROMOTERS
 from tests.simulation.slips import Refusals, Slips
 from vm.native.acceptors import AcceptorRules, find_acceptor, get_rules
 from vm.native.accounts import compute_coin_age_grain_days, get_account
@@ -35,7 +35,8 @@ from vm.native.governance import (
 from vm.native.iov import get_balance
 from vm.parameters import get_parameters
 
-APPLICANTS: Final = (*(founder.account for founder in PROMOTERS), ISSUING_ACCOUNT, *PERSONS_ACCOUNTS)
+APPLICANTS: Final = (*range(FIRST_ACCOUNT, FIRST_ACCOUNT + len(PROMOTERS)), ISSUING_ACCOUNT, *PERSONS_ACCOUNTS)
+"""Numbers of accounts by which identities act."""
 NOBODYS_ACCOUNT: Final = 1
 """No identity acts by it."""
 GENEROUS_ACCOUNT: Final = 0

@@ -70,9 +70,9 @@ ITEMS: Final = (
     ItemRule(DeliveryKind.CLICK, Grains(100), Grains(500), 1, 1),
 )
 CAP: Final = 3
-FIXED: Final = FixedReward(1_000, 3)
+FIXED: Final = FixedReward(Grains(1_000), 3)
 FIXED_ITEMS: Final = (ItemRule(DeliveryKind.CLICK, Grains(0), Grains(0), 1, 1),)
-DAILY_GRAINS: Final = 10**6
+DAILY_GRAINS: Final = Grains(10**6)
 SPLIT: Final = Split(5_000, 3_333, 1_667)
 TARGETING: Final = pack_expression(parse_expression("user.age >= 18"))
 
@@ -131,7 +131,7 @@ def build_terms(
     *,
     is_fixed: bool = False,
     matcher: Did | None = None,
-    daily_grains: int = DAILY_GRAINS,
+    daily_grains: Grains = DAILY_GRAINS,
 ) -> Terms:
     """What the advertiser promises: prices by item, or parts of a fixed total."""
     return Terms(

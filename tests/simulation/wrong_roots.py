@@ -67,7 +67,7 @@ def prove_somewhere(built: Distribution, key: Key) -> ProvenLeaf:
     return built.prove(*places[-1])
 
 
-def _misplace(random: Random, lifetimes: dict[Key, int], _: dict[Key, int]) -> WrongRoot | None:
+def _misplace(random: Random, lifetimes: dict[Key, int], base: dict[Key, int]) -> WrongRoot | None:
     """A leaf stands in a shard that nobody belongs to."""
     key = random.choice(list(lifetimes))
     empty = next(
@@ -78,7 +78,7 @@ def _misplace(random: Random, lifetimes: dict[Key, int], _: dict[Key, int]) -> W
     return WrongRoot(built, Fault.WRONG_SHARD, (built.prove(empty, 0),))
 
 
-def _disorder(random: Random, lifetimes: dict[Key, int], _: dict[Key, int]) -> WrongRoot | None:
+def _disorder(random: Random, lifetimes: dict[Key, int], base: dict[Key, int]) -> WrongRoot | None:
     """Two leaves have changed places, or one beneficiary has two."""
     crowd = [key for key in CROWD if key in lifetimes]
     if len(crowd) < 2:
@@ -97,7 +97,7 @@ def _disorder(random: Random, lifetimes: dict[Key, int], _: dict[Key, int]) -> W
     return WrongRoot(built, Fault.WRONG_ORDER, shown)
 
 
-def _miscount(random: Random, lifetimes: dict[Key, int], _: dict[Key, int]) -> WrongRoot | None:
+def _miscount(random: Random, lifetimes: dict[Key, int], base: dict[Key, int]) -> WrongRoot | None:
     """Sums do not begin with nothing, do not go on from leaf to leaf, or do not end with the total."""
     built = distribute(lifetimes)
     kind = random.randrange(3)
