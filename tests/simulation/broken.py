@@ -12,20 +12,27 @@ from consensus.messages import NO_VALID_ROUND
 from consensus.safety import NOTHING_SIGNED, SafetyState
 from ledger.block import Block, CertifiedBlock, CommitCertificate
 from ledger.chain import Chain
-from ledger.primitives import NodeKey
+from ledger.codec import encode
+from ledger.primitives import Grains, NodeKey
 from ledger.reasons import Rejected
 from ledger.receipt import Status
 from ledger.state import State
+from ledger.state_keys import dividend_key
 from ledger.store_keys import VALUE_PREFIX
 from ledger.transaction import Transaction
 from node import execution
 from node.execution import CommittedBlock, Execution
 from tests.chains import RecordingLogger
 from tests.simulation.cast import NEWCOMERS_MAX, get_account_address, get_node_key
+from tests.simulation.economy_founders import LAST_DIVIDEND
 from tests.simulation.node import Node
 from vm.context import BlockContext, Context
 from vm.gas import GasMeter
-from vm.native.iov import credit
+from vm.native.ads_events import OrderAccepted
+from vm.native.ads_records import ADS_ADDRESS, find_order, put_order
+from vm.native.distribution_records import close_source
+from vm.native.dividends import find_dividend
+from vm.native.iov import TREASURY_ADDRESSES, credit, debit
 from vm.native.registry import find_call
 from vm.transition import BlockResult, apply_block_in_slices
 
@@ -94,6 +101,67 @@ def apply_and_mint(
     for result in apply_block_in_slices(state, block, transactions, slice_transactions):
         if result is not None and transactions:
             credit(state, transactions[0].body.sender, 1, block.time_ms)
+        yield result
+
+
+class TakesFromCampaigns(Node):
+    """All machines agree that every block's first sender gets a grain that campaigns have left."""
+
+    def make_execution(self) -> Execution:
+        """Broken everywhere alike."""
+        return ChangedExecution(self, apply_and_take)
+
+
+def apply_and_take(
+    state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
+) -> Iterator[BlockResult | None]:
+    """The real transition, and no coin more or less than before."""
+    for result in apply_block_in_slices(state, block, transactions, slice_transactions):
+        if result is not None and transactions:
+            debit(state, ADS_ADDRESS, 1, block.time_ms)
+            credit(state, transactions[0].body.sender, 1, block.time_ms)
+        yield result
+
+
+class ForgetsReserves(Node):
+    """All machines agree that an order which was accepted reserves nothing."""
+
+    def make_execution(self) -> Execution:
+        """Broken everywhere alike."""
+        return ChangedExecution(self, apply_and_forget_reserves)
+
+
+def apply_and_forget_reserves(
+    state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
+) -> Iterator[BlockResult | None]:
+    """The real transition, and orders of the block that reserve nothing; their campaigns still count them."""
+    for result in apply_block_in_slices(state, block, transactions, slice_transactions):
+        if result is not None:
+            for event in [event for receipt in result.receipts for event in receipt.events]:
+                if event.name == OrderAccepted.__name__:
+                    order = find_order(state, event.fields[0])
+                    assert order is not None, "just accepted"
+                    put_order(state, event.fields[0], replace(order, reserved_grains=Grains(0)))
+        yield result
+
+
+class TakesDividendsBack(Node):
+    """All machines agree that dividends go back to their budget although they are still claimed."""
+
+    def make_execution(self) -> Execution:
+        """Broken everywhere alike."""
+        return ChangedExecution(self, apply_and_take_dividends_back)
+
+
+def apply_and_take_dividends_back(
+    state: State, block: BlockContext, transactions: Sequence[Transaction], slice_transactions: int
+) -> Iterator[BlockResult | None]:
+    """The real transition, and the end of the dividend that is claimed for longest."""
+    for result in apply_block_in_slices(state, block, transactions, slice_transactions):
+        source, dividend = LAST_DIVIDEND, find_dividend(state, LAST_DIVIDEND)
+        if result is not None and dividend is not None and dividend.returned_grains == 0:
+            grains = close_source(state, source, TREASURY_ADDRESSES[dividend.terms.category], block.time_ms)
+            state.put(dividend_key(source), encode(replace(dividend, returned_grains=grains)))
         yield result
 
 

@@ -70,6 +70,8 @@ MINING_SOURCE: Final = SourceId(1)
 OWNED_SOURCE: Final = SourceId(2)
 GOVERNORS: Final = (0, 1)
 """Numbers of the accounts that sit in bodies of governance, where there are some."""
+LAST_DIVIDEND: Final = SourceId(4)
+"""Source of the dividend of the first state that is claimed for longest."""
 OWNER_ACCOUNT: Final = 0
 """Number of the account that owns the second source."""
 LOCKED_ACCOUNTS: Final = (6, 7, 8)
