@@ -19,7 +19,7 @@ from tests.simulation.economy_founders import GOVERNORS, HOLDINGS_MIN_GRAINS, bu
 from tests.simulation.identities import ISSUING_ACCOUNT, PERSONS_ACCOUNTS, Wish
 from tests.simulation.promoters import FIRST_ACCOUNT, HASH, PROMOTERS
 from tests.simulation.slips import Refusals, Slips
-from vm.native.acceptors import AcceptorRules, find_acceptor, get_rules
+from vm.native.acceptors import AcceptorRules, compute_application_hash, find_acceptor, get_rules
 from vm.native.accounts import compute_coin_age_grain_days, get_account
 from vm.native.distribution_records import SourceId, get_source
 from vm.native.dividends import find_dividend
@@ -64,6 +64,7 @@ REFUSALS: Final[Refusals] = {
     "governance.propose_acceptor": {
         "of nobody": Reason.UNKNOWN_ACCEPTOR,
         "of one that is listed": Reason.ACCEPTOR_EXISTS,
+        "of another application": Reason.APPLICATION_REPLACED,
     },
     "governance.propose_acceptor_removal": {"of nobody": Reason.UNKNOWN_ACCEPTOR},
     "acceptors.apply": {
@@ -160,7 +161,11 @@ class HolderTraffic:
             if not chosen:
                 return None
             account = self._random.choice(chosen)
-        return self._propose("propose_acceptor", [account], mistake)
+        application = find_acceptor(self._state, account)
+        application_hash = HASH
+        if application is not None and mistake != "of another application":
+            application_hash = compute_application_hash(application)
+        return self._propose("propose_acceptor", [account, application_hash], mistake)
 
     def _propose_acceptor_removal(self) -> Wish | None:
         mistake, account = self._slips.draw("governance.propose_acceptor_removal"), self._accounts[NOBODYS_ACCOUNT]

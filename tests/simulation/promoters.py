@@ -78,12 +78,13 @@ TARGETING: Final = pack_expression(parse_expression("user.age >= 18"))
 
 
 FOUNDED: Final = (
-    (CampaignStatus.RUNNING, False, None, 3_000),
-    (CampaignStatus.RUNNING, False, MATCHER, 6_000),
-    (CampaignStatus.RUNNING, True, None, 60_000),
-    (CampaignStatus.REVIEW, False, MATCHER, 60_000),
+    (CampaignStatus.RUNNING, False, None, 0, 3_000),
+    (CampaignStatus.RUNNING, False, MATCHER, 0, 6_000),
+    (CampaignStatus.RUNNING, True, None, 2_000, 60_000),
+    (CampaignStatus.REVIEW, False, MATCHER, 0, 60_000),
 )
-"""Campaigns that are there already: where they stand, whether a fixed total is shared, by whom matched, how long."""
+"""Campaigns that are there already: where they stand, whether a fixed total is shared, by whom matched, from when on,
+until when."""
 FOUNDED_GRAINS: Final = 6_000
 
 
@@ -98,8 +99,8 @@ def found_promoters(state: State, accounts: Sequence[Address], time_ms: int, hei
         put_grant(state, reviewer.did, Role.COMMUNITY_ADMINISTRATOR, Grant(FAR, None), height)
     put_reviewers(state, tuple(reviewer.did for reviewer in REVIEWERS[:-1]))
     put_rules(state, RULES)
-    for status, is_fixed, matcher, lasts_ms in FOUNDED:
-        terms = build_terms(accounts, time_ms, time_ms + lasts_ms, is_fixed=is_fixed, matcher=matcher)
+    for status, is_fixed, matcher, starts_ms, ends_ms in FOUNDED:
+        terms = build_terms(accounts, time_ms + starts_ms, time_ms + ends_ms, is_fixed=is_fixed, matcher=matcher)
         _found_campaign(state, terms, status, time_ms)
     applied = Acceptor(ADVERTISER.did, "exchange", "https://exchange.example/", HASH, Height(height), None)
     state.put(acceptor_key(accounts[FIRST_ACCOUNT]), encode(applied))

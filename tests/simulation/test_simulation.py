@@ -74,7 +74,7 @@ def test_committees_of_each_size(seats: int, heights: int) -> None:
 
 def test_in_a_calm_world_nobody_lies_and_nothing_fails() -> None:
     """Although the same seed has a bit of everything otherwise."""
-    stormy, calm = (World(2, 4, is_calm=is_calm).run(STEPS, HEIGHTS) for is_calm in (False, True))
+    stormy, calm = (World(5, 4, is_calm=is_calm).run(STEPS, HEIGHTS) for is_calm in (False, True))
     for outcome, is_bad in ((stormy, True), (calm, False)):
         happened = (outcome.liars, outcome.crashes, outcome.equivocations, outcome.blames, outcome.rounds_max)
         assert [each > 0 for each in happened] == [is_bad] * len(happened)
