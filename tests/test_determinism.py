@@ -107,7 +107,7 @@ def test_the_history_holds_what_the_economy_does():
     modules = {module.MODULE.name for module in drawn}
     assert {event.partition(".")[0] for event in happened} >= modules
     assert sum(event.partition(".")[0] in modules for event in happened) > 30
-    assert happened >= {"ads.OrderCompleted", "ads.ChannelSettled", "ads.ComplaintDecided", "ads.CampaignSettled"}
+    assert happened >= {"ads.OrderAccepted", "ads.ChannelSettled", "ads.ComplaintDecided", "ads.CampaignSettled"}
     assert happened >= {"dividends.DividendTakenBack", "distribution.RootVoided", "acceptors.AcceptorApplied"}
     assert "mining.EpochClosed" in happened
 
