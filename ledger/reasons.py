@@ -455,6 +455,12 @@ class Reason(IntEnum):
     APPLICATION_REPLACED = 440
     """The acceptor has applied with something else than what was to be approved."""
 
+    # Advertising, sponsors and complaints: 450-464.
+    ADS_OTHER_REFUND = 450
+    """What a campaign does not spend goes to another account than whoever pays in expects."""
+    ADS_REFUND_FIXED = 451
+    """Somebody has paid in and counts on where the rest goes."""
+
 
 CONTRACT_REASON_FIRST: Final = 65_536
 """A receipt's reason from here on is a contract's own code, added to this."""

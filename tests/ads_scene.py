@@ -159,10 +159,14 @@ class AdsScene(DidScene):
         """A campaign that runs on such terms."""
         self.do("advertiser", "create", self.terms(**changes))
         campaign = CampaignId(get_counts(self.state).campaigns)
-        self.do("advertiser", "fund", campaign, funded)
+        self.fund("advertiser", funded, campaign)
         self.do("advertiser", "submit", campaign)
         self.review(campaign)
         return campaign
+
+    def fund(self, who: str, grains: int, campaign: CampaignId = FIRST) -> Receipt:
+        """Somebody pays into a campaign, and has read where the rest goes."""
+        return self.do(who, "fund", campaign, grains, get_campaign(self.state, campaign).terms.refund)
 
     def review(self, campaign: CampaignId = FIRST, *, is_approved: bool = True) -> Receipt:
         """The reviewer decides about the terms as they are."""

@@ -95,12 +95,22 @@ def revise(number: int, terms: Path, sending: Sending) -> None:
 @campaign.command()
 @_campaign_argument
 @click.option("--amount", required=True, metavar="IOV", help="IOV with up to 8 decimals.")
+@click.option("--refund", default=None, metavar="ACCOUNT", help="Where the rest goes.  [default: as the terms say now]")
 @sending_options
-def fund(number: int, amount: str, sending: Sending) -> None:
-    """Pay into a campaign; what it does not spend goes to the account that its terms name."""
+def fund(number: int, amount: str, refund: str | None, sending: Sending) -> None:
+    """Pay into a campaign; what it does not spend goes to the account that is shown, or nothing is paid."""
+    from identity.address import format_address
     from node.cli.amounts import parse_iov
 
-    _send(sending, "fund", number, str(parse_iov(amount)))
+    grains = str(parse_iov(amount))
+
+    def build(client: "Client", facts: "ChainFacts") -> Intent:
+        expected = client.run(calls.ads_campaign(number)).campaign.refund
+        if refund is not None:
+            expected = format_address(sending.keyring.find_address(refund, facts.network), facts.network)
+        return build_known_intent(client, facts, MODULE, "fund", [number, grains, expected])
+
+    send_intent(build, sending)
 
 
 @campaign.command()

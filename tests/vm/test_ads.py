@@ -10,7 +10,8 @@ from ledger.reasons import Reason
 from ledger.receipt import Event
 from ledger.transaction import Call
 from tests.ads_scene import FIRST, HASH, ITEMS, RICH, START_MS, AdsScene
-from tests.did_scene import build_call
+from tests.builders import address_of
+from tests.did_scene import build_call, key_of
 from vm.native.accounts import DAY_MS
 from vm.native.ads_formulas import Split
 from vm.native.ads_records import (
@@ -80,7 +81,7 @@ def test_terms_change_while_it_is_a_draft(scene):
     scene.do("advertiser", "create", scene.terms())
     scene.do("advertiser", "revise", FIRST, scene.terms(cap=9))
     assert scene.answer("campaign", FIRST).found.terms == scene.terms(cap=9)
-    scene.do("advertiser", "fund", FIRST, 10**6)
+    scene.fund("advertiser", 10**6)
     scene.do("advertiser", "submit", FIRST)
     scene.refuse("advertiser", Reason.ADS_WRONG_STATUS, "revise", FIRST, scene.terms())
 
@@ -135,11 +136,11 @@ def test_whoever_is_named_exists_and_can_be_paid(scene):
 
 def test_a_part_of_what_is_paid_in_is_the_deposit(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.do("bob", "fund", FIRST, 10_001)
+    scene.fund("bob", 10_001)
     assert (scene.book().funded_grains, scene.book().deposit_grains) == (10_001, 0)
     scene.do("advertiser", "submit", FIRST)
     assert (scene.book().deposit_grains, scene.book().free_grains) == (501, 9_500)
-    receipt = scene.do("bob", "fund", FIRST, 20)
+    receipt = scene.fund("bob", 20)
     assert receipt.events[0].fields[2:] == [20, 502]
 
 
@@ -149,8 +150,8 @@ def test_a_low_score_asks_for_more(scene):
     assert scene.book().deposit_grains == 162_500  # 1,625 of 10,000; the points have not decayed in seconds
     put_credit(scene.state, scene.dids["advertiser"], Credit(10_000, TimeMs(scene.now_ms), 4, 0))
     scene.accept(scene.build_open_channel(800_000))
-    scene.refuse("bob", Reason.ADS_UNDERFUNDED, "fund", FIRST, 1_000)
-    scene.do("bob", "fund", FIRST, 10**6)
+    scene.refuse("bob", Reason.ADS_UNDERFUNDED, "fund", FIRST, 1_000, scene.refund)
+    scene.fund("bob", 10**6)
     assert scene.book().deposit_grains == 10**6
 
 
@@ -159,37 +160,51 @@ def test_a_deposit_does_not_fall(scene):
     scene.run_campaign(10**6)
     assert scene.book().deposit_grains == 500_000
     put_credit(scene.state, scene.dids["advertiser"], Credit(0, TimeMs(START_MS), 4, 0))
-    scene.do("bob", "fund", FIRST, 10**6)
+    scene.fund("bob", 10**6)
     assert scene.book().deposit_grains == 500_000
-    scene.do("bob", "fund", FIRST, 9 * 10**6)
+    scene.fund("bob", 9 * 10**6)
     assert scene.book().deposit_grains == 550_000
 
 
 def test_what_the_terms_promise_is_there_when_it_is_submitted(scene):
     scene.do("advertiser", "create", scene.terms())
     scene.refuse("advertiser", Reason.ADS_UNDERFUNDED, "submit", FIRST)
-    scene.do("advertiser", "fund", FIRST, 210)
+    scene.fund("advertiser", 210)
     scene.refuse("advertiser", Reason.ADS_UNDERFUNDED, "submit", FIRST)  # 199 are free; two minutes cost 200
-    scene.do("advertiser", "fund", FIRST, 1)
+    scene.fund("advertiser", 1)
     scene.do("advertiser", "submit", FIRST)
     scene.do("advertiser", "create", scene.fixed_terms(1_000, 3))
-    scene.do("advertiser", "fund", 2, 1_052)
+    scene.fund("advertiser", 1_052, 2)
     scene.refuse("advertiser", Reason.ADS_UNDERFUNDED, "submit", 2)
-    scene.do("advertiser", "fund", 2, 1)
+    scene.fund("advertiser", 1, 2)
     scene.do("advertiser", "submit", 2)
 
 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_amounts_that_are_none(scene, amount):
     scene.do("advertiser", "create", scene.terms())
-    scene.refuse("bob", Reason.BAD_ARGUMENTS, "fund", FIRST, amount)
+    scene.refuse("bob", Reason.BAD_ARGUMENTS, "fund", FIRST, amount, scene.refund)
 
 
 def test_nobody_pays_what_he_does_not_have(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.refuse("bob", Reason.INSUFFICIENT_BALANCE, "fund", FIRST, RICH)
-    scene.refuse("bob", Reason.INSUFFICIENT_BALANCE, "fund", FIRST, INTEGER_MAX)
-    scene.refuse("bob", Reason.ADS_UNKNOWN_CAMPAIGN, "fund", 2, 1)
+    scene.refuse("bob", Reason.INSUFFICIENT_BALANCE, "fund", FIRST, RICH, scene.refund)
+    scene.refuse("bob", Reason.INSUFFICIENT_BALANCE, "fund", FIRST, INTEGER_MAX, scene.refund)
+    scene.refuse("bob", Reason.ADS_UNKNOWN_CAMPAIGN, "fund", 2, 1, scene.refund)
+
+
+def test_what_a_sponsor_pays_in_goes_where_the_terms_said_then(scene):
+    bob, advertiser = (address_of(key_of(who)) for who in ("bob", "advertiser"))
+    scene.do("advertiser", "create", scene.terms(refund=bob))
+    scene.refuse("bob", Reason.ADS_OTHER_REFUND, "fund", FIRST, 10**6, advertiser)
+    scene.do("advertiser", "revise", FIRST, scene.terms(refund=scene.refund))
+    scene.refuse("bob", Reason.ADS_OTHER_REFUND, "fund", FIRST, 10**6, bob)
+    scene.do("bob", "fund", FIRST, 10**6, scene.refund)
+    scene.refuse("advertiser", Reason.ADS_REFUND_FIXED, "revise", FIRST, scene.terms(refund=advertiser))
+    scene.do("advertiser", "revise", FIRST, scene.terms(cap=9))
+    scene.do("advertiser", "end", FIRST)
+    scene.do("advertiser", "settle", FIRST)
+    assert get_balance(scene.state, scene.refund) == 10**6
 
 
 # W4, W5
@@ -197,7 +212,7 @@ def test_nobody_pays_what_he_does_not_have(scene):
 
 def test_a_reviewer_lets_it_run(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.do("advertiser", "fund", FIRST, 10**6)
+    scene.fund("advertiser", 10**6)
     terms_hash = compute_terms_hash(scene.terms())
     scene.refuse("reviewer", Reason.ADS_WRONG_STATUS, "review", FIRST, terms_hash, True, HASH)
     scene.do("advertiser", "submit", FIRST)
@@ -215,7 +230,7 @@ def test_a_reviewer_lets_it_run(scene):
 
 def test_a_reviewer_sends_it_back(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.do("advertiser", "fund", FIRST, 10**6)
+    scene.fund("advertiser", 10**6)
     scene.do("advertiser", "submit", FIRST)
     scene.review(is_approved=False)
     assert scene.book() == replace(NEW_BOOK, funded_grains=10**6)
@@ -247,12 +262,12 @@ def test_it_ends_with_its_period(running):
     described = running.answer("campaign", FIRST)
     assert (described.status, described.ended_ms) == (CampaignStatus.ENDED, running.terms().end_ms)
     running.refuse("advertiser", Reason.ADS_WRONG_STATUS, "end", FIRST)
-    running.refuse("bob", Reason.ADS_WRONG_STATUS, "fund", FIRST, 1)
+    running.refuse("bob", Reason.ADS_WRONG_STATUS, "fund", FIRST, 1, running.refund)
 
 
 def test_a_draft_ends_with_its_period_too_so_that_no_money_is_stuck(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.do("bob", "fund", FIRST, 10**6)
+    scene.fund("bob", 10**6)
     advertiser = scene.dids["advertiser"]
     scene.accept(build_call(scene.deactivate(advertiser), "advertiser", name="deactivate"))
     scene.refuse("bob", Reason.ADS_WRONG_STATUS, "settle", FIRST)
@@ -309,7 +324,7 @@ def test_the_rest_goes_back_to_the_grain(running):
     running.refuse("bob", Reason.ADS_WRONG_STATUS, "settle", FIRST)
     running.refuse_call(running.build_complete(open_order, signers=("bob", "publisher")), Reason.ADS_ORDER_OVER)
     for name in ("end", "pause", "fund"):
-        arguments = (FIRST, 1) if name == "fund" else (FIRST,)
+        arguments = (FIRST, 1, running.refund) if name == "fund" else (FIRST,)
         running.refuse("advertiser", Reason.ADS_WRONG_STATUS, name, *arguments)
 
 
@@ -439,7 +454,7 @@ def test_it_is_exhausted_until_more_comes_in(scene):
     assert scene.answer("campaign", FIRST).status is CampaignStatus.EXHAUSTED
     scene.refuse_call(scene.build_accept(scene.acceptance(slot=1)), Reason.ADS_UNDERFUNDED)
     scene.accept(scene.build_complete(order))
-    scene.do("bob", "fund", FIRST, 1_000)
+    scene.fund("bob", 1_000)
     assert scene.answer("campaign", FIRST).status is CampaignStatus.RUNNING
     scene.accept_order(slot=1)
 
@@ -466,7 +481,7 @@ def test_a_day_promises_so_much(scene):
 def test_a_fixed_total_is_shared_by_its_deliveries(scene):
     terms = scene.fixed_terms(1_000, 3)
     scene.do("advertiser", "create", terms)
-    scene.do("advertiser", "fund", FIRST, 2_000)
+    scene.fund("advertiser", 2_000)
     scene.do("advertiser", "submit", FIRST)
     scene.review()
     offer = scene.offer(price_grains=Grains(0))

@@ -51,7 +51,7 @@ def test_a_fixed_total_is_delivered_to_a_thousand_persons_to_the_grain():
         scene.grant(name, Role.PERSON)
     funded = 2_000_000
     scene.do("advertiser", "create", scene.fixed_terms(TOTAL, PERSONS))
-    scene.do("advertiser", "fund", FIRST, funded)
+    scene.fund("advertiser", funded)
     scene.do("advertiser", "submit", FIRST)
     scene.review()
     before = {name: scene.balance(name) for name in matching}

@@ -64,8 +64,8 @@ class AdsMachine(RuleBasedStateMachine):
         if fixed is not None:
             self.terms = scene.fixed_terms(fixed.total_grains, fixed.deliveries, **terms)
         scene.do("advertiser", "create", self.terms)
-        scene.do("advertiser", "fund", FIRST, funded)
-        scene.do("reviewer", "fund", FIRST, 2 * 10**6)
+        scene.fund("advertiser", funded)
+        scene.fund("reviewer", 2 * 10**6)
         scene.do("advertiser", "submit", FIRST)
         scene.review()
         self.put_in = funded + 2 * 10**6
@@ -88,7 +88,7 @@ class AdsMachine(RuleBasedStateMachine):
 
     @rule(grains=st.integers(1, 10**6))
     def fund(self, grains):
-        if self.scene.send(self._call("fund", FIRST, grains), key_of("bob")).reason == 0:
+        if self.scene.send(self._call("fund", FIRST, grains, self.scene.refund), key_of("bob")).reason == 0:
             self.put_in += grains
 
     @rule(

@@ -6,8 +6,9 @@ are (identity/ads_matching.py); the chain never sees a tag.
 Rules
 * W1 An identity with the role advertiser begins a campaign; its account acts for it. Terms change while it is a draft.
 * W2 Terms go together: a period, shares of 10,000 in all, prices within bounds or a fixed total, a canonical targeting.
-* W3 Anybody pays into a campaign. A part waits as a deposit: the lower the advertiser's score, the larger; it is
-  reckoned when the campaign is submitted and when more is paid in, and never falls. The rest is the budget.
+* W3 Anybody pays into a campaign who names the account that the rest will go to; from then on it stays that one. A
+  part waits as a deposit: the lower the advertiser's score, the larger; it is reckoned when the campaign is submitted
+  and when more is paid in, and never falls. The rest is the budget.
 * W4 A submitted campaign waits for a reviewer, who names its terms and lets it run or sends it back. Nobody reviews
   one's own.
 * W5 The advertiser pauses it and lets it go on. What was accepted before goes on meanwhile.

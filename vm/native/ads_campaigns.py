@@ -70,10 +70,12 @@ class Revise:
 
 @dataclass(frozen=True, slots=True)
 class Fund:
-    """Pay into a campaign; what is not spent goes to the account that its terms name."""
+    """Pay into a campaign."""
 
     campaign: CampaignId
     amount_grains: PositiveGrains
+    refund: Address
+    """Where what is not spent goes, as whoever pays has read; it is refused if the terms name another account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,10 @@ def apply_create(state: State, context: Context, call: Create) -> None:
 
 
 def apply_revise(state: State, context: Context, call: Revise) -> None:
-    """Rules W1 and W2."""
-    found, _ = _get_own(state, context, call.campaign, (CampaignStatus.DRAFT,))
+    """Rules W1 to W3."""
+    found, book = _get_own(state, context, call.campaign, (CampaignStatus.DRAFT,))
+    if book.funded_grains and call.terms.refund != found.terms.refund:
+        raise Rejected(Reason.ADS_REFUND_FIXED, "somebody has paid in: the rest goes where the terms said then")
     check_terms(state, call.terms, context.block.time_ms)
     put_campaign(state, call.campaign, replace(found, terms=call.terms))
     context.emit(MODULE_NAME, CampaignRevised.__name__, call.campaign)
@@ -148,6 +152,8 @@ def apply_fund(state: State, context: Context, call: Fund) -> None:
     now_ms = context.block.time_ms
     found, book = get_campaign(state, call.campaign), get_book(state, call.campaign)
     _check_status(found, book, now_ms, (CampaignStatus.DRAFT, CampaignStatus.REVIEW, *_OPEN))
+    if call.refund != found.terms.refund:
+        raise Rejected(Reason.ADS_OTHER_REFUND, "what is not spent goes to another account than this one")
     debit(state, context.sender, call.amount_grains, now_ms)
     credit(state, ADS_ADDRESS, call.amount_grains, now_ms)
     funded = Grains(book.funded_grains + call.amount_grains)
