@@ -148,22 +148,17 @@ def test_a_low_score_asks_for_more(scene):
     put_credit(scene.state, scene.dids["advertiser"], Credit(2_500, TimeMs(START_MS), 1, 0))
     scene.run_campaign(10**6)
     assert scene.book().deposit_grains == 162_500  # 1,625 of 10,000; the points have not decayed in seconds
-    put_credit(scene.state, scene.dids["advertiser"], Credit(10_000, TimeMs(scene.now_ms), 4, 0))
-    scene.accept(scene.build_open_channel(800_000))
-    scene.refuse("bob", Reason.ADS_UNDERFUNDED, "fund", FIRST, 1_000, scene.refund)
-    scene.fund("bob", 10**6)
-    assert scene.book().deposit_grains == 10**6
 
 
-def test_a_deposit_does_not_fall(scene):
-    put_credit(scene.state, scene.dids["advertiser"], Credit(10_000, TimeMs(START_MS), 4, 0))
+def test_more_money_leaves_what_was_paid_in_before_as_it_is(scene):
     scene.run_campaign(10**6)
-    assert scene.book().deposit_grains == 500_000
-    put_credit(scene.state, scene.dids["advertiser"], Credit(0, TimeMs(START_MS), 4, 0))
-    scene.fund("bob", 10**6)
-    assert scene.book().deposit_grains == 500_000
-    scene.fund("bob", 9 * 10**6)
-    assert scene.book().deposit_grains == 550_000
+    scene.accept(scene.build_open_channel(800_000))
+    put_credit(scene.state, scene.dids["advertiser"], Credit(10_000, TimeMs(scene.now_ms), 4, 0))
+    free = scene.book().free_grains
+    scene.fund("mask", 1)
+    assert (scene.book().deposit_grains, scene.book().free_grains) == (50_001, free)
+    scene.fund("mask", 10**6)
+    assert (scene.book().deposit_grains, scene.book().free_grains) == (550_001, free + 500_000)
 
 
 def test_what_the_terms_promise_is_there_when_it_is_submitted(scene):
@@ -218,14 +213,27 @@ def test_a_reviewer_lets_it_run(scene):
     scene.do("advertiser", "submit", FIRST)
     scene.refuse("alice", Reason.ROLE_MISSING, "review", FIRST, terms_hash, True, HASH)
     scene.refuse("reviewer", Reason.ADS_BAD_TERMS, "review", FIRST, compute_terms_hash(scene.terms(cap=9)), True, HASH)
-    scene.grant("advertiser", Role.COMMUNITY_ADMINISTRATOR)
-    scene.refuse("advertiser", Reason.ADS_NOT_YOURS, "review", FIRST, terms_hash, True, HASH)
     scene.refuse_call(scene.build_accept(scene.acceptance()), Reason.ADS_WRONG_STATUS)
     receipt = scene.review()
     assert receipt.events == (
         Event("ads", "CampaignReviewed", [1, scene.dids["reviewer"], True, HASH]),
         Event("ads", "CampaignMoved", [1, 3]),
     )
+
+
+def test_who_has_a_part_in_a_campaign_does_not_review_it(scene):
+    account = address_of(key_of("reviewer"))
+    scene.grant("advertiser", Role.COMMUNITY_ADMINISTRATOR)
+    parts = ({"offerer": scene.dids["reviewer"]}, {"matcher": scene.dids["reviewer"]})
+    for changes in (*parts, {"platform": account}, {"refund": account}):
+        terms = scene.terms(**changes)
+        scene.do("advertiser", "create", terms)
+        number = scene.answer("count")
+        scene.fund("advertiser", 10**6, number)
+        scene.do("advertiser", "submit", number)
+        for who in ("advertiser", "reviewer"):
+            scene.refuse(who, Reason.ADS_NOT_YOURS, "review", number, compute_terms_hash(terms), True, HASH)
+        scene.do("judge0", "review", number, compute_terms_hash(terms), True, HASH)
 
 
 def test_a_reviewer_sends_it_back(scene):

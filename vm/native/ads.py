@@ -7,10 +7,10 @@ Rules
 * W1 An identity with the role advertiser begins a campaign; its account acts for it. Terms change while it is a draft.
 * W2 Terms go together: a period, shares of 10,000 in all, prices within bounds or a fixed total, a canonical targeting.
 * W3 Anybody pays into a campaign who names the account that the rest will go to; from then on it stays that one. A
-  part waits as a deposit: the lower the advertiser's score, the larger; it is reckoned when the campaign is submitted
-  and when more is paid in, and never falls. The rest is the budget.
-* W4 A submitted campaign waits for a reviewer, who names its terms and lets it run or sends it back. Nobody reviews
-  one's own.
+  part waits as a deposit: the lower the advertiser's score, the larger. It is reckoned when the campaign is submitted,
+  and of what is paid in later when it is. The rest is the budget.
+* W4 A submitted campaign waits for a reviewer, who names its terms and lets it run or sends it back. Not a
+  reviewer who has a part in it: its advertiser, offerer, matcher, or whoever owns an account that it pays.
 * W5 The advertiser pauses it and lets it go on. What was accepted before goes on meanwhile.
 * W6 It ends with its period, a draft too, when the advertiser says so, or when a complaint is upheld. From then on
   nothing is accepted; what was accepted may complete within the grace period, that was fixed when it was submitted.
@@ -251,7 +251,7 @@ _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("revise", Revise, apply_revise, _GAS_STEP + 2 * GAS_DID_READ),
     ("fund", Fund, apply_fund, _GAS_MONEY),
     ("submit", Submit, apply_submit, _GAS_STEP + 2 * GAS_DID_READ),
-    ("review", Review, apply_review, _GAS_STEP),
+    ("review", Review, apply_review, _GAS_STEP + 2 * GAS_STATE_READ),
     ("pause", Pause, apply_pause, _GAS_STEP),
     ("resume", Resume, apply_resume, _GAS_STEP),
     ("end", End, apply_end, _GAS_STEP),

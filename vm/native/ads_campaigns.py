@@ -161,7 +161,7 @@ def apply_fund(state: State, context: Context, call: Fund) -> None:
         raise Rejected(Reason.AMOUNT_OVERFLOW, "the campaign would have been paid more than can be counted")
     book = replace(book, funded_grains=funded)
     if book.status is not CampaignStatus.DRAFT:
-        book = _raise_deposit(state, found, book, now_ms)
+        book = _raise_deposit(state, found, book, call.amount_grains, now_ms)
     put_book(state, call.campaign, book)
     fields = (call.campaign, context.sender, call.amount_grains, book.deposit_grains)
     context.emit(MODULE_NAME, CampaignFunded.__name__, *fields)
@@ -173,7 +173,7 @@ def apply_submit(state: State, context: Context, call: Submit) -> None:
     found, book = _get_own(state, context, call.campaign, (CampaignStatus.DRAFT,))
     check_terms(state, found.terms, now_ms)
     book = replace(book, status=CampaignStatus.REVIEW, windows=get_rules(state).windows)
-    book = _raise_deposit(state, found, book, now_ms)
+    book = _raise_deposit(state, found, book, book.funded_grains, now_ms)
     needed = compute_cheapest(found.terms, book) if found.terms.fixed is None else found.terms.fixed.total_grains
     if book.free_grains < needed:
         raise Rejected(
@@ -190,8 +190,8 @@ def apply_review(state: State, context: Context, call: Review) -> None:
     reviewer = get_sender_did(state, context)
     found, book = get_campaign(state, call.campaign), get_book(state, call.campaign)
     _check_status(found, book, context.block.time_ms, (CampaignStatus.REVIEW,))
-    if reviewer == found.advertiser:
-        raise Rejected(Reason.ADS_NOT_YOURS, "nobody reviews a campaign of one's own")
+    if reviewer in list_involved(state, found):
+        raise Rejected(Reason.ADS_NOT_YOURS, "nobody reviews a campaign that one has a part in")
     if call.terms_hash != compute_terms_hash(found.terms):
         raise Rejected(Reason.ADS_BAD_TERMS, "the campaign has other terms than those reviewed")
     fields = (call.campaign, reviewer, call.is_approved, call.reasons_hash)
@@ -273,6 +273,13 @@ def get_sender_did(state: StateReader, context: Context) -> Did:
     return did
 
 
+def list_involved(state: StateReader, found: Campaign) -> tuple[Did | None, ...]:
+    """Who has a part in a campaign: whose it is, who works for it, and whose accounts it pays (rules W4 and W19)."""
+    terms = found.terms
+    paid = [get_account_did(state, address) for address in (terms.platform, terms.refund)]
+    return (found.advertiser, terms.offerer, terms.matcher, *paid)
+
+
 def check_recipient(state: StateReader, address: Address) -> None:
     """Whether an account can be paid; raises Rejected."""
     if is_module_address(address) or get_account(state, address).flags & IS_CONTRACT:
@@ -336,21 +343,12 @@ def _check_status(found: Campaign, book: Book, now_ms: int, statuses: tuple[Camp
         raise Rejected(Reason.ADS_WRONG_STATUS, f"the campaign is {status.name.lower()}", status=int(status))
 
 
-def _raise_deposit(state: StateReader, found: Campaign, book: Book, now_ms: int) -> Book:
-    """Rule W3: the deposit for all that was paid in; it never falls while a campaign lasts."""
+def _raise_deposit(state: StateReader, found: Campaign, book: Book, grains: int, now_ms: int) -> Book:
+    """Rule W3: a part of these grains waits, by the score of now; what was promised before is not asked for more."""
     rules = get_rules(state)
     score = compute_score(get_points(state, found.advertiser, rules, now_ms))
     bps = compute_deposit_bps(rules.deposit_bps_min, rules.deposit_bps_max, score)
-    deposit_grains = compute_deposit(book.funded_grains, bps)
-    raised = replace(book, deposit_grains=Grains(max(book.deposit_grains, deposit_grains)))
-    if raised.free_grains < 0:  # a lower score asks more of what is spent already
-        raise Rejected(
-            Reason.ADS_UNDERFUNDED,
-            "this does not pay for the deposit that the score asks for",
-            held=book.free_grains,
-            needed=raised.deposit_grains - book.deposit_grains,
-        )
-    return raised
+    return replace(book, deposit_grains=Grains(book.deposit_grains + compute_deposit(grains, bps)))
 
 
 def _move(state: State, context: Context, campaign: CampaignId, book: Book) -> None:

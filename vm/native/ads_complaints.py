@@ -10,7 +10,7 @@ from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from vm.context import Context
 from vm.gas import GAS_BYTE, GAS_STATE_READ
-from vm.native.ads_campaigns import end_campaign, get_sender_did
+from vm.native.ads_campaigns import end_campaign, get_sender_did, list_involved
 from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, ReviewersChanged
 from vm.native.ads_formulas import POINTS_MAX, compute_penalty, draw_panel
 from vm.native.ads_records import (
@@ -210,7 +210,7 @@ def _list_candidates(state: StateReader, context: Context, found: Campaign, book
     """Rule W19: enrolled, still in the role, and with no part in the matter."""
     enrolled = get_reviewers(state)
     context.gas.charge(GAS_CANDIDATE * len(enrolled))
-    parties = (found.advertiser, found.terms.offerer, found.terms.matcher, book.reviewer, complainer)
+    parties = (*list_involved(state, found), book.reviewer, complainer)
     return [each for each in enrolled if each not in parties and _is_reviewer(state, each, context.block.height)]
 
 
