@@ -460,6 +460,8 @@ class Reason(IntEnum):
     """What a campaign does not spend goes to another account than whoever pays in expects."""
     ADS_REFUND_FIXED = 451
     """Somebody has paid in and counts on where the rest goes."""
+    ADS_STAKE_HIGHER = 452
+    """So many complaints are open that one more takes a higher stake than the complainer allows."""
 
 
 CONTRACT_REASON_FIRST: Final = 65_536

@@ -54,6 +54,7 @@ START_MS = 20_800 * DAY_MS
 HASH = bytes([7]) * 32
 GAS_LIMIT = 100_000
 RICH = 10**12
+ENOUGH = 10**18  # what a complaint may stake
 MATCHER_SECRET = bytes([5]) * 32
 TARGETING = pack_expression(parse_expression('user.age >= 18 and place.city == "Guangzhou"'))
 SPLIT = Split(user_bps=5_000, publisher_bps=3_333, platform_bps=1_667)

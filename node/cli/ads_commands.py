@@ -499,10 +499,24 @@ def enrol(sending: Sending) -> None:
 @ads.command()
 @_campaign_argument
 @click.option("--evidence", type=_EXISTING, required=True, help="File: its SHA-256 goes on the chain.")
+@click.option("--stake-max", default=None, metavar="IOV", help="Highest stake.  [default: what one more takes now]")
 @sending_options
-def complain(number: int, evidence: Path, sending: Sending) -> None:
+def complain(number: int, evidence: Path, stake_max: str | None, sending: Sending) -> None:
     """Object to a campaign's content, with a stake that an abusive complaint loses."""
-    _send(sending, "complain", number, _hash_file(evidence))
+    from node.cli.amounts import parse_iov
+    from vm.native.ads_formulas import compute_stake
+
+    allowed = None if stake_max is None else parse_iov(stake_max)
+
+    def build(client: "Client", facts: "ChainFacts") -> Intent:
+        grains = allowed
+        if grains is None:
+            first = int(client.run(calls.module_view(MODULE, "rules", {})).value["stakeGrains"])
+            grains = compute_stake(first, client.run(calls.ads_campaign(number)).campaign.complaints_open)
+        arguments = [number, _hash_file(evidence), str(grains)]
+        return build_known_intent(client, facts, MODULE, "complain", arguments)
+
+    send_intent(build, sending)
 
 
 @ads.command()

@@ -16,6 +16,7 @@ from vm.native.ads_formulas import (
     compute_penalty,
     compute_score,
     compute_shares,
+    compute_stake,
     decay_points,
     draw_panel,
 )
@@ -69,6 +70,12 @@ def compute_panel(given: dict[str, str]) -> dict[str, object]:
     return {"drawn": " ".join(draw_panel(candidates, bytes.fromhex(given["seed"]), int(given["size"])))}
 
 
+def compute_stakes(given: Values) -> dict[str, object]:
+    assert given["base"] == DEFAULT_RULES.stake_grains
+    locked = [compute_stake(given["base"], others) for others in range(given["open"])]
+    return {"stake": compute_stake(given["base"], given["open"]), "locked_by_those": sum(locked)}
+
+
 COMPUTE: dict[str, Callable[[Values], dict[str, object]]] = {
     "shares": compute_parts,
     "by_item": compute_item,
@@ -78,6 +85,9 @@ COMPUTE: dict[str, Callable[[Values], dict[str, object]]] = {
     "deposit": compute_budget,
     "low_score": compute_budget,
     "penalty": compute_loss,
+    "first_stake": compute_stakes,
+    "seventeenth_stake": compute_stakes,
+    "last_stake": compute_stakes,
 }
 
 

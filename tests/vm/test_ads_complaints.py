@@ -9,8 +9,10 @@ from ledger.codec import to_plain
 from ledger.primitives import BlockHash, Grains, Height, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
-from tests.ads_scene import FIRST, HASH, AdsScene
-from tests.builders import DOMAIN, block_context
+from ledger.transaction import Call
+from tests.ads_scene import ENOUGH, FIRST, HASH, AdsScene
+from tests.builders import DOMAIN, address_of, block_context
+from tests.did_scene import key_of
 from vm.native.ads_formulas import draw_panel
 from vm.native.ads_records import (
     COMPLAINTS_OPEN_MAX,
@@ -42,7 +44,7 @@ def scene():
 
 @pytest.fixture
 def filed(scene):
-    scene.do("alice", "complain", FIRST, HASH)
+    scene.do("alice", "complain", FIRST, HASH, ENOUGH)
     return scene
 
 
@@ -84,7 +86,7 @@ def test_reviewers_enrol_and_withdraw(scene):
 def test_a_complaint_stakes_and_draws(scene):
     scene.previous_hash = BlockHash(HASH)
     before, until_ms = scene.balance("alice"), scene.now_ms + DEFAULT_RULES.judging_ms
-    receipt = scene.do("alice", "complain", FIRST, HASH)
+    receipt = scene.do("alice", "complain", FIRST, HASH, ENOUGH)
     candidates = sorted(scene.dids[f"judge{n}"] for n in range(5))
     panel = draw_panel(candidates, sha256(DOMAIN + HASH + (1).to_bytes(8, "big")).digest(), 5)
     assert receipt.events == (Event("ads", "ComplaintFiled", [1, 1, scene.dids["alice"], list(panel)]),)
@@ -100,7 +102,7 @@ def test_another_block_draws_another_panel(scene):
     panels = set()
     for number, who in enumerate(("alice", "bob", "mask", "publisher")):
         scene.previous_hash = BlockHash(bytes([number]) * 32)
-        scene.do(who, "complain", FIRST, HASH)
+        scene.do(who, "complain", FIRST, HASH, ENOUGH)
         panels.add(scene.answer("complaint", number + 1).panel)
     assert len(panels) == 4
 
@@ -108,7 +110,7 @@ def test_another_block_draws_another_panel(scene):
 def test_who_has_a_part_in_it_is_not_drawn(scene):
     scene.do("reviewer", "enrol")
     end_grant(scene.state, scene.dids["judge0"], Role.COMMUNITY_ADMINISTRATOR)
-    scene.do("judge1", "complain", FIRST, HASH)
+    scene.do("judge1", "complain", FIRST, HASH, ENOUGH)
     panel = scene.answer("complaint", 1).panel
     assert sorted(panel) == sorted(scene.dids[f"judge{n}"] for n in (2, 3, 4))
 
@@ -116,43 +118,67 @@ def test_who_has_a_part_in_it_is_not_drawn(scene):
 def test_somebody_has_to_judge(scene):
     for number in range(5):
         scene.do(f"judge{number}", "withdraw")
-    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
 
 
 def test_one_complains_once_and_not_of_ones_own(filed):
-    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
-    filed.refuse("advertiser", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
-    filed.refuse("sender", Reason.ADS_NOT_YOURS, "complain", FIRST, HASH)
-    filed.refuse("alice", Reason.ADS_UNKNOWN_CAMPAIGN, "complain", 2, HASH)
+    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
+    filed.refuse("advertiser", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
+    filed.refuse("sender", Reason.ADS_NOT_YOURS, "complain", FIRST, HASH, ENOUGH)
+    filed.refuse("alice", Reason.ADS_UNKNOWN_CAMPAIGN, "complain", 2, HASH, ENOUGH)
     _judge(filed, [DISMISSED] * 3)
-    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    filed.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
 
 
-def test_so_many_complaints_are_open(filed):
-    put_book(filed.state, FIRST, replace(filed.book(), complaints_open=COMPLAINTS_OPEN_MAX))
-    filed.state.forget_marks()
-    filed.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+def test_so_many_complaints_are_open(scene):
+    put_book(scene.state, FIRST, replace(scene.book(), complaints_open=COMPLAINTS_OPEN_MAX))
+    scene.state.forget_marks()
+    scene.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
+
+
+def test_the_more_complaints_are_open_the_higher_the_stake(filed):
+    filed.refuse("bob", Reason.ADS_STAKE_HIGHER, "complain", FIRST, HASH, 2 * STAKE - 1)
+    filed.do("bob", "complain", FIRST, HASH, 2 * STAKE)
+    filed.do("mask", "complain", FIRST, HASH, ENOUGH)
+    assert [filed.answer("complaint", number).stake_grains for number in (1, 2, 3)] == [STAKE, 2 * STAKE, 3 * STAKE]
+    _judge(filed, [DISMISSED] * 3)
+    filed.do("publisher", "complain", FIRST, HASH, 3 * STAKE)
+
+
+def test_a_higher_stake_brings_no_higher_reward(filed):
+    filed.do("bob", "complain", FIRST, HASH, ENOUGH)
+    receipt = _judge(filed, [UPHELD] * 3, 2)
+    assert receipt.events[1] == Event("ads", "ComplaintDecided", [2, 1, 1, 3 * STAKE, 15 * 10**8, 2_500])
+
+
+def test_an_advertisers_friends_do_not_keep_others_from_complaining(scene):
+    for number in range(16):
+        friend = f"friend{number}"
+        scene.accept(Call("iov", "transfer", [address_of(key_of(friend)), 20 * STAKE]), key_of("bob"))
+        scene.dids[friend] = scene.create_linked(friend)
+        scene.do(friend, "complain", FIRST, HASH, ENOUGH)
+    scene.do("alice", "complain", FIRST, HASH, 17 * STAKE)
 
 
 def test_a_campaign_that_never_ran_or_is_over_is_not_complained_of(scene):
     scene.do("advertiser", "create", scene.terms())
-    scene.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", 2, HASH)
+    scene.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", 2, HASH, ENOUGH)
     scene.do("advertiser", "end", FIRST)
     scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms - 1
-    scene.do("bob", "complain", FIRST, HASH)
+    scene.do("bob", "complain", FIRST, HASH, ENOUGH)
     scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms
-    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
     scene.refuse("sender", Reason.ADS_UNSETTLED, "settle", FIRST)
     scene.pass_time(DEFAULT_RULES.judging_ms)
     scene.do("sender", "close_complaint", 1)
     scene.do("sender", "settle", FIRST)
-    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH)
+    scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
 
 
 def test_a_stake_is_paid_or_nothing_is_filed(scene):
     put_rules(scene.state, replace(DEFAULT_RULES, stake_grains=10**13))
     scene.state.forget_marks()
-    scene.refuse("alice", Reason.INSUFFICIENT_BALANCE, "complain", FIRST, HASH)
+    scene.refuse("alice", Reason.INSUFFICIENT_BALANCE, "complain", FIRST, HASH, ENOUGH)
 
 
 # W20
@@ -245,7 +271,7 @@ def test_an_abusive_complaint_costs_the_stake(filed):
 
 
 def test_every_complaint_that_is_upheld_takes_of_what_is_left(filed):
-    filed.do("bob", "complain", FIRST, HASH)
+    filed.do("bob", "complain", FIRST, HASH, ENOUGH)
     _judge(filed, [UPHELD] * 3)
     _judge(filed, [UPHELD] * 3, 2)
     book = filed.book()
@@ -272,7 +298,7 @@ def test_governance_changes_numbers(scene):
     decision.check(scene.state, call)
     assert decision.apply(scene.state, block_context(), call) == [Event("governance", "AdsRulesSet", [to_plain(rules)])]
     assert scene.answer("rules") == rules
-    scene.do("alice", "complain", FIRST, HASH)
+    scene.do("alice", "complain", FIRST, HASH, ENOUGH)
     complaint = scene.answer("complaint", 1)
     assert (len(complaint.panel), complaint.stake_grains) == (3, 7)
 

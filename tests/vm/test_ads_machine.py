@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledger.primitives import Grains, TimeMs
 from ledger.transaction import Call
-from tests.ads_scene import FIRST, HASH, START_MS, AdsScene
+from tests.ads_scene import ENOUGH, FIRST, HASH, START_MS, AdsScene, check_conservation
 from tests.builders import address_of
 from tests.did_scene import key_of
 from tests.simulation.ads_checks import check_ads
@@ -174,7 +174,7 @@ class AdsMachine(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(["alice", "bob", "mask"]))
     def complain(self, who):
-        self.scene.send(self._call("complain", FIRST, HASH), key_of(who))
+        self.scene.send(self._call("complain", FIRST, HASH, ENOUGH), key_of(who))
 
     @precondition(lambda self: self.scene.book().complaints_open)
     @rule(judges=st.sets(st.integers(0, 4), min_size=1), complaint=st.integers(1, 3), verdict=st.sampled_from(Verdict))

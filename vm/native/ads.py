@@ -33,7 +33,8 @@ Rules
 * W16 Then the shares of the balance are paid (formula G1), and the campaign has the rest. A channel without a balance
   is settled when the grace period is over.
 * W17 Reviewers enrol to judge complaints.
-* W18 Anybody with an identity complains of a campaign that runs or ran, once, with a stake, within the grace period.
+* W18 Anybody with an identity complains of a campaign that runs or ran, once, within the grace period, with a stake that
+  grows with the complaints that are open (formula G7).
 * W19 A panel is drawn (formula G6) of the enrolled reviewers that have no part in the matter, all alike.
 * W20 More than half of the panel decide; if nobody has so many in time, the complaint is dismissed.
 * W21 Upheld: the stake goes back, the deposit pays a penalty (formula G5), the advertiser gets points (formula G3), the

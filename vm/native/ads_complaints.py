@@ -12,7 +12,7 @@ from vm.context import Context
 from vm.gas import GAS_BYTE, GAS_STATE_READ
 from vm.native.ads_campaigns import end_campaign, get_sender_did, list_involved
 from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, ReviewersChanged
-from vm.native.ads_formulas import POINTS_MAX, compute_penalty, draw_panel
+from vm.native.ads_formulas import POINTS_MAX, PositiveGrains, compute_penalty, compute_stake, draw_panel
 from vm.native.ads_records import (
     ADS_ADDRESS,
     COMPLAINTS_OPEN_MAX,
@@ -73,6 +73,8 @@ class Complain:
 
     campaign: CampaignId
     evidence_hash: Hash32
+    stake_grains_max: PositiveGrains
+    """It is refused if the complaints of others, open by then, ask for a higher stake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +123,17 @@ def apply_complain(state: State, context: Context, call: Complain) -> None:
     panel = draw_panel(candidates, compute_seed(context, complaint), rules.panel_size)
     if not panel:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, "nobody is enrolled who could judge this")
-    debit(state, context.sender, rules.stake_grains, now_ms)
-    credit(state, ADS_ADDRESS, rules.stake_grains, now_ms)
+    stake_grains = compute_stake(rules.stake_grains, book.complaints_open)
+    if stake_grains > call.stake_grains_max:
+        raise Rejected(Reason.ADS_STAKE_HIGHER, "a complaint takes a higher stake now", needed=stake_grains)
+    debit(state, context.sender, stake_grains, now_ms)
+    credit(state, ADS_ADDRESS, stake_grains, now_ms)
     put_counts(state, replace(counts, complaints=complaint))
     filed = Complaint(
         campaign=call.campaign,
         complainer=complainer,
         account=context.sender,
-        stake_grains=Grains(rules.stake_grains),
+        stake_grains=Grains(stake_grains),
         evidence_hash=call.evidence_hash,
         panel=panel,
         until_ms=TimeMs(now_ms + rules.judging_ms),
@@ -232,7 +237,8 @@ def _decide(state: State, context: Context, number: ComplaintId, complaint: Comp
     found, book = get_campaign(state, complaint.campaign), get_book(state, complaint.campaign)
     reward, treasury = 0, 0
     if verdict is Verdict.UPHELD:
-        reward, treasury = compute_penalty(book.deposit_grains, rules.penalty_bps, complaint.stake_grains)
+        reward_max = min(rules.stake_grains, complaint.stake_grains)
+        reward, treasury = compute_penalty(book.deposit_grains, rules.penalty_bps, reward_max)
     book = replace(
         book,
         complaints_open=book.complaints_open - 1,

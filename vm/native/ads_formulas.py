@@ -10,8 +10,9 @@ Formulas
 * G4 deposit_bps = min + (max - min) (10,000 - score) / 10,000, rounded down; the deposit is that part of what was paid
   in, rounded up. The rest is the budget.
 * G5 A complaint that is upheld takes penalty_bps / 10,000 of the deposit, rounded down; the complainer gets of it at
-  most as much as the stake, the treasury the rest.
+  most the stake of a first complaint, the treasury the rest.
 * G6 A panel: of n candidates in order, number SHA-256(seed, i) mod (n - i) of those that are left, for i = 0, 1, ...
+* G7 A complaint's stake is that of a first one, times one more than the campaign has open complaints.
 """
 
 from collections.abc import Sequence
@@ -102,10 +103,15 @@ def compute_deposit(funded_grains: int, deposit_bps: int) -> int:
     return -(-funded_grains * deposit_bps // BPS)
 
 
-def compute_penalty(deposit_grains: int, penalty_bps: int, stake_grains: int) -> tuple[int, int]:
+def compute_stake(first_grains: int, complaints_open: int) -> int:
+    """Formula G7: so that whoever holds places against others pays for it with the square of their number."""
+    return first_grains * (1 + complaints_open)
+
+
+def compute_penalty(deposit_grains: int, penalty_bps: int, reward_grains_max: int) -> tuple[int, int]:
     """Formula G5: what goes to the complainer, and what to the treasury."""
     penalty_grains = deposit_grains * penalty_bps // BPS
-    reward_grains = min(penalty_grains, stake_grains)
+    reward_grains = min(penalty_grains, reward_grains_max)
     return reward_grains, penalty_grains - reward_grains
 
 

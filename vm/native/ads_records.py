@@ -68,11 +68,12 @@ URI_CHARACTERS_MAX: Final = 256
 CAP_MAX: Final = 1_000  # deliveries of one campaign to one person; more is no advertising but harassment
 PERIOD_MS_MAX: Final = 400 * DAY_MS
 CHANNELS_OPEN_MAX: Final = 100_000  # each is settled by a call of its own before the rest goes back
-COMPLAINTS_OPEN_MAX: Final = 16  # of one campaign: they hold up its settlement
+COMPLAINTS_OPEN_MAX: Final = 256  # of one campaign; by then stakes of 32,896 times the first one's are locked
 REVIEWERS_MAX: Final = 256  # one record, read for every complaint
 PANEL_MAX: Final = 21
 WINDOW_MS_MAX: Final = 90 * DAY_MS
 STAKE_GRAINS_MAX: Final = 10**15
+assert COMPLAINTS_OPEN_MAX * STAKE_GRAINS_MAX <= INTEGER_MAX, "the last one's stake can be counted"
 _ID_BYTES: Final = 8
 _ORDER_DOMAIN: Final = b"carlive ads order\0"
 
@@ -216,7 +217,7 @@ class AdsRules:
     penalty_bps: Bps
     """Of the deposit, for a complaint that is upheld."""
     stake_grains: Annotated[Grains, Interval(ge=1, le=STAKE_GRAINS_MAX)]
-    """Of a complaint."""
+    """Of a campaign's first complaint; the more are open, the higher (formula G7)."""
     panel_size: Annotated[int, Interval(ge=1, le=PANEL_MAX)]
     judging_ms: Annotated[int, Interval(ge=1, le=WINDOW_MS_MAX)]
 
