@@ -462,6 +462,8 @@ class Reason(IntEnum):
     """Somebody has paid in and counts on where the rest goes."""
     ADS_STAKE_HIGHER = 452
     """So many complaints are open that one more takes a higher stake than the complainer allows."""
+    ADS_UPHELD_ALREADY = 453
+    """One complaint about these terms was upheld; others are closed, and their stakes go back."""
 
 
 CONTRACT_REASON_FIRST: Final = 65_536

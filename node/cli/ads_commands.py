@@ -529,6 +529,14 @@ def judge(complaint: int, verdict: str, reasons: Path | None, sending: Sending) 
     _send(sending, "judge", complaint, VERDICTS.index(verdict) + 1, _hash_file(reasons))
 
 
+@ads.command("close-complaint")
+@click.argument("complaint", type=click.IntRange(1))
+@sending_options
+def close_complaint(complaint: int, sending: Sending) -> None:
+    """Close a complaint that was not decided in time, or after another one was upheld: the stake goes back."""
+    _send(sending, "close_complaint", complaint)
+
+
 @ads.command()
 @click.argument("advertiser", metavar="DID")
 @node_option

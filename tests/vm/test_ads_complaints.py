@@ -17,6 +17,7 @@ from vm.native.ads_formulas import draw_panel
 from vm.native.ads_records import (
     COMPLAINTS_OPEN_MAX,
     DEFAULT_RULES,
+    FINDINGS,
     REVIEWERS_MAX,
     CampaignStatus,
     Credit,
@@ -31,7 +32,7 @@ from vm.native.iov import TREASURY_ADDRESSES, get_balance
 from vm.native.role_records import Role, end_grant
 
 STAKE = DEFAULT_RULES.stake_grains
-UPHELD, DISMISSED, ABUSIVE = Verdict
+UPHELD, DISMISSED, ABUSIVE = FINDINGS
 
 
 @pytest.fixture
@@ -270,22 +271,40 @@ def test_an_abusive_complaint_costs_the_stake(filed):
     assert (filed.balance("alice"), _get_treasury(filed)) == (before, treasury + STAKE)
 
 
-def test_every_complaint_that_is_upheld_takes_of_what_is_left(filed):
-    filed.do("bob", "complain", FIRST, HASH, ENOUGH)
-    _judge(filed, [UPHELD] * 3)
-    _judge(filed, [UPHELD] * 3, 2)
-    book = filed.book()
-    assert (book.deposit_grains, book.forfeited_grains) == (125 * 10**7, Grains(375 * 10**7))
-    credit = filed.answer("credit", filed.dids["advertiser"]).credit
-    assert (credit.upheld, credit.points) == (2, 5_000)
-
-
 def test_a_campaign_that_has_ended_does_not_end_again(filed):
     filed.do("advertiser", "end", FIRST)
     ended_ms = filed.book().ended_ms
     receipt = _judge(filed, [UPHELD] * 3)
     assert [event.name for event in receipt.events] == ["ComplaintJudged", "ComplaintDecided"]
     assert filed.book().ended_ms == ended_ms
+
+
+# W23
+
+
+def test_one_violation_is_punished_once(filed):
+    before, first = filed.balance("bob"), filed.balance("alice")
+    spent = filed.do("bob", "complain", FIRST, HASH, ENOUGH).fee_grains
+    filed.refuse("sender", Reason.ADS_TOO_EARLY, "close_complaint", 1)
+    _judge(filed, [UPHELD] * 2, 1)
+    _judge(filed, [UPHELD] * 3, 2)
+    book, credit = filed.book(), filed.answer("credit", filed.dids["advertiser"])
+    assert (book.deposit_grains, book.forfeited_grains) == (25 * 10**8, Grains(25 * 10**8))
+    filed.refuse("mask", Reason.ADS_UPHELD_ALREADY, "complain", FIRST, HASH, ENOUGH)
+    last = _name(filed, filed.answer("complaint", 1).panel[2])
+    filed.refuse(last, Reason.ADS_UPHELD_ALREADY, "judge", 1, UPHELD, HASH)
+    receipt = filed.do("sender", "close_complaint", 1)
+    assert receipt.events == (Event("ads", "ComplaintDecided", [1, 1, Verdict.MOOT, STAKE, 0, 2_500]),)
+    assert (filed.balance("alice") - first, filed.balance("bob") - before) == (STAKE, STAKE - spent)
+    assert filed.answer("credit", filed.dids["advertiser"]).credit == credit.credit == replace(credit.credit, upheld=1)
+    assert filed.book() == replace(book, complaints_open=0)
+    filed.now_ms = book.ended_ms + DEFAULT_RULES.windows.grace_ms
+    filed.do("sender", "settle", FIRST)
+
+
+def test_a_panel_does_not_find_that_a_complaint_is_moot(filed):
+    member = _name(filed, filed.answer("complaint", 1).panel[0])
+    filed.refuse(member, Reason.BAD_ARGUMENTS, "judge", 1, Verdict.MOOT, HASH)
 
 
 # Rules

@@ -33,8 +33,8 @@ Rules
 * W16 Then the shares of the balance are paid (formula G1), and the campaign has the rest. A channel without a balance
   is settled when the grace period is over.
 * W17 Reviewers enrol to judge complaints.
-* W18 Anybody with an identity complains of a campaign that runs or ran, once, within the grace period, with a stake that
-  grows with the complaints that are open (formula G7).
+* W18 Anybody with an identity complains of a campaign that runs or ran, once, within the grace period. The stake grows
+  with the complaints that are open (formula G7).
 * W19 A panel is drawn (formula G6) of the enrolled reviewers that have no part in the matter, all alike.
 * W20 More than half of the panel decide; if nobody has so many in time, the complaint is dismissed.
 * W21 Upheld: the stake goes back, the deposit pays a penalty (formula G5), the advertiser gets points (formula G3), the
@@ -42,6 +42,8 @@ Rules
 * W22 A channel may be for many users, if the campaign has a matcher: the publisher signs its balances, and the users'
   share goes to a source of distributions that the campaign has from its first such channel on. Offerer and matcher post
   its roots together; users claim from it, and nobody takes anything back.
+* W23 Terms are punished once. After a complaint is upheld there are no new ones about the campaign, whose terms cannot
+  change any more; those still open are not judged: anybody closes them, and their stakes go back.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Complaints about content, their panels, and the credit of advertisers: rules W17 to W21."""
+"""Complaints about content, their panels, and the credit of advertisers: rules W17 to W21 and W23."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,6 +16,7 @@ from vm.native.ads_formulas import POINTS_MAX, PositiveGrains, compute_penalty, 
 from vm.native.ads_records import (
     ADS_ADDRESS,
     COMPLAINTS_OPEN_MAX,
+    FINDINGS,
     MODULE_NAME,
     REVIEWERS_MAX,
     AdsRules,
@@ -88,7 +89,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class CloseComplaint:
-    """Dismiss a complaint that a panel has not decided in time."""
+    """Dismiss a complaint that a panel has not decided in time, or give its stake back when another was upheld."""
 
     complaint: ComplaintId
 
@@ -148,7 +149,11 @@ def apply_complain(state: State, context: Context, call: Complain) -> None:
 
 def apply_judge(state: State, context: Context, call: Judge) -> None:
     """Rule W20."""
+    if call.verdict not in FINDINGS:
+        raise Rejected(Reason.BAD_ARGUMENTS, "a panel finds for one side or the other, or that a complaint is abusive")
     complaint = _get_open(state, call.complaint)
+    if get_book(state, complaint.campaign).is_upheld:
+        raise Rejected(Reason.ADS_UPHELD_ALREADY, "another complaint was upheld: this one is closed without a verdict")
     member = get_sender_did(state, context)
     if context.block.time_ms > complaint.until_ms:
         raise Rejected(Reason.ADS_NOT_ON_PANEL, "the time to judge this is over")
@@ -164,8 +169,11 @@ def apply_judge(state: State, context: Context, call: Judge) -> None:
 
 
 def apply_close_complaint(state: State, context: Context, call: CloseComplaint) -> None:
-    """Rule W20; anybody may."""
+    """Rules W20 and W23; anybody may."""
     complaint = _get_open(state, call.complaint)
+    if get_book(state, complaint.campaign).is_upheld:
+        _decide(state, context, call.complaint, complaint, Verdict.MOOT)
+        return
     if context.block.time_ms <= complaint.until_ms:
         raise Rejected(Reason.ADS_TOO_EARLY, "the panel may still decide", until_ms=complaint.until_ms)
     _decide(state, context, call.complaint, complaint, Verdict.DISMISSED)
@@ -173,7 +181,7 @@ def apply_close_complaint(state: State, context: Context, call: CloseComplaint) 
 
 def find_verdict(complaint: Complaint) -> Verdict | None:
     """What more than half of the panel finds; dismissed when all have voted and no verdict has that many."""
-    for verdict in Verdict:
+    for verdict in FINDINGS:
         if 2 * sum(vote.verdict is verdict for vote in complaint.votes) > len(complaint.panel):
             return verdict
     return Verdict.DISMISSED if len(complaint.votes) == len(complaint.panel) else None
@@ -195,7 +203,9 @@ def _read_reviewers(state: StateReader, context: Context) -> tuple[Did, ...]:
 def _check_complaint(
     state: StateReader, campaign: CampaignId, found: Campaign, book: Book, complainer: Did, now_ms: int
 ) -> None:
-    """Rule W18; raises Rejected."""
+    """Rules W18 and W23; raises Rejected."""
+    if book.is_upheld:
+        raise Rejected(Reason.ADS_UPHELD_ALREADY, "a complaint about these terms was upheld: they are punished once")
     if book.reviewer is None or compute_status(found, book, now_ms) is CampaignStatus.SETTLED:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, "the campaign never ran, or is settled")
     ended_ms = find_ended_ms(found, book, now_ms)
@@ -232,7 +242,7 @@ def _get_open(state: StateReader, number: ComplaintId) -> Complaint:
 
 
 def _decide(state: State, context: Context, number: ComplaintId, complaint: Complaint, verdict: Verdict) -> None:
-    """Rule W21."""
+    """Rules W21 and W23."""
     now_ms, rules = context.block.time_ms, get_rules(state)
     found, book = get_campaign(state, complaint.campaign), get_book(state, complaint.campaign)
     reward, treasury = 0, 0
@@ -242,6 +252,7 @@ def _decide(state: State, context: Context, number: ComplaintId, complaint: Comp
     book = replace(
         book,
         complaints_open=book.complaints_open - 1,
+        is_upheld=book.is_upheld or verdict is Verdict.UPHELD,
         deposit_grains=Grains(book.deposit_grains - reward - treasury),
         forfeited_grains=Grains(book.forfeited_grains + reward + treasury),
     )
@@ -268,6 +279,6 @@ def _note_credit(state: State, advertiser: Did, rules: AdsRules, verdict: Verdic
     if verdict is Verdict.UPHELD:
         points = min(POINTS_MAX, points + rules.upheld_points)
         put_credit(state, advertiser, Credit(points, TimeMs(now_ms), former.upheld + 1, former.dismissed))
-    else:
+    elif verdict is not Verdict.MOOT:
         put_credit(state, advertiser, replace(former, dismissed=former.dismissed + 1))
     return points

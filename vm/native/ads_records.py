@@ -139,13 +139,19 @@ class Counterparty(IntEnum):
 
 @unique
 class Verdict(IntEnum):
-    """What a panel finds; wire number, never reused."""
+    """What becomes of a complaint; wire number, never reused."""
 
     UPHELD = 1
     DISMISSED = 2
     """The content is fair, and the complaint was honest: the stake goes back."""
     ABUSIVE = 3
     """The stake is lost."""
+    MOOT = 4
+    """No panel finds that: another complaint about the same terms was upheld. The stake goes back, and that is all."""
+
+
+FINDINGS: Final = (Verdict.UPHELD, Verdict.DISMISSED, Verdict.ABUSIVE)
+"""What members of a panel vote for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +292,8 @@ class Book:
     channel_grains: Grains
     """What channels have paid; the rest of what was paid went by orders."""
     complaints_open: Annotated[int, Interval(ge=0, le=COMPLAINTS_OPEN_MAX)]
+    is_upheld: bool
+    """Whether a complaint was: the same terms are punished once."""
     source: SourceId | None
     """Of the campaign's distribution; None: no channel needed one so far."""
     day: Count
@@ -325,6 +333,7 @@ NEW_BOOK: Final = Book(
     channels_open=0,
     channel_grains=Grains(0),
     complaints_open=0,
+    is_upheld=False,
     source=None,
     day=0,
     day_grains=Grains(0),
