@@ -213,6 +213,8 @@ class Table(IntEnum):
     """campaign, 8 bytes ‖ identity, 20 bytes -> number, 8 bytes, of its complaint"""
     LOCKUPS_WAITING = 185
     """-> key in LOCKUP_DUE of the first step that its block had no room for; absent: none waits"""
+    ADS_DRAW = 188
+    """complaint, 8 bytes -> Draw: who may be on its panel; until it is drawn"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -325,6 +327,7 @@ _ADS_COMPLAINT: Final = bytes([Table.ADS_COMPLAINT])
 _ADS_CREDIT: Final = bytes([Table.ADS_CREDIT])
 _ADS_ADVERTISER: Final = bytes([Table.ADS_ADVERTISER])
 _ADS_COMPLAINER: Final = bytes([Table.ADS_COMPLAINER])
+ADS_DRAW_PREFIX: Final = bytes([Table.ADS_DRAW])
 _ADS_NUMBER_BYTES: Final = 8
 
 
@@ -826,3 +829,8 @@ def ads_advertiser_key(advertiser: Did, campaign: int) -> bytes:
 def ads_complainer_key(campaign: int, did: Did) -> bytes:
     """Which complaint about a campaign is an identity's."""
     return _ADS_COMPLAINER + campaign.to_bytes(_ADS_NUMBER_BYTES, "big") + did
+
+
+def ads_draw_key(complaint: int) -> bytes:
+    """Who may be on the panel of a complaint, which is not drawn yet."""
+    return ADS_DRAW_PREFIX + complaint.to_bytes(_ADS_NUMBER_BYTES, "big")

@@ -12,13 +12,14 @@ from identity.targeting import pack_expression, parse_expression
 from ledger.codec import encode, to_plain
 from ledger.primitives import BlockHash, Grains, Height, TimeMs
 from ledger.reasons import Reason
-from ledger.receipt import Receipt
+from ledger.receipt import Event, Receipt
+from ledger.state import State
 from ledger.transaction import Call
 from tests.builders import DOMAIN, Draft, address_of, block_context, make_state
 from tests.did_scene import DidScene, Signer, build_call, key_of, sign
-from tests.simulation.ads_checks import check_ads_coins
-from vm.context import Moment
+from vm.context import BlockContext, Moment
 from vm.native.accounts import DAY_MS, get_account
+from vm.native.ads_complaints import draw_due_panels
 from vm.native.ads_formulas import FixedReward, Split
 from vm.native.ads_records import (
     AcceptancePayload,
@@ -101,7 +102,7 @@ class AdsScene(DidScene):
 
     def send(self, call: Call, key: PrivateKey = key_of("sender")) -> Receipt:  # noqa: B008
         """The receipt of one call, in a block of its own, a second after the one before; the books are right then."""
-        context = replace(block_context(self.height, self.now_ms), previous_hash=self.previous_hash)
+        context = self._build_block()
         sequence = get_account(self.state, address_of(key)).sequence
         draft = Draft(key, [call], sequence=sequence, gas_limit=GAS_LIMIT, valid_until=self.height + 10)
         receipt = apply_transaction(self.state, context, draft.sign())
@@ -126,9 +127,25 @@ class AdsScene(DidScene):
         assert (Reason(receipt.reason), receipt.events) == (reason, ())
         assert self.list_stored() == before
 
+    def pass_block(self) -> tuple[Event, ...]:
+        """A block without transactions: what it draws."""
+        events = draw_due_panels(self.state, self._build_block())
+        self.state.forget_marks()
+        self.height += 1
+        return events
+
+    def complain(self, who: str, campaign: CampaignId = FIRST, *, evidence: bytes = HASH) -> Receipt:
+        """Somebody complains, whatever it takes, and a block later a panel is drawn."""
+        receipt = self.do(who, "complain", campaign, evidence, ENOUGH)
+        self.pass_block()
+        return receipt
+
+    def _build_block(self) -> BlockContext:
+        return replace(block_context(self.height, self.now_ms), previous_hash=self.previous_hash)
+
     def list_stored(self) -> dict[bytes, bytes | None]:
         """All that the module has in the state."""
-        return {key: value for key, value in self.state.changes.items() if 170 <= key[0] <= 179}
+        return {key: value for key, value in self.state.changes.items() if 170 <= key[0] <= 179 or 188 <= key[0] <= 191}
 
     def terms(self, **changes: Any) -> Terms:
         """Live views and clicks for ten days, two to a person, without a matcher."""

@@ -1,8 +1,9 @@
-"""What a block does after its transactions: fees, punishments, decisions, elections, releases of stake, mining."""
+"""What a block does after its transactions: fees, punishments, decisions, elections, stake, mining, panels."""
 
 from ledger.receipt import Event
 from ledger.state import State
 from vm.context import BlockContext
+from vm.native.ads_complaints import draw_due_panels
 from vm.native.election import (
     apply_key_changes,
     gather_fees,
@@ -39,5 +40,6 @@ def apply_block_end(state: State, block: BlockContext, fees_grains: int) -> tupl
     events += hold_elections(state, block, ruling, is_someone_jailed=is_someone_jailed)
     events += release_due(state, block.time_ms)
     events += close_due_epochs(state, block)
+    events += draw_due_panels(state, block)
     note_revenue(state, fees_grains)
     return tuple(events)

@@ -13,6 +13,7 @@ from ledger.transaction import Call
 from tests.ads_scene import ENOUGH, FIRST, HASH, AdsScene
 from tests.builders import DOMAIN, address_of, block_context
 from tests.did_scene import key_of
+from tests.stake_scene import StakeScene
 from vm.native.ads_formulas import draw_panel
 from vm.native.ads_records import (
     COMPLAINTS_OPEN_MAX,
@@ -20,10 +21,14 @@ from vm.native.ads_records import (
     FINDINGS,
     REVIEWERS_MAX,
     CampaignStatus,
+    Complaint,
     Credit,
+    Draw,
     Verdict,
     check_rules,
     put_book,
+    put_complaint,
+    put_draw,
     put_reviewers,
     put_rules,
 )
@@ -45,7 +50,7 @@ def scene():
 
 @pytest.fixture
 def filed(scene):
-    scene.do("alice", "complain", FIRST, HASH, ENOUGH)
+    scene.complain("alice")
     return scene
 
 
@@ -84,34 +89,71 @@ def test_reviewers_enrol_and_withdraw(scene):
 # W18, W19
 
 
-def test_a_complaint_stakes_and_draws(scene):
-    scene.previous_hash = BlockHash(HASH)
+def test_a_complaint_stakes(scene):
     before, until_ms = scene.balance("alice"), scene.now_ms + DEFAULT_RULES.judging_ms
-    receipt = scene.do("alice", "complain", FIRST, HASH, ENOUGH)
-    candidates = sorted(scene.dids[f"judge{n}"] for n in range(5))
-    panel = draw_panel(candidates, sha256(DOMAIN + HASH + (1).to_bytes(8, "big")).digest(), 5)
-    assert receipt.events == (Event("ads", "ComplaintFiled", [1, 1, scene.dids["alice"], list(panel)]),)
+    receipt = scene.do("alice", "complain", FIRST, HASH, STAKE)
+    assert receipt.events == (Event("ads", "ComplaintFiled", [1, 1, scene.dids["alice"]]),)
     assert before - scene.balance("alice") == STAKE + receipt.fee_grains
     complaint = scene.answer("complaint", 1)
-    assert (complaint.panel, complaint.until_ms, complaint.votes, complaint.verdict) == (panel, until_ms, (), None)
+    assert (complaint.panel, complaint.until_ms, complaint.votes, complaint.verdict) == ((), until_ms, (), None)
     assert scene.book().complaints_open == 1
 
 
-def test_another_block_draws_another_panel(scene):
+def test_a_panel_is_drawn_with_a_hash_that_nobody_has_when_the_complaint_is_sent(scene):
+    for number in (5, 6):
+        scene.do(f"judge{number}", "enrol")
+    candidates = sorted(scene.dids[f"judge{n}"] for n in range(7))
+    foreseen = draw_panel(candidates, sha256(DOMAIN + bytes(32) + (1).to_bytes(8, "big")).digest(), 5)
+    scene.do("alice", "complain", FIRST, HASH, STAKE)
+    scene.height -= 1
+    assert scene.pass_block() == ()  # the end of its own block
+    scene.refuse("judge0", Reason.ADS_NOT_ON_PANEL, "judge", 1, UPHELD, HASH)
+    scene.previous_hash = BlockHash(HASH)
+    until_ms = scene.now_ms + DEFAULT_RULES.judging_ms
+    panel = draw_panel(candidates, sha256(DOMAIN + HASH + (1).to_bytes(8, "big")).digest(), 5)
+    assert scene.pass_block() == (Event("ads", "PanelDrawn", [1, 1, list(panel)]),)
+    complaint = scene.answer("complaint", 1)
+    assert (complaint.panel, complaint.until_ms) == (panel, until_ms)
+    assert panel != foreseen
+    assert scene.pass_block() == ()
+
+
+def test_nobody_enrols_or_withdraws_with_the_hash_in_hand(scene):
+    scene.do("alice", "complain", FIRST, HASH, STAKE)
     scene.do("judge5", "enrol")
-    scene.do("judge6", "enrol")
-    panels = set()
-    for number, who in enumerate(("alice", "bob", "mask", "publisher")):
-        scene.previous_hash = BlockHash(bytes([number]) * 32)
+    scene.do("judge0", "withdraw")
+    scene.pass_block()
+    assert sorted(scene.answer("complaint", 1).panel) == sorted(scene.dids[f"judge{n}"] for n in range(5))
+
+
+def test_a_block_draws_so_many_panels(scene, monkeypatch):
+    monkeypatch.setattr("vm.native.ads_complaints.DRAWS_MAX", 2)
+    for who in ("alice", "bob", "mask"):
         scene.do(who, "complain", FIRST, HASH, ENOUGH)
-        panels.add(scene.answer("complaint", number + 1).panel)
-    assert len(panels) == 4
+    assert [event.fields[0] for event in scene.pass_block()] == [1, 2]
+    assert [event.fields[0] for event in scene.pass_block()] == [3]
+
+
+def test_no_panel_is_drawn_for_what_is_moot(filed):
+    filed.do("bob", "complain", FIRST, HASH, ENOUGH)
+    _judge(filed, [UPHELD] * 3)
+    filed.do("sender", "close_complaint", 2)
+    assert filed.pass_block() == ()
+    assert filed.answer("complaint", 2).verdict is Verdict.MOOT
+
+
+def test_panels_are_drawn_at_the_end_of_blocks():
+    scene = StakeScene()
+    put_draw(scene.state, 1, Draw(scene.height, (bytes(20),)))
+    put_complaint(scene.state, 1, Complaint(1, bytes(20), bytes(20), 1, HASH, (), 1, (), None))
+    events = [event for _ in range(2) for event in scene.end_block()]
+    assert Event("ads", "PanelDrawn", [1, 1, [bytes(20)]]) in events
 
 
 def test_who_has_a_part_in_it_is_not_drawn(scene):
     scene.do("reviewer", "enrol")
     end_grant(scene.state, scene.dids["judge0"], Role.COMMUNITY_ADMINISTRATOR)
-    scene.do("judge1", "complain", FIRST, HASH, ENOUGH)
+    scene.complain("judge1")
     panel = scene.answer("complaint", 1).panel
     assert sorted(panel) == sorted(scene.dids[f"judge{n}"] for n in (2, 3, 4))
 
@@ -140,14 +182,14 @@ def test_so_many_complaints_are_open(scene):
 def test_the_more_complaints_are_open_the_higher_the_stake(filed):
     filed.refuse("bob", Reason.ADS_STAKE_HIGHER, "complain", FIRST, HASH, 2 * STAKE - 1)
     filed.do("bob", "complain", FIRST, HASH, 2 * STAKE)
-    filed.do("mask", "complain", FIRST, HASH, ENOUGH)
+    filed.complain("mask")
     assert [filed.answer("complaint", number).stake_grains for number in (1, 2, 3)] == [STAKE, 2 * STAKE, 3 * STAKE]
     _judge(filed, [DISMISSED] * 3)
     filed.do("publisher", "complain", FIRST, HASH, 3 * STAKE)
 
 
 def test_a_higher_stake_brings_no_higher_reward(filed):
-    filed.do("bob", "complain", FIRST, HASH, ENOUGH)
+    filed.complain("bob")
     receipt = _judge(filed, [UPHELD] * 3, 2)
     assert receipt.events[1] == Event("ads", "ComplaintDecided", [2, 1, 1, 3 * STAKE, 15 * 10**8, 2_500])
 
@@ -157,7 +199,7 @@ def test_an_advertisers_friends_do_not_keep_others_from_complaining(scene):
         friend = f"friend{number}"
         scene.accept(Call("iov", "transfer", [address_of(key_of(friend)), 20 * STAKE]), key_of("bob"))
         scene.dids[friend] = scene.create_linked(friend)
-        scene.do(friend, "complain", FIRST, HASH, ENOUGH)
+        scene.complain(friend)
     scene.do("alice", "complain", FIRST, HASH, 17 * STAKE)
 
 
@@ -166,7 +208,7 @@ def test_a_campaign_that_never_ran_or_is_over_is_not_complained_of(scene):
     scene.refuse("bob", Reason.ADS_BAD_COMPLAINT, "complain", 2, HASH, ENOUGH)
     scene.do("advertiser", "end", FIRST)
     scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms - 1
-    scene.do("bob", "complain", FIRST, HASH, ENOUGH)
+    scene.complain("bob")
     scene.now_ms = scene.book().ended_ms + DEFAULT_RULES.windows.grace_ms
     scene.refuse("alice", Reason.ADS_BAD_COMPLAINT, "complain", FIRST, HASH, ENOUGH)
     scene.refuse("sender", Reason.ADS_UNSETTLED, "settle", FIRST)
@@ -284,7 +326,7 @@ def test_a_campaign_that_has_ended_does_not_end_again(filed):
 
 def test_one_violation_is_punished_once(filed):
     before, first = filed.balance("bob"), filed.balance("alice")
-    spent = filed.do("bob", "complain", FIRST, HASH, ENOUGH).fee_grains
+    spent = filed.complain("bob").fee_grains
     filed.refuse("sender", Reason.ADS_TOO_EARLY, "close_complaint", 1)
     _judge(filed, [UPHELD] * 2, 1)
     _judge(filed, [UPHELD] * 3, 2)
@@ -317,7 +359,7 @@ def test_governance_changes_numbers(scene):
     decision.check(scene.state, call)
     assert decision.apply(scene.state, block_context(), call) == [Event("governance", "AdsRulesSet", [to_plain(rules)])]
     assert scene.answer("rules") == rules
-    scene.do("alice", "complain", FIRST, HASH, ENOUGH)
+    scene.complain("alice")
     complaint = scene.answer("complaint", 1)
     assert (len(complaint.panel), complaint.stake_grains) == (3, 7)
 

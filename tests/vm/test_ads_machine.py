@@ -176,6 +176,10 @@ class AdsMachine(RuleBasedStateMachine):
     def complain(self, who):
         self.scene.send(self._call("complain", FIRST, HASH, ENOUGH), key_of(who))
 
+    @rule()
+    def draw(self):
+        self.scene.pass_block()
+
     @precondition(lambda self: self.scene.book().complaints_open)
     @rule(judges=st.sets(st.integers(0, 4), min_size=1), complaint=st.integers(1, 3), verdict=st.sampled_from(Verdict))
     def judge(self, judges, complaint, verdict):

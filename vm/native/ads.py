@@ -35,7 +35,9 @@ Rules
 * W17 Reviewers enrol to judge complaints.
 * W18 Anybody with an identity complains of a campaign that runs or ran, once, within the grace period. The stake grows
   with the complaints that are open (formula G7).
-* W19 A panel is drawn (formula G6) of the enrolled reviewers that have no part in the matter, all alike.
+* W19 A panel is drawn (formula G6) of the reviewers who are enrolled when the complaint is made and have no part in the
+  matter, all alike. It is drawn with the hash of the complaint's own block, at the end of the next one; if more than
+  DRAWS_MAX are due then, at the end of a later block, with the hash of the block before that.
 * W20 More than half of the panel decide; if nobody has so many in time, the complaint is dismissed.
 * W21 Upheld: the stake goes back, the deposit pays a penalty (formula G5), the advertiser gets points (formula G3), the
   campaign ends. Dismissed: the stake goes back. Abusive: the stake goes to the treasury.
@@ -146,7 +148,8 @@ _GAS_SOURCE: Final = 2 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
 _GAS_PAY: Final = _GAS_CAMPAIGN + 2 * GAS_DID_READ + 7 * GAS_STATE_READ + 7 * GAS_STATE_WRITE
 _GAS_POST: Final = _GAS_CAMPAIGN + GAS_STATE_READ + GAS_STATE_WRITE
 _GAS_REVIEWERS: Final = _GAS_SENDER + GAS_DID_READ + GAS_STATE_WRITE
-_GAS_COMPLAIN: Final = _GAS_SENDER + _GAS_CAMPAIGN + 5 * GAS_STATE_READ + 7 * GAS_STATE_WRITE
+_GAS_COMPLAIN: Final = _GAS_SENDER + _GAS_CAMPAIGN + 7 * GAS_STATE_READ + 10 * GAS_STATE_WRITE
+"""The panel's draw, a block later, is paid with it."""
 _GAS_JUDGE: Final = _GAS_SENDER + _GAS_CAMPAIGN + 3 * GAS_STATE_READ + 10 * GAS_STATE_WRITE
 
 

@@ -7,11 +7,12 @@ from typing import Final
 from identity.did import DID_BYTES, Did
 from ledger.primitives import Grains, TimeMs
 from ledger.reasons import Reason, Rejected
+from ledger.receipt import Event
 from ledger.state import State, StateReader
-from vm.context import Context
+from vm.context import BlockContext, Context
 from vm.gas import GAS_BYTE, GAS_STATE_READ
 from vm.native.ads_campaigns import end_campaign, get_sender_did, list_involved
-from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, ReviewersChanged
+from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, PanelDrawn, ReviewersChanged
 from vm.native.ads_formulas import POINTS_MAX, PositiveGrains, compute_penalty, compute_stake, draw_panel
 from vm.native.ads_records import (
     ADS_ADDRESS,
@@ -27,6 +28,7 @@ from vm.native.ads_records import (
     Complaint,
     ComplaintId,
     Credit,
+    Draw,
     Hash32,
     Verdict,
     Vote,
@@ -41,20 +43,25 @@ from vm.native.ads_records import (
     get_points,
     get_reviewers,
     get_rules,
+    list_draws,
     pay,
     put_book,
     put_complaint,
     put_complaint_of,
     put_counts,
     put_credit,
+    put_draw,
     put_reviewers,
+    remove_draw,
 )
 from vm.native.did_records import GAS_DID_READ
 from vm.native.iov import credit, debit, deposit_treasury
 from vm.native.role_records import Role, holds_role
 
-GAS_CANDIDATE: Final = GAS_STATE_READ + GAS_DID_READ
 GAS_ENROLLED: Final = 2 * GAS_BYTE * DID_BYTES  # of the one record that is read and written whole
+GAS_CANDIDATE: Final = GAS_STATE_READ + GAS_DID_READ + GAS_ENROLLED
+"""Whether somebody may judge, and to keep the identity until a panel is drawn."""
+DRAWS_MAX: Final = 16  # in one block, of a millisecond each at most; those beyond wait for the next one
 _ID_BYTES: Final = 8
 
 
@@ -121,8 +128,7 @@ def apply_complain(state: State, context: Context, call: Complain) -> None:
     counts = get_counts(state)
     complaint = ComplaintId(counts.complaints + 1)
     candidates = _list_candidates(state, context, found, book, complainer)
-    panel = draw_panel(candidates, compute_seed(context, complaint), rules.panel_size)
-    if not panel:
+    if not candidates:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, "nobody is enrolled who could judge this")
     stake_grains = compute_stake(rules.stake_grains, book.complaints_open)
     if stake_grains > call.stake_grains_max:
@@ -136,15 +142,34 @@ def apply_complain(state: State, context: Context, call: Complain) -> None:
         account=context.sender,
         stake_grains=Grains(stake_grains),
         evidence_hash=call.evidence_hash,
-        panel=panel,
+        panel=(),
         until_ms=TimeMs(now_ms + rules.judging_ms),
         votes=(),
         verdict=None,
     )
     put_complaint(state, complaint, filed)
+    put_draw(state, complaint, Draw(context.block.height, tuple(candidates)))
     put_complaint_of(state, call.campaign, complainer, complaint)
     put_book(state, call.campaign, replace(book, complaints_open=book.complaints_open + 1))
-    context.emit(MODULE_NAME, ComplaintFiled.__name__, complaint, call.campaign, complainer, list(panel))
+    context.emit(MODULE_NAME, ComplaintFiled.__name__, complaint, call.campaign, complainer)
+
+
+def draw_due_panels(state: State, block: BlockContext) -> tuple[Event, ...]:
+    """Rule W19, at a block's end: panels of complaints of earlier blocks, the oldest first, DRAWS_MAX at most."""
+    events: list[Event] = []
+    for number, draw in list_draws(state, DRAWS_MAX):
+        if draw.height >= block.height:
+            break
+        remove_draw(state, number)
+        complaint = find_complaint(state, number)
+        assert complaint is not None, "a panel is drawn for a complaint"
+        if complaint.verdict is None:  # it may be moot already
+            rules = get_rules(state)
+            panel = draw_panel(draw.candidates, compute_seed(block, number), rules.panel_size)
+            until_ms = TimeMs(block.time_ms + rules.judging_ms)
+            put_complaint(state, number, replace(complaint, panel=panel, until_ms=until_ms))
+            events.append(Event(MODULE_NAME, PanelDrawn.__name__, [number, complaint.campaign, list(panel)]))
+    return tuple(events)
 
 
 def apply_judge(state: State, context: Context, call: Judge) -> None:
@@ -187,9 +212,8 @@ def find_verdict(complaint: Complaint) -> Verdict | None:
     return Verdict.DISMISSED if len(complaint.votes) == len(complaint.panel) else None
 
 
-def compute_seed(context: Context, complaint: ComplaintId) -> bytes:
-    """SHA-256(signing domain ‖ hash of the block before ‖ complaint, 8 bytes): what a panel is drawn with."""
-    block = context.block
+def compute_seed(block: BlockContext, complaint: ComplaintId) -> bytes:
+    """SHA-256(signing domain ‖ hash of the block before ‖ complaint, 8 bytes): what draws a panel in a block."""
     return sha256(block.domain + block.previous_hash + complaint.to_bytes(_ID_BYTES, "big")).digest()
 
 

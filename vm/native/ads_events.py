@@ -140,11 +140,19 @@ class ChannelSettled:
 
 @dataclass(frozen=True, slots=True)
 class ComplaintFiled:
-    """Somebody objects to a campaign's content, and a panel is drawn."""
+    """Somebody objects to a campaign's content."""
 
     complaint: ComplaintId
     campaign: CampaignId
     complainer: Did
+
+
+@dataclass(frozen=True, slots=True)
+class PanelDrawn:
+    """At the end of a block: who is to judge a complaint."""
+
+    complaint: ComplaintId
+    campaign: CampaignId
     panel: tuple[Did, ...]
 
 
@@ -201,6 +209,7 @@ EVENTS: Final = (
     BalancePosted,
     ChannelSettled,
     ComplaintFiled,
+    PanelDrawn,
     ComplaintJudged,
     ComplaintDecided,
     ReviewersChanged,

@@ -11,6 +11,7 @@
 | ads_complaint_key(complaint)         | Complaint                                                              |
 | ads_complainer_key(campaign, did)    | number of the complaint of that identity, 8 bytes big-endian           |
 | ads_credit_key(did)                  | Credit of an advertiser; absent: nothing was ever upheld               |
+| ads_draw_key(complaint)              | Draw, until the block after the complaint's own                        |
 | ADS_REVIEWERS_KEY                    | Reviewers: who may be drawn for panels                                 |
 | ads_advertiser_key(did, campaign)    | empty: the campaign is this advertiser's                               |
 
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from hashlib import sha256
+from itertools import islice
 from typing import Annotated, Final, NewType
 
 from annotated_types import Interval, Len
@@ -30,11 +32,12 @@ from identity.address import Address, compute_module_address
 from identity.did import Did
 from identity.targeting import PackedExpression
 from ledger.codec import decode, encode
-from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, TimeMs
+from ledger.primitives import INTEGER_MAX, JSON_INTEGER_MAX, Grains, Height, PositiveGrains, TimeMs
 from ledger.reasons import Reason, Rejected
-from ledger.state import State, StateReader
+from ledger.state import State, StateReader, end_of_prefix
 from ledger.state_keys import (
     ADS_COUNT_KEY,
+    ADS_DRAW_PREFIX,
     ADS_REVIEWERS_KEY,
     ADS_RULES_KEY,
     ads_advertiser_key,
@@ -45,6 +48,7 @@ from ledger.state_keys import (
     ads_complainer_key,
     ads_complaint_key,
     ads_credit_key,
+    ads_draw_key,
     ads_order_key,
 )
 from vm.native.accounts import DAY_MS
@@ -467,11 +471,22 @@ class Complaint:
     """It paid the stake, and gets it back."""
     stake_grains: Grains
     evidence_hash: Hash32
-    panel: Annotated[tuple[Did, ...], Len(1, PANEL_MAX)]
+    panel: Annotated[tuple[Did, ...], Len(0, PANEL_MAX)]
+    """Nobody before it is drawn."""
     until_ms: TimeMs
     """The last moment in which votes count."""
     votes: Annotated[tuple[Vote, ...], Len(0, PANEL_MAX)]
     verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A panel that is drawn once the hash of the complaint's block is known."""
+
+    height: Height
+    """Of that block."""
+    candidates: Annotated[tuple[Did, ...], Len(1, REVIEWERS_MAX)]
+    """Who could judge it then, in order: nobody enrols or withdraws with that hash in hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -647,6 +662,22 @@ def find_complaint(state: StateReader, complaint: ComplaintId) -> Complaint | No
 def put_complaint(state: State, complaint: ComplaintId, value: Complaint) -> None:
     """Write a complaint."""
     state.put(ads_complaint_key(complaint), encode(value))
+
+
+def put_draw(state: State, complaint: ComplaintId, draw: Draw) -> None:
+    """Note that a panel is to be drawn."""
+    state.put(ads_draw_key(complaint), encode(draw))
+
+
+def remove_draw(state: State, complaint: ComplaintId) -> None:
+    """It is drawn."""
+    state.delete(ads_draw_key(complaint))
+
+
+def list_draws(state: StateReader, limit: int) -> list[tuple[ComplaintId, Draw]]:
+    """The oldest panels that are to be drawn."""
+    found = islice(state.iterate_range(ADS_DRAW_PREFIX, end_of_prefix(ADS_DRAW_PREFIX)), limit)
+    return [(ComplaintId(int.from_bytes(key[1:], "big")), decode(Draw, encoded)) for key, encoded in found]
 
 
 def find_complaint_of(state: StateReader, campaign: CampaignId, complainer: Did) -> ComplaintId | None:
