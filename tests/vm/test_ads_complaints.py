@@ -19,7 +19,6 @@ from vm.native.ads_records import (
     COMPLAINTS_OPEN_MAX,
     DEFAULT_RULES,
     FINDINGS,
-    REVIEWERS_MAX,
     CampaignStatus,
     Complaint,
     Credit,
@@ -29,7 +28,6 @@ from vm.native.ads_records import (
     put_book,
     put_complaint,
     put_draw,
-    put_reviewers,
     put_rules,
 )
 from vm.native.governance import _DECISIONS_BY_CALL, Priority, ProposeAdsRules, Terms
@@ -81,9 +79,20 @@ def test_reviewers_enrol_and_withdraw(scene):
     assert scene.answer("reviewers") == sorted(scene.dids[f"judge{n}"] for n in range(6))
     assert scene.do("judge5", "withdraw").events == (Event("ads", "ReviewersChanged", [scene.dids["judge5"], False]),)
     scene.refuse("judge5", Reason.ADS_BAD_COMPLAINT, "withdraw")
-    put_reviewers(scene.state, tuple(n.to_bytes(20, "big") for n in range(REVIEWERS_MAX)))
-    scene.state.forget_marks()
-    scene.refuse("judge6", Reason.ADS_BAD_COMPLAINT, "enrol")
+
+
+def test_so_many_are_enrolled_and_those_who_lost_the_role_make_room(scene, monkeypatch):
+    monkeypatch.setattr("vm.native.ads_complaints.REVIEWERS_MAX", 5)
+    scene.refuse("judge5", Reason.ADS_BAD_COMPLAINT, "enrol")
+    for name in ("judge0", "judge3"):
+        end_grant(scene.state, scene.dids[name], Role.COMMUNITY_ADMINISTRATOR)
+    lost = sorted(scene.dids[name] for name in ("judge0", "judge3"))
+    events = [Event("ads", "ReviewersChanged", [each, False]) for each in lost]
+    assert scene.do("judge5", "enrol").events == (
+        *events,
+        Event("ads", "ReviewersChanged", [scene.dids["judge5"], True]),
+    )
+    assert scene.answer("reviewers") == sorted(scene.dids[f"judge{n}"] for n in (1, 2, 4, 5))
 
 
 # W18, W19

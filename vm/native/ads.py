@@ -32,7 +32,7 @@ Rules
   takes its place. The offerer alone may say that nothing was earned. After the grace period nobody begins that.
 * W16 Then the shares of the balance are paid (formula G1), and the campaign has the rest. A channel without a balance
   is settled when the grace period is over.
-* W17 Reviewers enrol to judge complaints.
+* W17 Reviewers enrol to judge complaints. Those who have lost the role leave the list when somebody enrols.
 * W18 Anybody with an identity complains of a campaign that runs or ran, once, within the grace period. The stake grows
   with the complaints that are open (formula G7).
 * W19 A panel is drawn (formula G6) of the reviewers who are enrolled when the complaint is made and have no part in the
@@ -268,7 +268,7 @@ _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
     ("open_channel", OpenChannel, apply_open_channel, _GAS_ACCEPT + _GAS_SOURCE, _CHANNEL),
     ("post_balance", PostBalance, apply_post_balance, _GAS_POST, " + 750 for each signature"),
     ("settle_channel", SettleChannel, apply_settle_channel, _GAS_PAY + _GAS_SOURCE),
-    ("enrol", Enrol, apply_enrol, _GAS_REVIEWERS, f" + {GAS_ENROLLED}{_ENROLLED}"),
+    ("enrol", Enrol, apply_enrol, _GAS_REVIEWERS, f" + {GAS_CANDIDATE}{_ENROLLED}"),
     ("withdraw", Withdraw, apply_withdraw, _GAS_REVIEWERS, f" + {GAS_ENROLLED}{_ENROLLED}"),
     ("complain", Complain, apply_complain, _GAS_COMPLAIN, f" + {GAS_CANDIDATE}{_ENROLLED}"),
     ("judge", Judge, apply_judge, _GAS_JUDGE),

@@ -61,7 +61,7 @@ from vm.native.role_records import Role, holds_role
 GAS_ENROLLED: Final = 2 * GAS_BYTE * DID_BYTES  # of the one record that is read and written whole
 GAS_CANDIDATE: Final = GAS_STATE_READ + GAS_DID_READ + GAS_ENROLLED
 """Whether somebody may judge, and to keep the identity until a panel is drawn."""
-DRAWS_MAX: Final = 16  # in one block, of a millisecond each at most; those beyond wait for the next one
+DRAWS_MAX: Final = 16  # in one block, within a millisecond together; those beyond wait for the next one
 _ID_BYTES: Final = 8
 
 
@@ -103,16 +103,20 @@ class CloseComplaint:
 
 def apply_enrol(state: State, context: Context, call: Enrol) -> None:
     """Rule W17; who reviews stands in vm/native/role_table.py."""
-    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context)
-    if did in enrolled or len(enrolled) >= REVIEWERS_MAX:
+    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context, GAS_CANDIDATE)
+    kept = [each for each in enrolled if _is_reviewer(state, each, context.block.height)]
+    if did in kept or len(kept) >= REVIEWERS_MAX:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, f"{REVIEWERS_MAX} reviewers are enrolled at most, each once")
-    put_reviewers(state, (*enrolled, did))
+    put_reviewers(state, (*kept, did))
+    for each in enrolled:
+        if each not in kept:
+            context.emit(MODULE_NAME, ReviewersChanged.__name__, each, False)
     context.emit(MODULE_NAME, ReviewersChanged.__name__, did, True)
 
 
 def apply_withdraw(state: State, context: Context, call: Withdraw) -> None:
     """Rule W17."""
-    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context)
+    did, enrolled = get_sender_did(state, context), _read_reviewers(state, context, GAS_ENROLLED)
     if did not in enrolled:
         raise Rejected(Reason.ADS_BAD_COMPLAINT, "the reviewer is not enrolled")
     put_reviewers(state, tuple([each for each in enrolled if each != did]))
@@ -217,10 +221,10 @@ def compute_seed(block: BlockContext, complaint: ComplaintId) -> bytes:
     return sha256(block.domain + block.previous_hash + complaint.to_bytes(_ID_BYTES, "big")).digest()
 
 
-def _read_reviewers(state: StateReader, context: Context) -> tuple[Did, ...]:
-    """Who is enrolled; charges for what the record has grown to."""
+def _read_reviewers(state: StateReader, context: Context, gas_each: int) -> tuple[Did, ...]:
+    """Who is enrolled; charges for what the record has grown to, and for what is done with each of them."""
     enrolled = get_reviewers(state)
-    context.gas.charge(GAS_ENROLLED * len(enrolled))
+    context.gas.charge(gas_each * len(enrolled))
     return enrolled
 
 
@@ -247,8 +251,7 @@ def _check_complaint(
 
 def _list_candidates(state: StateReader, context: Context, found: Campaign, book: Book, complainer: Did) -> list[Did]:
     """Rule W19: enrolled, still in the role, and with no part in the matter."""
-    enrolled = get_reviewers(state)
-    context.gas.charge(GAS_CANDIDATE * len(enrolled))
+    enrolled = _read_reviewers(state, context, GAS_CANDIDATE)
     parties = (*list_involved(state, found), book.reviewer, complainer)
     return [each for each in enrolled if each not in parties and _is_reviewer(state, each, context.block.height)]
 
