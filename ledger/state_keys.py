@@ -215,6 +215,8 @@ class Table(IntEnum):
     """-> key in LOCKUP_DUE of the first step that its block had no room for; absent: none waits"""
     ADS_DRAW = 188
     """complaint, 8 bytes -> Draw: who may be on its panel; until it is drawn"""
+    ADS_REACHED = 189
+    """campaign, 8 bytes ‖ identity, 20 bytes -> empty: an order of that user was completed"""
 
 
 CONTRACT_KEY_BYTES_MAX: Final = 128  # what a contract may use as a key of its own
@@ -328,6 +330,7 @@ _ADS_CREDIT: Final = bytes([Table.ADS_CREDIT])
 _ADS_ADVERTISER: Final = bytes([Table.ADS_ADVERTISER])
 _ADS_COMPLAINER: Final = bytes([Table.ADS_COMPLAINER])
 ADS_DRAW_PREFIX: Final = bytes([Table.ADS_DRAW])
+_ADS_REACHED: Final = bytes([Table.ADS_REACHED])
 _ADS_NUMBER_BYTES: Final = 8
 
 
@@ -834,3 +837,8 @@ def ads_complainer_key(campaign: int, did: Did) -> bytes:
 def ads_draw_key(complaint: int) -> bytes:
     """Who may be on the panel of a complaint, which is not drawn yet."""
     return ADS_DRAW_PREFIX + complaint.to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def ads_reached_key(campaign: int, did: Did) -> bytes:
+    """Whether an identity is one of those that a campaign has reached."""
+    return _ADS_REACHED + campaign.to_bytes(_ADS_NUMBER_BYTES, "big") + did

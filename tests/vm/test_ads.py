@@ -583,3 +583,17 @@ def test_whoever_has_no_account_is_not_paid(running):
     running.accept(build_call(running.on_version(alice), "alice", name="unlink_account"))
     running.refuse_call(running.build_complete(order), Reason.ADS_NOT_PAYABLE)
     running.refuse_call(running.build_accept(running.acceptance(slot=1)), Reason.ADS_NOT_PAYABLE)
+
+
+def test_who_is_reached_is_counted_when_it_is_delivered_and_once(running):
+    lapsed, begun = running.accept_order(), running.accept_order("bob", slot=1)
+    assert running.book().persons == 0
+    running.accept(running.build_complete(begun, signers=("bob", "publisher")))
+    assert running.book().persons == 1
+    running.pass_time(DAY_MS + 1_000)
+    running.do("bob", "lapse", lapsed)
+    again = running.accept_order("bob", slot=0)
+    running.accept(running.build_complete(again, signers=("bob", "publisher")))
+    assert running.book().persons == 1
+    running.accept(running.build_complete(running.accept_order(slot=1)))
+    assert running.book().persons == 2

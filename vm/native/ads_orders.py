@@ -34,6 +34,7 @@ from vm.native.ads_records import (
     find_order,
     get_book,
     get_campaign,
+    note_reached,
     pay,
     put_book,
     put_order,
@@ -111,7 +112,6 @@ def apply_accept(state: State, context: Context, call: Accept) -> None:
         reserved_grains=Grains(book.reserved_grains + reserved),
         accepted=number,
         orders_open=book.orders_open + 1,
-        persons=book.persons + (given.slot == 0),
     )
     put_book(state, offer.campaign, updated)
     fields = (order, offer.campaign, offer.publisher, int(offer.kind), reserved)
@@ -142,7 +142,12 @@ def apply_complete(state: State, context: Context, call: Complete) -> None:
     note_revenue(state, gross)
     completed = replace(order, status=OrderStatus.COMPLETED, units=given.units, gross_grains=Grains(gross))
     put_order(state, given.order, completed)
-    updated = replace(_release(book, order), paid_grains=Grains(book.paid_grains + gross), totals=_add(book, completed))
+    updated = replace(
+        _release(book, order),
+        paid_grains=Grains(book.paid_grains + gross),
+        persons=book.persons + note_reached(state, order.campaign, order.user),
+        totals=_add(book, completed),
+    )
     put_book(state, order.campaign, updated)
     fields = (shares.user_grains, shares.publisher_grains, shares.platform_grains)
     context.emit(MODULE_NAME, OrderCompleted.__name__, given.order, order.campaign, given.units, *fields)

@@ -7,6 +7,7 @@
 | ads_book_key(campaign)               | Book: where it stands, and every grain of it                           |
 | ads_order_key(order)                 | Order; stays, so that a nullifier counts once                          |
 | ads_channel_key(campaign, number)    | Channel                                                                |
+| ads_reached_key(campaign, did)       | empty: an order of that user was completed                             |
 | ADS_RULES_KEY                        | AdsRules; absent: DEFAULT_RULES                                        |
 | ads_complaint_key(complaint)         | Complaint                                                              |
 | ads_complainer_key(campaign, did)    | number of the complaint of that identity, 8 bytes big-endian           |
@@ -50,6 +51,7 @@ from ledger.state_keys import (
     ads_credit_key,
     ads_draw_key,
     ads_order_key,
+    ads_reached_key,
 )
 from vm.native.accounts import DAY_MS
 from vm.native.ads_formulas import (
@@ -290,7 +292,7 @@ class Book:
     accepted: Count
     orders_open: Count
     persons: Count
-    """Orders for the first delivery to somebody."""
+    """Users of orders that were completed, each once; with a matcher they may be pseudonyms."""
     channels: Count
     channels_open: Annotated[int, Interval(ge=0, le=CHANNELS_OPEN_MAX)]
     channel_grains: Grains
@@ -637,6 +639,15 @@ def find_order(state: StateReader, order: OrderId) -> Order | None:
 def put_order(state: State, order: OrderId, value: Order) -> None:
     """Write an order."""
     state.put(ads_order_key(order), encode(value))
+
+
+def note_reached(state: State, campaign: CampaignId, user: Did) -> bool:
+    """Note that something was delivered to a user; whether it is the first time."""
+    key = ads_reached_key(campaign, user)
+    if state.get(key) is not None:
+        return False
+    state.put(key, b"")
+    return True
 
 
 def find_channel(state: StateReader, campaign: CampaignId, number: ChannelNumber) -> Channel | None:
