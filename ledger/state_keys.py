@@ -208,7 +208,7 @@ class Table(IntEnum):
     ADS_REVIEWERS = 177
     """-> Reviewers: who may be drawn for panels"""
     ADS_ADVERTISER = 178
-    """advertiser, 20 bytes ‖ campaign, 8 bytes -> empty: the campaign is this advertiser's"""
+    """advertiser, 20 bytes ‖ 2⁶⁴ − 1 − campaign, 8 bytes -> empty: it is this advertiser's; the newest comes first"""
     ADS_COMPLAINER = 179
     """campaign, 8 bytes ‖ identity, 20 bytes -> number, 8 bytes, of its complaint"""
     LOCKUPS_WAITING = 185
@@ -332,6 +332,7 @@ _ADS_COMPLAINER: Final = bytes([Table.ADS_COMPLAINER])
 ADS_DRAW_PREFIX: Final = bytes([Table.ADS_DRAW])
 _ADS_REACHED: Final = bytes([Table.ADS_REACHED])
 _ADS_NUMBER_BYTES: Final = 8
+_ADS_NUMBER_MAX: Final = 2**64 - 1
 
 
 def account_key(address: Address) -> bytes:
@@ -825,8 +826,13 @@ def ads_advertiser_prefix(advertiser: Did) -> bytes:
 
 
 def ads_advertiser_key(advertiser: Did, campaign: int) -> bytes:
-    """That a campaign is this advertiser's."""
-    return ads_advertiser_prefix(advertiser) + campaign.to_bytes(_ADS_NUMBER_BYTES, "big")
+    """That a campaign is this advertiser's; the newer, the lower."""
+    return ads_advertiser_prefix(advertiser) + (_ADS_NUMBER_MAX - campaign).to_bytes(_ADS_NUMBER_BYTES, "big")
+
+
+def read_ads_advertiser_key(key: bytes) -> int:
+    """The campaign that a key of an advertiser's is about."""
+    return _ADS_NUMBER_MAX - int.from_bytes(key[-_ADS_NUMBER_BYTES:], "big")
 
 
 def ads_complainer_key(campaign: int, did: Did) -> bytes:

@@ -85,7 +85,7 @@ def list_campaigns(session: Session, params: AdsCampaignsParams) -> AdsCampaigns
         before = position
     advertiser = None if params.advertiser is None else parse(session, params.advertiser)
     with session.open_state(params.at) as state:
-        found = list(islice(_list_below(state, advertiser, before), params.limit + 1))
+        found = list(islice(list_below(state, advertiser, before), params.limit + 1))
         page = [_find(state, state.moment.time_ms, number) for number in found[: params.limit]]
         views = [_build_campaign(each, session.backend.network) for each in page]
         cursor = session.encode_cursor(scope, [page[-1].campaign]) if len(found) > params.limit else None
@@ -146,13 +146,12 @@ def get_settlement(session: Session, params: AdsCampaignParams) -> AdsSettlement
         )
 
 
-def _list_below(state: StateReader, advertiser: Did | None, before: int | None) -> Iterator[int]:
+def list_below(state: StateReader, advertiser: Did | None, before: int | None) -> Iterator[int]:
     """Numbers of campaigns below one, the newest first."""
+    newest = get_counts(state).campaigns if before is None else before - 1
     if advertiser is None:
-        newest = get_counts(state).campaigns if before is None else before - 1
         return iter(range(newest, 0, -1))
-    own = [number for number in list_campaigns_of(state, advertiser) if before is None or number < before]
-    return reversed(own)
+    return list_campaigns_of(state, advertiser, newest)
 
 
 def _find(state: StateReader, now_ms: int, number: int) -> CampaignDescription:

@@ -1,9 +1,15 @@
 """ads_ methods over a state with two campaigns and an order."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 import pytest
 
 from identity.address import format_address
 from identity.did import format_did
+from ledger.state import State
+from ledger.state_keys import ads_advertiser_key
+from rpc.namespaces.ads import list_below
 from rpc.session import Session
 from tests.ads_scene import FIRST, HASH, START_MS, AdsScene
 from tests.rpc.fake_backend import NETWORK, TIME_MS, FakeBackend
@@ -118,6 +124,23 @@ async def test_campaigns_come_page_by_page(ask: Caller, scene: AdsScene) -> None
         assert ([each["id"] for each in own["campaigns"]], own["cursor"]) == (found, None)
     foreign = await _fail(ask, "ads_campaigns", advertiser=_did(scene, "bob"), cursor=page["cursor"])
     assert foreign == (-32602, "BAD_CURSOR")
+
+
+def test_a_page_of_an_advertiser_begins_at_its_cursor(scene: AdsScene) -> None:
+    advertiser, taken = scene.dids["advertiser"], []
+
+    class Counting(State):
+        def scan_range(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+            for pair in super().scan_range(start, stop):
+                taken.append(pair)
+                yield pair
+
+    state = Counting(lambda key: None, lambda start, stop: iter(()))
+    for number in range(1, 301, 3):
+        state.put(ads_advertiser_key(advertiser, number), b"")
+    assert list(islice(list_below(state, advertiser, 201), 3)) == [199, 196, 193]
+    assert len(taken) == 3
+    assert list(list_below(state, advertiser, 5)) == [4, 1]
 
 
 async def test_an_order_and_its_shares(ask: Caller, scene: AdsScene) -> None:

@@ -56,7 +56,7 @@ def test_a_campaign_begins_as_a_draft(scene):
     assert (described.found, described.book) == (Campaign(scene.dids["advertiser"], scene.terms()), NEW_BOOK)
     assert (described.status, described.free_grains, described.ended_ms) == (CampaignStatus.DRAFT, 0, None)
     scene.do("advertiser", "create", scene.terms())
-    assert scene.answer("campaigns", scene.dids["advertiser"]) == [1, 2]
+    assert scene.answer("campaigns", scene.dids["advertiser"]) == [2, 1]
     assert (scene.answer("count"), scene.answer("campaign", 3)) == (2, None)
 
 

@@ -206,7 +206,7 @@ def answer_campaign(state: StateReader, moment: Moment, campaign: CampaignId) ->
 
 
 def answer_campaigns(state: StateReader, _: Moment, advertiser: Did) -> list[CampaignId]:
-    """The view of an advertiser's first CAMPAIGNS_PAGE campaigns, the oldest first."""
+    """The view of an advertiser's newest CAMPAIGNS_PAGE campaigns, the newest first."""
     return list(islice(list_campaigns_of(state, advertiser), CAMPAIGNS_PAGE))
 
 

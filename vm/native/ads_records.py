@@ -14,7 +14,7 @@
 | ads_credit_key(did)                  | Credit of an advertiser; absent: nothing was ever upheld               |
 | ads_draw_key(complaint)              | Draw, until the block after the complaint's own                        |
 | ADS_REVIEWERS_KEY                    | Reviewers: who may be drawn for panels                                 |
-| ads_advertiser_key(did, campaign)    | empty: the campaign is this advertiser's                               |
+| ads_advertiser_key(did, campaign)    | empty: the campaign is this advertiser's; the newest comes first       |
 
 All coins lie in the module account `ads`, which holds exactly what the books of all campaigns say is left, and the
 stakes of complaints that are not decided.
@@ -52,6 +52,7 @@ from ledger.state_keys import (
     ads_draw_key,
     ads_order_key,
     ads_reached_key,
+    read_ads_advertiser_key,
 )
 from vm.native.accounts import DAY_MS
 from vm.native.ads_formulas import (
@@ -564,11 +565,11 @@ def put_book(state: State, campaign: CampaignId, book: Book) -> None:
     state.put(ads_book_key(campaign), encode(book))
 
 
-def list_campaigns_of(state: StateReader, advertiser: Did) -> Iterator[CampaignId]:
-    """All campaigns of an advertiser, the oldest first."""
-    prefix = ads_advertiser_prefix(advertiser)
-    for key, _ in state.iterate_prefix(prefix):
-        yield CampaignId(int.from_bytes(key[len(prefix) :], "big"))
+def list_campaigns_of(state: StateReader, advertiser: Did, newest: int = JSON_INTEGER_MAX) -> Iterator[CampaignId]:
+    """Campaigns of an advertiser, the newest first, from this number downwards."""
+    end = end_of_prefix(ads_advertiser_prefix(advertiser))
+    for key, _ in state.iterate_range(ads_advertiser_key(advertiser, newest), end):
+        yield CampaignId(read_ads_advertiser_key(key))
 
 
 def get_counts(state: StateReader) -> Counts:
