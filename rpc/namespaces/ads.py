@@ -148,7 +148,9 @@ def get_settlement(session: Session, params: AdsCampaignParams) -> AdsSettlement
 
 def list_below(state: StateReader, advertiser: Did | None, before: int | None) -> Iterator[int]:
     """Numbers of campaigns below one, the newest first."""
-    newest = get_counts(state).campaigns if before is None else before - 1
+    newest = get_counts(state).campaigns
+    if before is not None:
+        newest = max(0, min(newest, before - 1))  # anybody can make a cursor of any number
     if advertiser is None:
         return iter(range(newest, 0, -1))
     return list_campaigns_of(state, advertiser, newest)

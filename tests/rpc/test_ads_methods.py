@@ -15,7 +15,7 @@ from tests.ads_scene import FIRST, HASH, START_MS, AdsScene
 from tests.rpc.fake_backend import NETWORK, TIME_MS, FakeBackend
 from tests.rpc.test_methods import Caller, _fail
 from vm.native.accounts import DAY_MS
-from vm.native.ads_records import DEFAULT_RULES, Counterparty, compute_order_id, compute_terms_hash
+from vm.native.ads_records import DEFAULT_RULES, Counterparty, Counts, compute_order_id, compute_terms_hash, put_counts
 from vm.native.role_records import Role
 
 
@@ -136,11 +136,14 @@ def test_a_page_of_an_advertiser_begins_at_its_cursor(scene: AdsScene) -> None:
                 yield pair
 
     state = Counting(lambda key: None, lambda start, stop: iter(()))
+    put_counts(state, Counts(301, 0))
     for number in range(1, 301, 3):
         state.put(ads_advertiser_key(advertiser, number), b"")
     assert list(islice(list_below(state, advertiser, 201), 3)) == [199, 196, 193]
     assert len(taken) == 3
     assert list(list_below(state, advertiser, 5)) == [4, 1]
+    for before, count in ((0, 0), (2**63 - 1, 100)):
+        assert len(list(list_below(state, advertiser, before))) == count
 
 
 async def test_an_order_and_its_shares(ask: Caller, scene: AdsScene) -> None:
