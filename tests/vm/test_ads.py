@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from identity.targeting import PackedExpression
+from identity.targeting import PackedExpression, pack_expression, parse_expression
+from ledger.codec import encode
 from ledger.primitives import INTEGER_MAX, Grains, TimeMs
 from ledger.reasons import Reason
 from ledger.receipt import Event
@@ -12,7 +13,9 @@ from ledger.transaction import Call
 from tests.ads_scene import FIRST, HASH, ITEMS, RICH, START_MS, AdsScene
 from tests.builders import address_of
 from tests.did_scene import build_call, key_of
+from vm.gas import GAS_BYTE
 from vm.native.accounts import DAY_MS
+from vm.native.ads_campaigns import GAS_TARGETING_BYTE
 from vm.native.ads_formulas import Split
 from vm.native.ads_records import (
     DEFAULT_RULES,
@@ -129,6 +132,19 @@ def test_whoever_is_named_exists_and_can_be_paid(scene):
         scene.refuse("advertiser", Reason.RECIPIENT_NOT_ALLOWED, "create", scene.terms(**changes))
     for changes in ({"offerer": bytes(20)}, {"matcher": bytes(20)}):
         scene.refuse("advertiser", Reason.UNKNOWN_DID, "create", scene.terms(**changes))
+
+
+def test_terms_are_paid_for_by_what_it_takes_to_check_them(scene):
+    terms = scene.terms(
+        targeting=pack_expression(parse_expression(" or ".join(f"user.a{n} >= {n}" for n in range(21))))
+    )
+    spent = [
+        scene.do("advertiser", *arguments, each).gas_used - GAS_BYTE * len(encode(each))
+        for arguments in (("create",), ("revise", FIRST))
+        for each in (scene.terms(), terms)
+    ]
+    more = GAS_TARGETING_BYTE * (len(terms.targeting) - len(scene.terms().targeting))
+    assert [spent[1] - spent[0], spent[3] - spent[2]] == [more, more]
 
 
 # W3

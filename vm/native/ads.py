@@ -57,8 +57,9 @@ from identity.did import Did
 from ledger.primitives import Grains
 from ledger.state import StateReader
 from vm.context import Moment
-from vm.gas import GAS_KEY_CHECK, GAS_STATE_READ, GAS_STATE_WRITE
+from vm.gas import GAS_BYTE, GAS_KEY_CHECK, GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.ads_campaigns import (
+    GAS_TARGETING_BYTE,
     Create,
     End,
     Fund,
@@ -250,13 +251,14 @@ def _rule(name: str, call: type, apply: Callable[..., None], gas: int, more: str
 
 
 _SIGNED: Final = f" + {SIGNED_GAS_WORDS}"
+_TERMS: Final = f" + {GAS_TARGETING_BYTE} for each byte of the targeting and {GAS_BYTE} of the metadata's address"
 _ENROLLED: Final = " for each reviewer who is enrolled"
 _CHANNEL: Final = f" + {2 * GAS_KEY_CHECK}{_SIGNED}, {GAS_DID_READ} for each attester of a distribution it opens"
 _CALLS: Final[tuple[tuple[Any, ...], ...]] = (
-    ("create", Create, apply_create, _GAS_CREATE),
-    ("revise", Revise, apply_revise, _GAS_STEP + 2 * GAS_DID_READ),
+    ("create", Create, apply_create, _GAS_CREATE, _TERMS),
+    ("revise", Revise, apply_revise, _GAS_STEP + 2 * GAS_DID_READ, _TERMS),
     ("fund", Fund, apply_fund, _GAS_MONEY),
-    ("submit", Submit, apply_submit, _GAS_STEP + 2 * GAS_DID_READ),
+    ("submit", Submit, apply_submit, _GAS_STEP + 2 * GAS_DID_READ, _TERMS),
     ("review", Review, apply_review, _GAS_STEP + 2 * GAS_STATE_READ),
     ("pause", Pause, apply_pause, _GAS_STEP),
     ("resume", Resume, apply_resume, _GAS_STEP),
