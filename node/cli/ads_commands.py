@@ -1,6 +1,7 @@
 """`carlive ads`: campaigns, deliveries, channels, complaints and results."""
 
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ from node.cli.group import SuggestingGroup
 from node.cli.module_calls import build_known_intent
 from node.cli.output import Output, output_option
 from node.cli.query_commands import format_grains, format_time, parse_id, to_plain
-from node.cli.sending import Intent, Sending, send_intent, sending_options
+from node.cli.sending import Intent, Sending, ask, send_intent, sending_options
 from rpc import calls
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ MODULE: Final = "ads"
 CAMPAIGNS_SHOWN_MAX: Final = 50
 VERDICTS: Final = ("upheld", "dismissed", "abusive")
 COUNTERPARTIES: Final = ("user", "publisher")
+CLOCK_TOLERANCE_MS: Final = 600_000  # so long is a new offer good for at least, by the time of the newest block
+OFFER_HOURS_MAX: Final = 24 * 400  # no campaign lasts longer
 _HOUR_MS: Final = 3_600_000
 
 _campaign_argument = click.argument("number", metavar="CAMPAIGN", type=click.IntRange(1))
@@ -209,9 +212,16 @@ def list_campaigns(advertiser: str | None, node_url: str, output: Output) -> Non
 @click.option(
     "--units", type=click.IntRange(1), default=1, show_default=True, help="Most units, minutes of a live view."
 )
-@click.option("--hours", type=click.IntRange(1), default=24, show_default=True, help="How long it may be taken up.")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, OFFER_HOURS_MAX),
+    default=24,
+    show_default=True,
+    help="How long it may be taken up.",
+)
 @click.option("--by", "signers", multiple=True, required=True, metavar="KEY", help="Key of the campaign's offerer.")
 @click.option("--out", "offer_file", type=FILE, required=True, help="Where the offer goes.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Sign without asking.")
 @keyring_options
 @node_option
 @output_option
@@ -224,6 +234,7 @@ def offer(
     hours: int,
     signers: tuple[str, ...],
     offer_file: Path,
+    is_confirmed: bool,
     keys_dir: Path,
     password_file: Path | None,
     node_url: str,
@@ -239,7 +250,7 @@ def offer(
     with connect(node_url) as client:
         facts = read_chain_facts(client)
         offerer = parse_did_text(client.run(calls.ads_campaign(number)).campaign.offerer, facts.network)
-        until_ms = client.run(calls.chain_head()).time_ms + hours * _HOUR_MS
+        until_ms = find_until(client.run(calls.chain_head()).time_ms, hours)
     payload = OfferPayload(
         CampaignId(number),
         parse_did_text(publisher, facts.network),
@@ -248,9 +259,19 @@ def offer(
         units,
         TimeMs(until_ms),
     )
+    shown = {
+        "campaign": number,
+        "offerer": format_did(offerer, facts.network),
+        "publisher": format_did(payload.publisher, facts.network),
+        "kind": kind,
+        "price": "by the campaign's total" if price is None else f"{format_grains(payload.price_grains)} a unit",
+        "unitsMax": units,
+        "until": format_time(until_ms),
+    }
+    if not is_confirmed:
+        ask({"chain": f"{facts.chain_id} ({facts.network.name.lower()})", **shown}, "Sign this?")
     write_offer(offer_file, payload, _sign_offer(payload, offerer, signers, keyring, facts), facts)
-    about = {"campaign": number, "offerer": format_did(offerer, facts.network), "file": str(offer_file)}
-    output.show_record(about)
+    output.show_record({**shown, "file": str(offer_file)})
 
 
 @ads.command()
@@ -605,6 +626,19 @@ def results(
 
 def _send(sending: Sending, call: str, *arguments: Any) -> None:
     send_intent(lambda client, facts: build_known_intent(client, facts, MODULE, call, list(arguments)), sending)
+
+
+def find_until(head_ms: int, hours: int) -> int:
+    """The end of an offer, by this machine's clock alone; raises CommandFailedError when the chain's is far ahead."""
+    now_ms = time.time_ns() // 1_000_000
+    until_ms = now_ms + hours * _HOUR_MS
+    if until_ms < head_ms + CLOCK_TOLERANCE_MS:
+        raise CommandFailedError(
+            f"the node's newest block is {(head_ms - now_ms) // _HOUR_MS} hours after this machine's clock, so the "
+            "offer would be over: set the clock right, ask another node, or say more --hours",
+            ExitCode.FAILED,
+        )
+    return until_ms
 
 
 def _campaign_id(number: int) -> Any:

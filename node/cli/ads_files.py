@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from node.atomic_file import PRIVATE_FILE_MODE, replace_file
 from node.cli.did_signing import parse_did_text, read_json_file, signature_to_json
 from node.cli.failures import CommandFailedError
 from node.cli.limited_files import read_limited
@@ -150,7 +151,7 @@ def read_offer(path: Path, facts: "ChainFacts") -> "tuple[OfferPayload, tuple[Di
 
 
 def write_match(path: Path, match: Match, salt: bytes) -> None:
-    """Save a match; the salt is for whoever may have to show the tags, and for nobody else."""
+    """Save a match; the salt is for whoever may have to show the tags, and nobody else reads the file."""
     record = {
         "campaign": match.campaign,
         "slot": match.slot,
@@ -158,7 +159,7 @@ def write_match(path: Path, match: Match, salt: bytes) -> None:
         "tagsCommitment": "0x" + match.tags_commitment.hex(),
         "salt": "0x" + salt.hex(),
     }
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    replace_file(path, (json.dumps(record, indent=2) + "\n").encode(), PRIVATE_FILE_MODE)
 
 
 def read_match(path: Path) -> Match:

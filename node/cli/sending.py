@@ -261,12 +261,16 @@ def sign_body(body: Any, facts: "ChainFacts", signers: "Signers") -> "Transactio
 
 def confirm(shown: dict[str, Any], options: SendOptions) -> None:
     """Show what is to be signed and ask; raises CommandFailedError when nobody is there to answer."""
-    if options.is_confirmed:
-        return
+    if not options.is_confirmed:
+        ask(shown, "Sign and send this?")
+
+
+def ask(shown: dict[str, Any], question: str) -> None:
+    """The same, for what is not sent."""
     click.echo(format_record(shown), err=True)
     if not sys.stdin.isatty():
         raise CommandFailedError("nobody is there to confirm this: say --yes")
-    click.confirm("Sign and send this?", abort=True, err=True)
+    click.confirm(question, abort=True, err=True)
 
 
 def submit(client: "Client", raw: bytes, wait: Wait, output: Output) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from pyarrow import parquet
 from identity.ads_matching import compute_matched_nullifier
 from ledger.primitives import Height
 from ledger.reasons import Reason, Rejected
+from node.atomic_file import PRIVATE_FILE_MODE
+from node.cli.ads_commands import find_until
 from node.cli.ads_results import count_groups, suppress_small
-from node.cli.failures import ExitCode
+from node.cli.failures import CommandFailedError, ExitCode
 from node.cli.main import cli
+from node.cli.query_commands import format_time
 from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DidNode
-from tests.rpc.fake_backend import DOMAIN
+from tests.rpc.fake_backend import DOMAIN, TIME_MS
 from vm.native.ads_records import CampaignId, CampaignStatus, Nullifier, compute_order_id, find_channel, get_book
 from vm.native.role_records import Grant, Role, put_grant
 
@@ -87,7 +91,7 @@ class AdsNode(DidNode):
         """The advertiser offers a click for 1,001 grains."""
         given = ("--publisher", self.publisher, "--kind", "click", "--price", "0.00001001", "--by", "dev1")
         out = ("--out", str(self.directory / "offer.json"))
-        result = await self.run("ads", "offer", "1", *given, *out)
+        result = await self.run("ads", "offer", "1", *given, *out, "--yes")
         assert result.exit_code == 0, result.output
 
 
@@ -110,6 +114,7 @@ async def test_a_campaign_from_draft_to_delivery(node: AdsNode) -> None:
     assert (await node.match(*consent))["isMatch"]
     saved = json.loads((node.directory / "match.json").read_text("utf-8"))
     assert set(saved) == {"campaign", "slot", "nullifier", "tagsCommitment", "salt"}
+    assert (node.directory / "match.json").stat().st_mode & 0o777 == PRIVATE_FILE_MODE
     files = (str(node.directory / "offer.json"), str(node.directory / "match.json"))
     signers = ("--by", f"{node.user}=dev4", "--by", f"{node.publisher}=dev3")
     await node.change("ads", "accept", *files, "--as", node.user, *signers)
@@ -124,6 +129,39 @@ async def test_a_campaign_from_draft_to_delivery(node: AdsNode) -> None:
     table = (await node.run("ads", "campaign", "list")).stdout
     assert "ended" in table  # the node that answers lives later than the blocks
     assert "place.city" in table
+
+
+async def test_an_offer_is_shown_before_it_is_signed(node: AdsNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    await node.run_campaign()
+    monkeypatch.setattr("time.time_ns", lambda: TIME_MS * 10**6)
+    path = node.directory / "offer.json"
+    given = ("--publisher", node.publisher, "--kind", "click", "--price", "0.5", "--hours", "2", "--by", "dev1")
+    asked = await node.run("ads", "offer", "1", *given, "--out", str(path))
+    assert (asked.exit_code, path.exists()) == (ExitCode.WRONG_USE, False)
+    shown = {
+        "campaign": "1",
+        "offerer": node.advertiser,
+        "publisher": node.publisher,
+        "kind": "click",
+        "price": "0.5 IOV a unit",
+        "units max": "1",
+        "until": format_time(TIME_MS + 2 * 3_600_000),
+    }
+    lines = dict(re.split(r" {2,}", line, maxsplit=1) for line in asked.stderr.splitlines() if "  " in line)
+    assert {name: lines[name] for name in shown} == shown
+    answer = await node.run_json("ads", "offer", "1", *given, "--out", str(path), "--yes")
+    assert answer["until"] == shown["until"]
+
+
+@pytest.mark.parametrize(("head_ms", "is_signed"), [(TIME_MS + 3_000_000, True), (TIME_MS + 3_000_001, False)])
+def test_the_end_of_an_offer_is_this_machines(monkeypatch: pytest.MonkeyPatch, head_ms: int, is_signed: bool) -> None:
+    """A node that says that it is late does not make an offer last."""
+    monkeypatch.setattr("time.time_ns", lambda: TIME_MS * 10**6)
+    if is_signed:
+        assert find_until(head_ms, 1) == TIME_MS + 3_600_000
+    else:
+        with pytest.raises(CommandFailedError, match="after this machine's clock"):
+            find_until(head_ms, 1)
 
 
 async def test_tags_without_consent_match_nothing(node: AdsNode) -> None:
