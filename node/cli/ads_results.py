@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 Groups = Mapping[str, Mapping[str, int]]
 """Persons by value, by tag."""
+Group = tuple[str, str]
+"""A tag and one of its values."""
 Row = dict[str, Any]
+UNKNOWN: Final = "unknown"
+"""The group of those who lack a tag, keep it back, or have this text in it."""
 _COLUMNS: Final = ("measure", "group", "count", "units", "grains")
 
 
@@ -27,38 +32,70 @@ def read_buckets(path: Path) -> Groups:
 
 
 def count_groups(persons: Iterable[Mapping[str, "TagValue"]], names: Sequence[str], size_min: int) -> Groups:
-    """Persons by value of each of these tags, without groups that are too small: what a matcher may report.
+    """Counts of persons by value of each of these tags that give no small group away: what a matcher may report.
 
-    Whoever lacks a tag, or keeps it back, counts nowhere; of a set, every text counts.
+    Whoever lacks a tag, or keeps it back, is UNKNOWN; of a set, every text counts. See `_find_told`.
     """
-    counts: dict[str, dict[str, int]] = {name: {} for name in names}
-    for tags in persons:
+    members: dict[Group, set[int]] = {}
+    everybody: set[int] = set()
+    for person, tags in enumerate(persons):
+        everybody.add(person)
         for name in names:
             for value in _list_values(tags.get(name)):
-                counts[name][value] = counts[name].get(value, 0) + 1
-    return {name: suppress_small(found, size_min) for name, found in counts.items()}
+                members.setdefault((name, value), set()).add(person)
+    told = _find_told(members, everybody, size_min)
+    return {name: {value: len(members[tag, value]) for tag, value in sorted(told) if tag == name} for name in names}
+
+
+def _find_told(members: Mapping[Group, set[int]], everybody: set[int], size_min: int) -> set[Group]:
+    """Groups that are large enough, and from which no small one can be computed.
+
+    Of everybody, and of every group that is told, the groups of one tag inside it may be subtracted, each alone and all
+    together; when fewer than the minimum are left, but somebody, the smallest of them is not told either. So a district
+    does not go out beside its city when the rest of the city is small.
+    """
+    told = {group for group, found in members.items() if len(found) >= size_min}
+    pairs: list[tuple[Group | None, set[int], list[Group]]] = []
+    for whole, found in [(None, everybody), *((group, members[group]) for group in sorted(told))]:
+        inside = [group for group in sorted(told) if group != whole and members[group] <= found]
+        pairs += [(whole, found, list(groups)) for _, groups in groupby(inside, key=lambda group: group[0])]
+    is_settled = False
+    while not is_settled:
+        is_settled = True
+        for whole, found, inside in pairs:
+            left = [group for group in inside if group in told]
+            if left and (whole is None or whole in told) and _is_revealing(found, [members[g] for g in left], size_min):
+                told.remove(min(left, key=lambda group: (len(members[group]), group)))
+                is_settled = False
+    return told
+
+
+def _is_revealing(whole: set[int], parts: Sequence[set[int]], size_min: int) -> bool:
+    """Whether too few, but somebody, are left of a group without some others."""
+    rests = [whole.difference(*parts), *(whole - part for part in parts)]
+    return any(0 < len(rest) < size_min for rest in rests)
 
 
 def _list_values(value: "TagValue | None") -> list[str]:
     if value is None:
-        return []
+        return [UNKNOWN]
     if isinstance(value, frozenset):
-        return sorted(value)
+        return sorted(value) or [UNKNOWN]
     return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
-def suppress_small(counts: Mapping[str, int], size_min: int) -> dict[str, int]:
-    """The groups that may be told: of enough persons, and never all but one, whose size the sum would give away.
+def suppress_small(counts: Mapping[str, int], size_min: int, rest: int = 0) -> dict[str, int]:
+    """The groups that may be told: of enough persons, and never so that the sum gives a small number away.
 
-    When a single group is too small, or those that are too small come to fewer than the minimum together, the next
-    smallest goes with them.
+    `rest` persons are in none of them. When those that are not told come to fewer than the minimum together, the
+    smallest that is left goes with them.
     """
-    ordered = sorted(counts.items(), key=lambda each: (each[1], each[0]))
-    hidden = [name for name, count in ordered if count < size_min]
-    kept = [name for name, count in ordered if count >= size_min]
-    while kept and hidden and (len(hidden) == 1 or sum(counts[name] for name in hidden) < size_min):
-        hidden.append(kept.pop(0))
-    return {name: counts[name] for name in counts if name in kept}
+    kept = sorted(counts.items(), key=lambda each: (each[1], each[0]))
+    hidden = 0
+    while kept and (kept[0][1] < size_min or ((len(kept) < len(counts) or rest) and hidden + rest < size_min)):
+        hidden += kept.pop(0)[1]
+    told = dict(kept)
+    return {name: count for name, count in counts.items() if name in told}
 
 
 def build_rows(found: "AdsCampaignView", groups: Groups, size_min: int) -> list[Row]:
@@ -72,10 +109,11 @@ def build_rows(found: "AdsCampaignView", groups: Groups, size_min: int) -> list[
     rows.append(_row("spent", "all", None, None, found.money.paid))
     rows.append(_row("persons", "all", found.persons, None, None))
     for tag, counts in sorted(groups.items()):
-        told = suppress_small(counts, size_min)
+        rest = max(0, found.persons - sum(counts.values()))  # of a set's texts there may be more than persons
+        told = suppress_small(counts, size_min, rest)
         rows += [_row("persons", f"{tag} = {value}", count, None, None) for value, count in sorted(told.items())]
-        if len(told) < len(counts):
-            rows.append(_row("persons", f"{tag}: too few to tell", None, None, None))
+        if rest or len(told) < len(counts):
+            rows.append(_row("persons", f"{tag}: unknown or too few to tell", None, None, None))
     return rows
 
 

@@ -201,7 +201,7 @@ async def test_results_leave_small_groups_out_and_are_exported(node: AdsNode) ->
             ("all", 0),
             ("place.city = Foshan", 40),
             ("place.city = Jinan", 70),
-            ("place.city: too few to tell", None),
+            ("place.city: unknown or too few to tell", None),
         ]
     with (node.directory / "results.csv").open(encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == len(rows)
@@ -276,16 +276,42 @@ async def test_complaints_and_credit(node: AdsNode) -> None:
     assert caught.value.reason is Reason.ADS_BAD_COMPLAINT
 
 
+@pytest.mark.parametrize(("rest", "told"), [(0, {"a": 20, "b": 30}), (9, {"b": 30}), (10, {"a": 20, "b": 30})])
+def test_who_is_in_no_group_is_a_group(rest: int, told: dict[str, int]) -> None:
+    assert suppress_small({"a": 20, "b": 30}, 10, rest) == told
+
+
 def test_a_matcher_counts_persons_and_no_small_groups() -> None:
     persons = [
         {"place.city": "Foshan", "user.vip": n % 2 == 0, "scenario.likes": frozenset({"suv", "race"})} for n in range(4)
     ]
     persons += [{"place.city": "Wuhan"}, {"user.vip": True}]
     assert count_groups(persons, ["place.city", "user.vip", "scenario.likes"], 2) == {
-        "place.city": {},  # Wuhan has one, and four in Foshan would give it away
-        "user.vip": {"true": 3, "false": 2},
-        "scenario.likes": {"race": 4, "suv": 4},
+        "place.city": {"Foshan": 4},  # the two others may be of Wuhan, or of nowhere
+        "user.vip": {"true": 3},  # two without it would give away that one person keeps the tag back
+        "scenario.likes": {"race": 4, "suv": 4, "unknown": 2},
     }
+
+
+def test_who_keeps_a_tag_back_is_not_found_by_what_is_missing_to_the_sum() -> None:
+    persons = [{"place.city": "Foshan"}] * 60 + [{"place.city": "Guangzhou"}] * 39 + [{}]
+    assert count_groups(persons, ["place.city"], 10) == {"place.city": {"Foshan": 60}}
+
+
+def test_no_small_group_is_the_difference_of_two_groupings() -> None:
+    """Everybody knows which districts are Foshan's; of 31 there, 3 are in one of its small ones."""
+    foshan = [("Foshan", "Nanhai")] * 15 + [("Foshan", "Shunde")] * 13 + [("Foshan", "Gaoming")] * 3
+    wuhan = [("Wuhan", "Jianghan")] * 20 + [("Wuhan", "Huangpi")] * 9
+    persons = [{"place.city": city, "place.district": district} for city, district in foshan + wuhan]
+    assert count_groups(persons, ["place.city", "place.district"], 10) == {
+        "place.city": {"Foshan": 31, "Wuhan": 29},
+        "place.district": {"Nanhai": 15},  # without Shunde 16 are left of Foshan, and 9 of Wuhan without Jianghan
+    }
+
+
+def test_of_a_set_who_lacks_a_text_is_a_group_too() -> None:
+    persons = [{"scenario.likes": frozenset({"suv", "race"})}] * 20 + [{"scenario.likes": frozenset({"race"})}] * 3
+    assert count_groups(persons, ["scenario.likes"], 10) == {"scenario.likes": {"race": 23}}
 
 
 def test_groups_are_counted_from_files(tmp_path: Path) -> None:
