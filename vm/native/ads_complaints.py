@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from identity.did import DID_BYTES, Did
-from ledger.primitives import Grains, TimeMs
+from ledger.primitives import Grains, PositiveGrains, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
 from ledger.state import State, StateReader
@@ -13,7 +13,7 @@ from vm.context import BlockContext, Context
 from vm.gas import GAS_BYTE, GAS_STATE_READ
 from vm.native.ads_campaigns import end_campaign, get_sender_did, list_involved
 from vm.native.ads_events import ComplaintDecided, ComplaintFiled, ComplaintJudged, PanelDrawn, ReviewersChanged
-from vm.native.ads_formulas import POINTS_MAX, PositiveGrains, compute_penalty, compute_stake, draw_panel
+from vm.native.ads_formulas import POINTS_MAX, compute_penalty, compute_stake, draw_panel
 from vm.native.ads_records import (
     ADS_ADDRESS,
     COMPLAINTS_OPEN_MAX,
