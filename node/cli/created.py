@@ -48,7 +48,7 @@ CREATIONS: Final[Mapping[tuple[str, str], Creation]] = {
     ),
     ("ads", "complain"): Creation(
         *("ads", "ComplaintFiled", "complaint", "complaint"),
-        "carlive ads judge {complaint} VERDICT, by the panel that was drawn",
+        "carlive ads judge {complaint} VERDICT, by the panel that the next block draws",
     ),
     ("distribution", "post_root"): Creation(
         *("distribution", "RootPosted", "number", "number"),

@@ -60,7 +60,7 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         made.reviewer = await made.make("dev2", Role.COMMUNITY_ADMINISTRATOR)
         made.publisher = await made.make("dev3", None)
         made.user = await made.make("dev4", Role.PERSON)
-        await made.make("dev5", Role.COMMUNITY_ADMINISTRATOR)
+        await made.make("dev7", Role.COMMUNITY_ADMINISTRATOR)
         monkeypatch.setattr(scene.backend, "submit_many", made.submit_many)
         yield made
 
@@ -93,7 +93,7 @@ async def test_so_do_channels_orders_and_complaints(node: FinalNode) -> None:
     signers = ("--as", node.user, "--by", f"{node.user}=dev4", "--by", f"{node.publisher}=dev3")
     order = await node.send("ads", "accept", *files, *signers, signer="dev0")
     assert order["next"].startswith(f"carlive ads complete {order['order']} ")
-    await node.send("ads", "enrol", signer="dev5")
+    await node.send("ads", "enrol", signer="dev7")
     evidence = node.write("evidence.json", "unfair")
     complaint = await node.send("ads", "complain", "1", "--evidence", evidence, signer="dev4")
     assert (complaint["complaint"], complaint["next"]) == (
