@@ -98,7 +98,7 @@ async def test_so_do_channels_orders_and_complaints(node: FinalNode) -> None:
     complaint = await node.send("ads", "complain", "1", "--evidence", evidence, signer="dev4")
     assert (complaint["complaint"], complaint["next"]) == (
         1,
-        "carlive ads judge 1 VERDICT, by the panel that was drawn",
+        "carlive ads judge 1 VERDICT, by the panel that the next block draws",
     )
 
 
