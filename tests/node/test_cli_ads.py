@@ -4,11 +4,14 @@ import csv
 import json
 import re
 from collections.abc import AsyncIterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from identity.ads_matching import compute_matched_nullifier
@@ -23,7 +26,16 @@ from node.cli.query_commands import format_time
 from tests.node.cli_scene import open_cli_scene
 from tests.node.test_cli_did import DidNode
 from tests.rpc.fake_backend import DOMAIN, TIME_MS
-from vm.native.ads_records import CampaignId, CampaignStatus, Nullifier, compute_order_id, find_channel, get_book
+from vm.native.ads_records import (
+    CampaignId,
+    CampaignStatus,
+    ComplaintId,
+    Nullifier,
+    compute_order_id,
+    find_channel,
+    find_complaint,
+    get_book,
+)
 from vm.native.role_records import Grant, Role, put_grant
 
 HASH = "0x" + "07" * 32
@@ -279,6 +291,67 @@ async def test_complaints_and_credit(node: AdsNode) -> None:
 @pytest.mark.parametrize(("rest", "told"), [(0, {"a": 20, "b": 30}), (9, {"b": 30}), (10, {"a": 20, "b": 30})])
 def test_who_is_in_no_group_is_a_group(rest: int, told: dict[str, int]) -> None:
     assert suppress_small({"a": 20, "b": 30}, 10, rest) == told
+
+
+async def test_whoever_pays_in_may_say_where_the_rest_goes(node: AdsNode) -> None:
+    await node.change("ads", "campaign", "create", node.write("terms.json", node.terms()), signer="dev1")
+    fund = ("ads", "campaign", "fund", "1", "--amount", "10")
+    with pytest.raises(Rejected) as caught:
+        await node.change(*fund, "--refund", "dev7", signer="dev1")
+    assert caught.value.reason is Reason.ADS_OTHER_REFUND
+    await node.change(*fund, "--refund", "dev6", signer="dev1")
+    assert get_book(node.state, CampaignId(1)).funded_grains == 10**9
+
+
+async def test_complaints_stake_what_it_takes_and_no_more_than_is_said(node: AdsNode) -> None:
+    await node.run_campaign()
+    await node.make("dev7", Role.COMMUNITY_ADMINISTRATOR)
+    await node.change("ads", "enrol", signer="dev7")
+    complain = ("ads", "complain", "1", "--evidence", node.write("evidence.json", "unfair"))
+    await node.change(*complain, signer="dev4")
+    with pytest.raises(Rejected) as caught:
+        await node.change(*complain, "--stake-max", "19", signer="dev3")
+    assert caught.value.reason is Reason.ADS_STAKE_HIGHER
+    await node.change(*complain, signer="dev3")
+    found = [find_complaint(node.state, ComplaintId(number)) for number in (1, 2)]
+    assert [each.stake_grains for each in found if each] == [10**9, 2 * 10**9]
+    with pytest.raises(Rejected) as caught:
+        await node.change("ads", "close-complaint", "1")
+    assert caught.value.reason is Reason.ADS_TOO_EARLY
+
+
+PLACES = {"Foshan": ("Nanhai", "Shunde", "Gaoming"), "Wuhan": ("Jianghan", "Huangpi"), "Jinan": ("Lixia",)}
+CITIZENS = st.sampled_from([(city, district) for city, districts in PLACES.items() for district in districts])
+
+
+@given(
+    persons=st.lists(st.tuples(CITIZENS, st.booleans(), st.booleans()), max_size=40),
+    size_min=st.integers(2, 6),
+)
+def test_no_subtraction_of_groups_that_are_told_leaves_few(
+    persons: list[tuple[tuple[str, str], bool, bool]], size_min: int
+) -> None:
+    """Every choice of groups of one tag inside another one, or inside everybody, tried one by one."""
+    tags = [
+        {"place.city": city} | ({"place.district": district} if is_told else {}) | {"user.vip": str(is_vip)}
+        for (city, district), is_told, is_vip in persons
+    ]
+    told = count_groups(tags, ["place.city", "place.district", "user.vip"], size_min)
+    members = {
+        (name, value): {n for n, each in enumerate(tags) if each.get(name, "unknown") == value}
+        for name, counts in told.items()
+        for value in counts
+    }
+    assert {group: len(found) for group, found in members.items()} == {
+        (name, value): count for name, counts in told.items() for value, count in counts.items()
+    }
+    for whole in (set(range(len(tags))), *members.values()):
+        for name in told:
+            inside = [found for group, found in members.items() if group[0] == name and found <= whole]
+            for size in range(len(inside) + 1):
+                for chosen in combinations(inside, size):
+                    rest = len(whole.difference(*chosen))
+                    assert size == 0 or rest == 0 or rest >= size_min
 
 
 def test_a_matcher_counts_persons_and_no_small_groups() -> None:

@@ -135,6 +135,14 @@ def test_nobody_enrols_or_withdraws_with_the_hash_in_hand(scene):
     assert sorted(scene.answer("complaint", 1).panel) == sorted(scene.dids[f"judge{n}"] for n in range(5))
 
 
+def test_nothing_is_dismissed_before_there_is_a_panel(scene):
+    scene.do("alice", "complain", FIRST, HASH, STAKE)
+    scene.pass_time(DEFAULT_RULES.judging_ms + 1_000)  # the chain stood still
+    scene.refuse("sender", Reason.ADS_TOO_EARLY, "close_complaint", 1)
+    scene.pass_block()
+    assert scene.answer("complaint", 1).until_ms == scene.now_ms + DEFAULT_RULES.judging_ms
+
+
 def test_a_block_draws_so_many_panels(scene, monkeypatch):
     monkeypatch.setattr("vm.native.ads_complaints.DRAWS_MAX", 2)
     for who in ("alice", "bob", "mask"):
@@ -157,6 +165,14 @@ def test_panels_are_drawn_at_the_end_of_blocks():
     put_complaint(scene.state, 1, Complaint(1, bytes(20), bytes(20), 1, HASH, (), 1, (), None))
     events = [event for _ in range(2) for event in scene.end_block()]
     assert Event("ads", "PanelDrawn", [1, 1, [bytes(20)]]) in events
+
+
+def test_whose_accounts_a_campaign_pays_is_not_drawn(scene):
+    accounts = {"platform": address_of(key_of("judge0")), "refund": address_of(key_of("judge1"))}
+    scene.run_campaign(10**6, **accounts, offerer=scene.dids["judge2"], matcher=scene.dids["judge3"])
+    scene.do("alice", "complain", 2, HASH, STAKE)
+    scene.pass_block()
+    assert scene.answer("complaint", 1).panel == (scene.dids["judge4"],)
 
 
 def test_who_has_a_part_in_it_is_not_drawn(scene):

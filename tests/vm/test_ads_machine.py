@@ -172,9 +172,11 @@ class AdsMachine(RuleBasedStateMachine):
         if self.scene.send(self._call("settle_channel", FIRST, number)).reason == 0:
             self._share(self.earners[number], self.balances.pop(number))
 
-    @rule(who=st.sampled_from(["alice", "bob", "mask"]))
-    def complain(self, who):
+    @rule(who=st.sampled_from(["alice", "bob", "mask"]), is_drawn=st.sampled_from([True, True, False]))
+    def complain(self, who, is_drawn):
         self.scene.send(self._call("complain", FIRST, HASH, ENOUGH), key_of(who))
+        if is_drawn:
+            self.scene.pass_block()
 
     @rule()
     def draw(self):
@@ -239,6 +241,8 @@ class AdsMachine(RuleBasedStateMachine):
             return
         scene = self.scene
         scene.now_ms = max(scene.now_ms, self.terms.end_ms)
+        scene.pass_time(40 * DAY_MS)
+        scene.pass_block()
         scene.pass_time(40 * DAY_MS)
         for complaint in range(1, get_counts(scene.state).complaints + 1):
             scene.send(self._call("close_complaint", complaint))

@@ -203,7 +203,7 @@ def apply_close_complaint(state: State, context: Context, call: CloseComplaint) 
     if get_book(state, complaint.campaign).is_upheld:
         _decide(state, context, call.complaint, complaint, Verdict.MOOT)
         return
-    if context.block.time_ms <= complaint.until_ms:
+    if not complaint.panel or context.block.time_ms <= complaint.until_ms:
         raise Rejected(Reason.ADS_TOO_EARLY, "the panel may still decide", until_ms=complaint.until_ms)
     _decide(state, context, call.complaint, complaint, Verdict.DISMISSED)
 
