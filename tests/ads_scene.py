@@ -13,10 +13,10 @@ from ledger.codec import encode, to_plain
 from ledger.primitives import BlockHash, Grains, Height, TimeMs
 from ledger.reasons import Reason
 from ledger.receipt import Event, Receipt
-from ledger.state import State
 from ledger.transaction import Call
 from tests.builders import DOMAIN, Draft, address_of, block_context, make_state
 from tests.did_scene import DidScene, Signer, build_call, key_of, sign
+from tests.simulation.ads_checks import check_ads_coins
 from vm.context import BlockContext, Moment
 from vm.native.accounts import DAY_MS, get_account
 from vm.native.ads_complaints import draw_due_panels

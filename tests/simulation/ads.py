@@ -30,14 +30,16 @@ from tests.simulation.promoters import (
     MATCHER,
     PUBLISHER,
     REVIEWERS,
+    STAKE_GRAINS,
     USERS,
     VIEWER,
     build_terms,
 )
 from tests.simulation.slips import Refusals, Slips
 from vm.native.accounts import DAY_MS
-from vm.native.ads_formulas import Split, compute_fixed_reward
+from vm.native.ads_formulas import Split, compute_fixed_reward, compute_stake
 from vm.native.ads_records import (
+    FINDINGS,
     AcceptancePayload,
     BalancePayload,
     Book,
@@ -60,7 +62,6 @@ from vm.native.ads_records import (
     OrderId,
     OrderStatus,
     Terms,
-    Verdict,
     compute_order_id,
     compute_status,
     compute_terms_hash,
@@ -94,10 +95,14 @@ REFUSALS: Final[Refusals] = {
         "a targeting that is none": Reason.ADS_BAD_TARGETING,
         "by somebody without the role": Reason.ROLE_MISSING,
     },
-    "ads.revise": {"of what is no draft": Reason.ADS_WRONG_STATUS},
+    "ads.revise": {
+        "of what is no draft": Reason.ADS_WRONG_STATUS,
+        "to have what others have paid in": Reason.ADS_REFUND_FIXED,
+    },
     "ads.fund": {
         "into what is over": Reason.ADS_WRONG_STATUS,
         "more than anybody has": Reason.INSUFFICIENT_BALANCE,
+        "for another account": Reason.ADS_OTHER_REFUND,
     },
     "ads.submit": {"without a budget": Reason.ADS_UNDERFUNDED},
     "ads.review": {"of other terms": Reason.ADS_BAD_TERMS},
@@ -147,8 +152,14 @@ REFUSALS: Final[Refusals] = {
         "twice": Reason.ADS_BAD_COMPLAINT,
         "of one's own": Reason.ADS_BAD_COMPLAINT,
         "of what never ran": Reason.ADS_BAD_COMPLAINT,
+        "below the stake": Reason.ADS_STAKE_HIGHER,
+        "after one was upheld": Reason.ADS_UPHELD_ALREADY,
     },
-    "ads.judge": {"twice": Reason.ADS_NOT_ON_PANEL, "from outside the panel": Reason.ADS_NOT_ON_PANEL},
+    "ads.judge": {
+        "twice": Reason.ADS_NOT_ON_PANEL,
+        "from outside the panel": Reason.ADS_NOT_ON_PANEL,
+        "after one was upheld": Reason.ADS_UPHELD_ALREADY,
+    },
     "ads.close_complaint": {"too early": Reason.ADS_TOO_EARLY},
 }
 
@@ -237,10 +248,13 @@ class AdsTraffic:
         return self._wish("create", [terms], account, mistake)
 
     def _revise(self) -> Wish | None:
-        mistake = self._slips.draw("ads.revise")
-        status = CampaignStatus.DRAFT if mistake is None else CampaignStatus.RUNNING
+        mistake, terms = self._slips.draw("ads.revise"), self._draw_terms()
+        status = CampaignStatus.RUNNING if mistake == "of what is no draft" else CampaignStatus.DRAFT
         seen = self._pick(status)
-        return None if seen is None else self._by_advertiser("revise", [seen.campaign, self._draw_terms()], mistake)
+        if mistake == "to have what others have paid in":
+            seen = self._pick(status, is_wanted=lambda each: each.book.funded_grains > 0)
+            terms = replace(terms, refund=terms.platform)
+        return None if seen is None else self._by_advertiser("revise", [seen.campaign, terms], mistake)
 
     def _fund(self) -> Wish | None:
         mistake, grains = self._slips.draw("ads.fund"), self._random.choice(FUNDS_GRAINS)
@@ -252,7 +266,10 @@ class AdsTraffic:
             )
         if mistake == "more than anybody has":
             grains = 10**17
-        return None if seen is None else self._wish("fund", [seen.campaign, grains], None, mistake)
+        if seen is None:
+            return None
+        refund = seen.terms.platform if mistake == "for another account" else seen.terms.refund
+        return self._wish("fund", [seen.campaign, grains, refund], None, mistake)
 
     def _submit(self) -> Wish | None:
         mistake = self._slips.draw("ads.submit")
@@ -537,19 +554,25 @@ class AdsTraffic:
         def is_wanted(seen: Seen) -> bool:
             if mistake == "of what never ran":
                 return seen.book.reviewer is None
+            if seen.book.is_upheld is not (mistake == "after one was upheld"):
+                return False
             has_complained = find_complaint_of(self._state, seen.campaign, complainer.did) is not None
             is_open = seen.book.reviewer is not None and not seen.is_past_grace(self._now_ms)
             return is_open and has_complained is (mistake == "twice")
 
         seen = self._pick(*CampaignStatus, is_wanted=is_wanted)
-        if seen is None or (mistake is None and seen.book.complaints_open):
+        if seen is None or (mistake is None and seen.book.complaints_open > 1):
             return None
-        return self._wish("complain", [seen.campaign, HASH], complainer.account, mistake)
+        stake = compute_stake(STAKE_GRAINS, seen.book.complaints_open) - (mistake == "below the stake")
+        return self._wish("complain", [seen.campaign, HASH, stake], complainer.account, mistake)
 
     def _judge(self) -> Wish | None:
         """Reviewers of one panel mostly find the same."""
         mistake = self._slips.draw("ads.judge")
-        found = self._pick_complaint(lambda each: self._now_ms <= each.until_ms)
+        is_late = mistake == "after one was upheld"
+        found = self._pick_complaint(
+            lambda each: bool(each.panel) and self._now_ms <= each.until_ms and self._is_upheld(each) is is_late
+        )
         if found is None:
             return None
         number, complaint = found
@@ -562,14 +585,22 @@ class AdsTraffic:
             wanted = [each for each in REVIEWERS if each.did in complaint.panel and each.did not in voted]
         if not wanted:
             return None
-        usual = list(Verdict)[number % len(Verdict)]
-        verdict = usual if self._random.randrange(4) else self._random.choice(tuple(Verdict))
+        usual = FINDINGS[number % len(FINDINGS)]
+        verdict = usual if self._random.randrange(4) else self._random.choice(FINDINGS)
         return self._wish("judge", [number, int(verdict), HASH], self._random.choice(wanted).account, mistake)
 
     def _close_complaint(self) -> Wish | None:
         mistake = self._slips.draw("ads.close_complaint")
-        found = self._pick_complaint(lambda each: (self._now_ms > each.until_ms) is (mistake is None))
+
+        def is_wanted(complaint: Complaint) -> bool:
+            is_late = bool(complaint.panel) and self._now_ms > complaint.until_ms
+            return (is_late or self._is_upheld(complaint)) is (mistake is None)
+
+        found = self._pick_complaint(is_wanted)
         return None if found is None else self._wish("close_complaint", [found[0]], None, mistake)
+
+    def _is_upheld(self, complaint: Complaint) -> bool:
+        return get_book(self._state, complaint.campaign).is_upheld
 
     def _pick_complaint(self, is_wanted: Callable[[Complaint], bool]) -> tuple[ComplaintId, Complaint] | None:
         """One of the newest that is not decided, as wanted."""

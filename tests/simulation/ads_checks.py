@@ -44,14 +44,19 @@ def check_ads(state: StateReader) -> None:
         orders[order.campaign].append(order)
     for key, value in iterate_table(state, Table.ADS_CHANNEL):
         channels[_to_number(key[:_NUMBER_BYTES])].append(decode(Channel, value))
+    reached = defaultdict[int, set[Did]](set)
+    for key, _ in iterate_table(state, Table.ADS_REACHED):
+        reached[_to_number(key[:_NUMBER_BYTES])].add(Did(key[_NUMBER_BYTES:]))
     check_ads_coins(state)
     _check_counts(state, campaigns, books, complaints)
-    require(set(books) >= {*orders, *channels}, "orders and channels have a campaign")
+    require(set(books) >= {*orders, *channels, *reached}, "orders and channels have a campaign")
     for number, book in books.items():
         of_campaign = [each for each in complaints.values() if each.campaign == number]
         _check_book(book, campaigns[number], of_campaign)
         _check_orders(book, campaigns[number], orders[number])
+        _check_reached(book, orders[number], reached[number])
         _check_channels(state, book, campaigns[number], channels[number])
+    _check_draws(state, complaints)
     _check_credit(state, campaigns, complaints)
 
 
@@ -97,6 +102,8 @@ def _check_book(book: Book, campaign: Campaign, complaints: Sequence[Complaint])
     require(book.day_grains <= campaign.terms.daily_grains_max, "a day promises no more than the terms allow")
     undecided = sum(each.verdict is None for each in complaints)
     require(book.complaints_open == undecided, "a campaign counts its complaints")
+    upheld = sum(each.verdict is Verdict.UPHELD for each in complaints)
+    require(upheld == book.is_upheld, "a campaign is punished once")
     if book.status is CampaignStatus.SETTLED:
         is_empty = (book.left_grains, book.channels_open, book.complaints_open) == (0, 0, 0)
         require(is_empty, "nothing is left of a settled campaign")
@@ -105,7 +112,6 @@ def _check_book(book: Book, campaign: Campaign, complaints: Sequence[Complaint])
 def _check_orders(book: Book, campaign: Campaign, orders: Sequence[Order]) -> None:
     numbers = sorted(each.number for each in orders)
     require(numbers == list(range(1, book.accepted + 1)), "a campaign counts its orders")
-    require(book.persons == sum(each.slot == 0 for each in orders), "a campaign counts the persons it reached")
     standing = [each for each in orders if each.status is OrderStatus.ACCEPTED]
     if book.status is CampaignStatus.SETTLED:
         standing = []
@@ -122,6 +128,19 @@ def _check_orders(book: Book, campaign: Campaign, orders: Sequence[Order]) -> No
         if campaign.terms.fixed is not None:
             reward = compute_fixed_reward(campaign.terms.fixed, each.number)
             require(each.reserved_grains == reward, "a fixed total is shared out in turn")
+
+
+def _check_reached(book: Book, orders: Sequence[Order], reached: set[Did]) -> None:
+    users = {each.user for each in orders if each.status is OrderStatus.COMPLETED}
+    require(reached == users and book.persons == len(users), "a campaign counts the persons it reached")
+
+
+def _check_draws(state: StateReader, complaints: dict[int, Complaint]) -> None:
+    """What was closed before its panel was drawn is forgotten in its turn."""
+    waiting = {_to_number(key) for key, _ in iterate_table(state, Table.ADS_DRAW)}
+    without = {number for number, each in complaints.items() if not each.panel}
+    undecided = {number for number in without if complaints[number].verdict is None}
+    require(undecided <= waiting <= without, "complaints without a panel wait for one")
 
 
 def _check_channels(state: StateReader, book: Book, campaign: Campaign, channels: Sequence[Channel]) -> None:

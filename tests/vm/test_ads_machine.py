@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledger.primitives import Grains, TimeMs
 from ledger.transaction import Call
-from tests.ads_scene import ENOUGH, FIRST, HASH, START_MS, AdsScene, check_conservation
+from tests.ads_scene import ENOUGH, FIRST, HASH, START_MS, AdsScene
 from tests.builders import address_of
 from tests.did_scene import key_of
 from tests.simulation.ads_checks import check_ads
