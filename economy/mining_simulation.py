@@ -11,6 +11,7 @@ from math import exp
 from typing import Final
 
 from vm.native.mining_formulas import (
+    FORCE_MAX,
     MINING_FUND_GRAINS,
     NEW_MARKET,
     Behaviour,
@@ -114,6 +115,8 @@ class Scenario:
     """Users on a day, from 0 on."""
     count_new_fakes: Callable[[int], float]
     """Fake identities that appear on a day."""
+    get_false_force: Callable[[int], int] = lambda _: 0
+    """Force that attesters who lie post for a day, and nobody corrects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class Day:
     reward_grains: int
     """Of a real user who came, on average."""
     fake_share: float
-    """Part of what was paid that went to fake identities."""
+    """Part of what was paid that went to fake identities, or for false force."""
     gini: float
     """Of the day's rewards among real users who came: 0 all the same, 1 all to one."""
 
@@ -155,6 +158,11 @@ def _attack(day: int) -> float:
     return 5_000 if day > 300 else 0
 
 
+def _lie(day: int) -> int:
+    """Once forty times the force of such a day, once nearly all that there can be."""
+    return {2_700: 4 * 10**11, 3_200: FORCE_MAX - 10**12}.get(day, 0)
+
+
 SCENARIOS: Final = (
     Scenario(
         "slow",
@@ -165,9 +173,10 @@ SCENARIOS: Final = (
     Scenario("boom", "Nearly all of them come within the second year.", lambda day: _grow(day, 450, 45), lambda _: 0),
     Scenario(
         "attack",
-        "Growth over three years, and waves of fake identities, 56 million in the largest.",
+        "Growth over three years, waves of fake identities, 56 million in the largest, and two days of false force.",
         lambda day: _grow(day, 700, 180),
         _attack,
+        _lie,
     ),
     Scenario(
         "crash",
@@ -197,7 +206,8 @@ def simulate(
             for cohort in COHORTS
         ]
         fakes = fakes * chance.uniform(0.93, 0.97) + scenario.count_new_fakes(number)  # attesters find some every day
-        force = sum(count * each for count, each in zip(counts, forces, strict=True)) + int(fakes) * fake_force
+        false_force = int(fakes) * fake_force + scenario.get_false_force(number)
+        force = sum(count * each for count, each in zip(counts, forces, strict=True)) + false_force
         revenue_grains = int(sum(counts) * FEE_GRAINS_PER_USER * chance.uniform(0.8, 1.2))
         closing = close_epoch(fund_grains, version.release_share, revenue_grains, force, market, version.rules)
         fund_grains -= closing.released_grains
@@ -209,7 +219,7 @@ def simulate(
         active = sum(counts)
         paid = sum(count * reward for count, reward in zip(counts, rewards, strict=True))
         reward_grains = paid // active if active else 0
-        fake_paid = int(fakes) * compute_reward(fake_force, closing.price_micrograins)
+        fake_paid = compute_reward(false_force, closing.price_micrograins)
         played.append(
             Day(
                 users=int(users),

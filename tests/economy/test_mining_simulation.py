@@ -24,6 +24,12 @@ def played():
     return {scenario.name: simulate(scenario, 3_650, 1, quiet) for scenario in SCENARIOS}
 
 
+@pytest.fixture(scope="module")
+def honest():
+    """The attack without lying attesters."""
+    return simulate(replace(BY_NAME["attack"], get_false_force=lambda day: 0), 3_650, 1, quiet)
+
+
 def test_the_same_seed_gives_the_same_days_and_another_one_others():
     boom = BY_NAME["boom"]
     first = simulate(boom, 60, 7, quiet)
@@ -56,6 +62,19 @@ def test_a_wave_of_fakes_costs_the_others_at_most_while_it_lasts(played):
     assert max(day.fake_share for day in days[800:814]) > 0.3
     assert max(day.fake_share for day in days[1_000:1_700]) < 0.02
     assert all(day.closing.released_grains <= day.closing.budget_grains for day in days)
+
+
+@pytest.mark.parametrize("day", [2_700, 3_200])
+def test_a_day_of_false_force_is_taken_and_forgotten_within_two_weeks(played, honest, day):
+    """Of the day itself nearly all is taken; afterwards the price is soon what it were without."""
+    days = played["attack"]
+    assert days[day].fake_share > 0.95
+    parts = [
+        one.closing.price_micrograins / other.closing.price_micrograins
+        for one, other in zip(days[day + 1 : day + 15], honest[day + 1 : day + 15], strict=True)
+    ]
+    assert min(parts) > 0.7
+    assert parts[-1] > 0.9
 
 
 def test_without_users_nothing_is_paid():

@@ -28,6 +28,7 @@ from vm.native.mining_formulas import (
     compute_earned_force,
     compute_epoch,
     compute_identity_force,
+    compute_most_force,
     compute_price,
     compute_quotation,
     compute_release_share,
@@ -97,6 +98,16 @@ def test_services_earn_for_both_sides():
     }
 
 
+@given(EARNINGS, st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_no_records_earn_more_than_the_most(earning, counts):
+    most = compute_most_force(earning, len(counts), sum(counts))
+    assert sum(compute_earned_force(earning, count) for count in counts) <= most
+
+
+def test_the_most_is_earned_by_equal_counts():
+    assert compute_most_force(Earning(100, 1, 5), 3, 7) == 2 * 150 + 175
+
+
 # Rule F2
 
 
@@ -150,15 +161,37 @@ def test_the_budget_is_never_more_than_the_fund():
 
 
 def test_the_first_force_is_taken_as_it_is_and_later_ones_by_their_part():
-    assert compute_smoothed_force(0, 700, 7) == 700
-    assert compute_smoothed_force(700, 1_400, 7) == 800
-    assert compute_smoothed_force(700, 0, 7) == 600
+    assert compute_smoothed_force(0, 700, DEFAULT_RULES) == 700
+    assert compute_smoothed_force(700, 1_400, DEFAULT_RULES) == 800
+    assert compute_smoothed_force(700, 0, DEFAULT_RULES) == 600
 
 
-@given(st.integers(0, FORCE_MAX), st.integers(0, FORCE_MAX), st.integers(1, 365))
-def test_smoothed_force_lies_between_what_it_was_and_what_there_is(smoothed, force, epochs):
+@pytest.mark.parametrize(("force", "smoothed"), [(2_799, 999), (2_800, 1_000), (2_801, 1_000), (FORCE_MAX, 1_000)])
+def test_a_day_counts_for_a_multiple_of_the_days_before_at_most(force, smoothed):
+    assert compute_smoothed_force(700, force, DEFAULT_RULES) == smoothed
+
+
+@given(st.integers(0, FORCE_MAX), st.integers(0, FORCE_MAX), draw_rules())
+def test_smoothed_force_moves_towards_what_there_is_and_not_beyond(smoothed, force, rules):
     low, high = sorted((smoothed, force))
-    assert low <= compute_smoothed_force(smoothed, force, epochs) <= high
+    moved = compute_smoothed_force(smoothed, force, rules)
+    assert low <= moved <= high
+    assert moved > smoothed or force <= smoothed
+
+
+@pytest.mark.parametrize("false_force", [4 * 10**10, FORCE_MAX])
+def test_a_day_of_false_force_is_forgotten_within_two_weeks(false_force):
+    share, usual_force = compute_release_share(1_461), 4 * 10**8
+    fund, market, prices = FUND, NEW_MARKET, []
+    for day in range(80):
+        force = false_force if day == 60 else usual_force
+        closing = close_epoch(fund, share, 0, force, market, DEFAULT_RULES)
+        fund, market = fund - closing.released_grains, closing.market
+        prices.append(closing.price_micrograins)
+    usual = prices[59]
+    assert prices[60] < usual // 50, "that day's budget bears no more"
+    assert min(prices[61:]) > usual * 7 // 10
+    assert all(price > usual * 9 // 10 for price in prices[74:])
 
 
 @pytest.mark.parametrize(
@@ -253,6 +286,7 @@ def test_a_fund_that_releases_nothing_is_never_depleted():
 def test_exhaustion_at_the_present_rate():
     assert forecast_exhaustion(1_000, 3) == 333
     assert forecast_exhaustion(1_000, 0) is None
+    assert forecast_exhaustion(FUND, 1) == JSON_INTEGER_MAX
 
 
 def test_a_day_begins_at_midnight_utc():

@@ -10,7 +10,9 @@ Rules
 * F3 An epoch's budget is a fixed share of what is left in the fund, such that without other changes half of it is left
   after `half_life_epochs`; and a top-up that follows revenue, at most `topup_max_bps` of that share.
 * F4 The quoted price is the budget over smoothed total force, moved from the last quotation by at most
-  `price_change_bps`, then put between floor and ceiling.
+  `price_change_bps`, then put between floor and ceiling. Smoothed force moves by one part in `smoothing_epochs` towards
+  each day's, which counts for at most `smoothing_input_max` times what it was: so one day of false force is forgotten
+  in weeks.
 * F5 The price paid is the quotation, or what the budget bears if that is less. So no epoch pays more than its budget.
 * F6 What is not released stays in the fund.
 """
@@ -116,14 +118,18 @@ class MiningRules:
     topup_max_bps: Annotated[int, Interval(ge=0, le=BASIS_POINTS)]
     """At most so much of the budget without it."""
     smoothing_epochs: Annotated[int, Interval(ge=1, le=365)]
+    smoothing_input_max: Annotated[int, Interval(ge=2, le=1_000)]
+    """A day's force counts for at most so many times the smoothed force before it."""
     price_floor_micrograins: Micrograins
     price_ceiling_micrograins: Annotated[int, Interval(ge=1, le=PRICE_MICROGRAINS_MAX)]
     """For one force."""
     price_change_bps: Annotated[int, Interval(ge=1, le=BASIS_POINTS)]
     user_force_max: Annotated[int, Interval(ge=1, le=10**6)]
     provider_force_max: Annotated[int, Interval(ge=1, le=10**8)]
-    settling_epochs: Annotated[int, Interval(ge=0, le=7)]
-    """Whole days after an epoch in which its records still come in and are challenged."""
+    settling_epochs: Annotated[int, Interval(ge=1, le=7)]
+    """Whole days after an epoch in which its batch comes in, is corrected and challenged."""
+    challenge_ms: Annotated[int, Interval(ge=0, le=7 * DAY_MS)]
+    """For so long every batch is open to challenges before its epoch is closed."""
     attesters_min: Annotated[int, Interval(ge=1, le=ATTESTERS_MAX)]
     """How many attesters must agree."""
     suspension_epochs: Annotated[int, Interval(ge=1, le=365)]
@@ -142,12 +148,14 @@ DEFAULT_RULES: Final = MiningRules(
     topup_bps=1_000,
     topup_max_bps=2_500,
     smoothing_epochs=7,  # weekends are not weekdays
+    smoothing_input_max=4,  # smoothed force grows by 43 % a day at most, and falls by a seventh
     price_floor_micrograins=MICROGRAINS_PER_GRAIN,
     price_ceiling_micrograins=10**6 * MICROGRAINS_PER_GRAIN,  # 0.01 IOV
     price_change_bps=1_000,
     user_force_max=1_500,
     provider_force_max=50_000,
     settling_epochs=1,  # gateways count until midnight, and report the day after
+    challenge_ms=DAY_MS // 4,  # attesters have all records at hand: building a day anew takes an hour or two
     attesters_min=2,
     suspension_epochs=30,
     weight_recovery_epochs=1,
@@ -236,6 +244,13 @@ def compute_earned_force(earning: Earning, count: int) -> int:
     return force
 
 
+def compute_most_force(earning: Earning, records: int, times: int) -> int:
+    """What so many times earn at most: as much as if each record were another identity's, all with the same count."""
+    each, rest = divmod(times, records)
+    more = compute_earned_force(earning, each + 1) if rest else 0
+    return (records - rest) * compute_earned_force(earning, each) + rest * more
+
+
 def compute_identity_force(force: int, force_max: int, weight_hundredths: int) -> int:
     """Rule F2, for one side."""
     return min(force, force_max) * weight_hundredths // WEIGHT_FULL
@@ -270,11 +285,13 @@ def compute_budget(
     return decaying + topup, topup
 
 
-def compute_smoothed_force(smoothed: int, force: int, smoothing_epochs: int) -> int:
-    """Moves by one part in `smoothing_epochs` towards an epoch's force; the first one is taken as it is."""
+def compute_smoothed_force(smoothed: int, force: int, rules: MiningRules) -> int:
+    """Part of rule F4; the first epoch's force is taken as it is."""
     if smoothed == 0:
         return force
-    return (smoothed * (smoothing_epochs - 1) + force) // smoothing_epochs
+    limited = min(force, smoothed * rules.smoothing_input_max)
+    moved = (smoothed * (rules.smoothing_epochs - 1) + limited) // rules.smoothing_epochs
+    return max(moved, smoothed + 1) if limited > smoothed else moved  # rounding must not hold little force down
 
 
 def compute_quotation(budget_grains: int, smoothed_force: int, last_micrograins: int, rules: MiningRules) -> int:
@@ -304,7 +321,7 @@ def close_epoch(
     """Rules F3 to F6: everything that the end of an epoch decides."""
     assert 0 <= remaining_grains <= INTEGER_MAX, "what an account can hold"
     budget, topup = compute_budget(remaining_grains, release_share, revenue_grains, rules)
-    smoothed = compute_smoothed_force(market.smoothed_force, force, rules.smoothing_epochs)
+    smoothed = compute_smoothed_force(market.smoothed_force, force, rules)
     quoted = market.quoted_micrograins
     if smoothed > 0:
         quoted = compute_quotation(budget, smoothed, quoted, rules)
@@ -344,5 +361,8 @@ def forecast_depletion(remaining_grains: int, target_grains: int, release_share:
 
 
 def forecast_exhaustion(remaining_grains: int, released_grains: int) -> int | None:
-    """For how many epochs the fund would last if each released as much as this one; None: nothing is released."""
-    return None if released_grains == 0 else remaining_grains // released_grains
+    """For how many epochs the fund would last if each released as much as this one, at most JSON_INTEGER_MAX.
+
+    None: nothing is released.
+    """
+    return None if released_grains == 0 else min(remaining_grains // released_grains, JSON_INTEGER_MAX)
