@@ -399,7 +399,7 @@ class Reason(IntEnum):
     MINING_UNKNOWN_BATCH = 385
     """There is no such batch, or it does not count any more."""
     MINING_NOT_CORRECTABLE = 386
-    """Corrected too often, or without those who signed it."""
+    """Corrected too often, by too few, or by as many others."""
     MINING_BAD_PROOF = 387
     """A record that is not proven to stand in its batch."""
     MINING_NOT_TWICE = 388
@@ -413,6 +413,10 @@ class Reason(IntEnum):
     MINING_NOTHING_TO_APPEAL = 392
     MINING_BAD_RULES = 393
     MINING_NOT_SUSPENDED = 394
+    MINING_BATCH_STANDS = 475
+    """Another batch of the epoch counts, which this one does not correct; or none counts that it could correct."""
+    MINING_APPEAL_ANSWERED = 476
+    """An answer to an appeal is final until the weight is lowered again."""
 
     # Advertising: 400-419.
     ADS_UNKNOWN_CAMPAIGN = 400

@@ -181,7 +181,7 @@ class Table(IntEnum):
     MINING_RECORD = 164
     """identity, 20 bytes ‖ epoch, 4 bytes ‖ behaviour, 1 byte -> VouchedRecord"""
     MINING_VEHICLE = 165
-    """epoch, 4 bytes ‖ nullifier of a vehicle's number, 32 bytes -> identity, 20 bytes, for which it earns then"""
+    """nullifier of a vehicle's number, 32 bytes -> VehicleEarner: for whom it has earned last, and on which day"""
     MINING_WEIGHT = 166
     """identity, 20 bytes -> Weight; absent: never lowered"""
     MINING_ATTESTER = 167
@@ -311,7 +311,7 @@ MINING_PROGRESS_KEY: Final = bytes([Table.MINING_PROGRESS])
 MINING_RULES_KEY: Final = bytes([Table.MINING_RULES])
 MINING_REVENUE_KEY: Final = bytes([Table.MINING_REVENUE])
 MINING_SOURCE_KEY: Final = bytes([Table.MINING_SOURCE])
-MINING_VEHICLE_PREFIX: Final = bytes([Table.MINING_VEHICLE])
+_MINING_VEHICLE: Final = bytes([Table.MINING_VEHICLE])
 _MINING_EPOCH: Final = bytes([Table.MINING_EPOCH])
 _MINING_BATCH: Final = bytes([Table.MINING_BATCH])
 _MINING_RECORD: Final = bytes([Table.MINING_RECORD])
@@ -775,9 +775,9 @@ def mining_record_key(did: Did, epoch: int, behaviour: int) -> bytes:
     return mining_record_epoch_prefix(did, epoch) + bytes([behaviour])
 
 
-def mining_vehicle_key(epoch: int, nullifier: bytes) -> bytes:
-    """For whom a vehicle earns on a day."""
-    return MINING_VEHICLE_PREFIX + epoch.to_bytes(_EPOCH_BYTES, "big") + nullifier
+def mining_vehicle_key(nullifier: bytes) -> bytes:
+    """For whom a vehicle has earned last."""
+    return _MINING_VEHICLE + nullifier
 
 
 def mining_weight_key(did: Did) -> bytes:

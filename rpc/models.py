@@ -853,6 +853,7 @@ ProposalKind = Literal[
     "set_mining_behaviour",
     "end_mining_behaviour",
     "reinstate_mining_attester",
+    "void_mining_batch",
     "set_mining_source",
     "set_ads_rules",
 ]
@@ -1543,7 +1544,7 @@ class MiningOutcomeView(Result):
 
     height: Integer
     revenue: Grains
-    """Fees and spent advertising that counted for it."""
+    """Fees that counted for it."""
     topup: Grains
     """The part of the budget that follows revenue."""
     budget: Grains
@@ -1552,6 +1553,8 @@ class MiningOutcomeView(Result):
     price: WholeNumber
     """What one force is paid: the quotation, or what the budget bears."""
     released: Grains
+    returned: Grains
+    """What came back to the fund: released for earlier days, and owed to nobody."""
     remaining: Grains
     """What the fund held after it."""
 
@@ -1571,7 +1574,7 @@ class MiningEpochResult(ReadResult):
 
     number: Integer
     is_open: bool
-    """Whether it takes records."""
+    """Whether it has begun and is not closed."""
     rules_from: Integer
     """The first epoch of its rules; 0: the defaults."""
     batches: Integer
@@ -1584,8 +1587,10 @@ class MiningEpochResult(ReadResult):
     """What is left now."""
     released: Grains
     """All that has left the fund."""
+    returned: Grains
+    """All that has come back to it, of which nobody was owed anything."""
     revenue: Grains
-    """Counted for the epoch that closes next."""
+    """Counted for the next epoch with force that is closed."""
     forecast: MiningForecast
 
 
@@ -1613,7 +1618,7 @@ class MiningPayoutView(Result):
 
 
 class MiningClaimResult(ReadResult):
-    """What the chain knows of an identity's reward of a day; other records are proven under the batches' roots."""
+    """What the chain knows of an identity's reward of a day; other records are proven under the batch's root."""
 
     number: Integer
     did: DidText
@@ -1623,7 +1628,8 @@ class MiningClaimResult(ReadResult):
     price: WholeNumber | None
     """Millionths of a grain for one force; null until the epoch is closed."""
     vouched_reward: Grains | None
-    batches: list[MiningBatchView]
+    batch: MiningBatchView | None
+    """Null while none counts."""
     payout: MiningPayoutView | None
     """Null while governance has named no source."""
 
@@ -1654,6 +1660,8 @@ class MiningWeightView(Result):
     attesters: list[DidText]
     granted_from: Integer | None
     """The epoch from which on its appeal is granted; null without one."""
+    is_final: bool
+    """Whether an appeal was answered, and the weight not been lowered since."""
 
 
 class MiningStatementResult(ReadResult):

@@ -28,13 +28,16 @@ from vm.native.distribution_records import (
     Breaker,
     SourceId,
     SourceRules,
+    compute_free_grains,
     create_source,
     get_source,
 )
 from vm.native.iov import credit, get_balance
+from vm.native.mining_epochs import RESERVED_EPOCHS
 from vm.native.mining_formulas import MINING_FUND_GRAINS, Behaviour, Epoch
 from vm.native.mining_records import (
     MINING_ADDRESS,
+    SETTLING_BLOCKS,
     AppealPayload,
     BatchPayload,
     BehaviourTotal,
@@ -64,17 +67,23 @@ _CALLS = {
 
 
 def check_conservation(state: State) -> None:
-    """What mining began with is what is left and what was released; no day released more than its budget."""
+    """What mining began with is what is left and what was released, less what came back; no day overran its budget."""
     progress = get_progress(state)
     if progress is None:
         assert get_balance(state, DISTRIBUTION_ADDRESS) == 0
         return
-    fund, released = get_balance(state, MINING_ADDRESS), progress.released_grains
-    assert fund + released == progress.allocation_grains
-    assert get_balance(state, DISTRIBUTION_ADDRESS) == released == get_source(state, SourceId(1)).left_grains
-    outcomes = [get_mining_epoch(state, epoch).outcome for epoch in range(progress.first_epoch, progress.next_epoch)]
-    assert all(outcome is not None and outcome.released_grains <= outcome.budget_grains for outcome in outcomes)
-    assert sum(outcome.released_grains for outcome in outcomes if outcome is not None) == released
+    fund, released, returned = get_balance(state, MINING_ADDRESS), progress.released_grains, progress.returned_grains
+    assert fund + released - returned == progress.allocation_grains
+    source = get_source(state, SourceId(1))
+    assert get_balance(state, DISTRIBUTION_ADDRESS) == released - returned == source.left_grains
+    found = [get_mining_epoch(state, epoch).outcome for epoch in range(progress.first_epoch, progress.next_epoch)]
+    outcomes = [outcome for outcome in found if outcome is not None]
+    assert len(outcomes) == len(found)
+    assert all(outcome.released_grains <= outcome.budget_grains for outcome in outcomes)
+    assert sum(outcome.released_grains for outcome in outcomes) == released
+    assert sum(outcome.returned_grains for outcome in outcomes) == returned
+    assert progress.reserved_grains == sum(outcome.released_grains for outcome in outcomes[-RESERVED_EPOCHS:])
+    assert compute_free_grains(source) <= progress.reserved_grains, "the rest has come back"
     assert state.get(mining_epoch_key(progress.next_epoch - 1)) is not None or not outcomes
 
 
@@ -96,7 +105,7 @@ class MiningScene(DidScene):
     def __init__(self, day: Epoch = TODAY) -> None:
         super().__init__(state=make_state({address_of(SENDER): 10**15}))
         credit(self.state, MINING_ADDRESS, MINING_FUND_GRAINS, 0)
-        self.day = day
+        self.day, self.late_ms = day, 0
         names = {self.create(f"gate{n}", kind=DidKind.ORGANISATION): f"gate{n}" for n in range(3)}
         self.gate_names = names
         self.gates = tuple(sorted(names))
@@ -117,7 +126,7 @@ class MiningScene(DidScene):
 
     def send(self, call: Call, key: PrivateKey = SENDER) -> Receipt:
         """The receipt of one call, in a block of its own on the present day."""
-        context = block_context(self.height, self.day * DAY_MS + self.height)
+        context = block_context(self.height, self.day * DAY_MS + self.late_ms + self.height)
         sequence = get_account(self.state, address_of(key)).sequence
         draft = Draft(key, [call], sequence=sequence, gas_limit=GAS_LIMIT, valid_until=self.height + 10)
         receipt = apply_transaction(self.state, context, draft.sign())
@@ -139,21 +148,27 @@ class MiningScene(DidScene):
     def end_block(self, day: int, fees_grains: int = 0) -> list[Event]:
         """The end of a block on this day; what it tells of mining."""
         self.day = Epoch(day)
-        context = block_context(self.height, day * DAY_MS + self.height)
+        context = block_context(self.height, day * DAY_MS + self.late_ms + self.height)
         events = apply_block_end(self.state, context, fees_grains)
         self.state.forget_marks()
         self.height += 1
         check_conservation(self.state)
         return [event for event in events if event.module == "mining"]
 
+    def begin_day(self, day: int, fees_grains: int = 0) -> list[Event]:
+        """The first blocks of a day, as many as settle what is over; what they tell of mining."""
+        first = self.end_block(day, fees_grains)
+        self.height += SETTLING_BLOCKS - 1
+        return [*first, *self.end_block(day)]
+
     def total(self, **changes: Any) -> BehaviourTotal:
         """Ten cars that were started."""
         return replace(BehaviourTotal(Behaviour.CAR_STARTED, 10, 10, 1_000, 0), **changes)
 
     def batch(self, gates: Sequence[Did] | None = None, signers: Sequence[Did] | None = None, **changes: Any) -> Call:
-        """The first two attesters agree on today's records."""
+        """The first two attesters agree on yesterday's records."""
         gates = tuple(self.gates[:2] if gates is None else gates)
-        epoch = changes.get("epoch", self.day)
+        epoch = changes.get("epoch", Epoch(self.day - 1))
         payload = BatchPayload(
             gateway=gates[0],
             epoch=epoch,
@@ -184,9 +199,10 @@ class MiningScene(DidScene):
         """Alice objects."""
         return build(replace(AppealPayload(self.alice, HASH, 1), **changes), signer or (self.alice, "alice"))
 
-    def challenge(self, first: LeafProof, second: LeafProof, epoch: int | None = None) -> Call:
-        """Somebody shows two records."""
-        return Call("mining", "challenge", [self.day if epoch is None else epoch, to_plain(first), to_plain(second)])
+    def challenge(self, first: LeafProof, second: LeafProof, epoch: int | None = None, number: int = 1) -> Call:
+        """Somebody shows two records of a batch, of yesterday's if nothing else is said."""
+        day = self.day - 1 if epoch is None else epoch
+        return Call("mining", "challenge", [day, number, to_plain(first), to_plain(second)])
 
     def answer(self, view: str, *arguments: object) -> Any:
         """A view of the module on the present day."""
@@ -208,9 +224,9 @@ def build_leaf(user: Did, epoch: int = TODAY, **changes: Any) -> MiningLeaf:
     return replace(leaf, **changes)
 
 
-def build_tree(leaves: Sequence[MiningLeaf], number: int = 1) -> tuple[bytes, list[LeafProof]]:
-    """The root over some records, and the proof of each as of a batch."""
+def build_tree(leaves: Sequence[MiningLeaf]) -> tuple[bytes, list[LeafProof]]:
+    """The root over some records, and the proof of each."""
     encoded = [encode_mining_leaf(leaf) for leaf in leaves]
     hashes = [compute_leaf_hash(each) for each in encoded]
-    proofs = [LeafProof(number, each, build_inclusion_path(hashes, index)) for index, each in enumerate(encoded)]
+    proofs = [LeafProof(each, build_inclusion_path(hashes, index)) for index, each in enumerate(encoded)]
     return compute_root(hashes), proofs

@@ -52,6 +52,7 @@ def get_epoch(session: Session, params: MiningEpochParams) -> MiningEpochResult:
             outcome=None if outcome is None else _build_outcome(outcome),
             fund=described.fund_grains,
             released=described.released_grains,
+            returned=described.returned_grains,
             revenue=described.revenue_grains,
             forecast=MiningForecast(
                 at_this_rate=described.forecast.at_this_rate,
@@ -75,7 +76,7 @@ def get_claim(session: Session, params: MiningClaimParams) -> MiningClaimResult:
             vouched_force=claim.vouched_force,
             price=claim.price_micrograins,
             vouched_reward=claim.vouched_grains,
-            batches=[_build_batch(each, session.backend.network) for each in claim.batches],
+            batch=None if claim.batch is None else _build_batch(claim.batch, session.backend.network),
             payout=_find_payout(state, did, params.proof, session.backend.network),
         )
 
@@ -144,6 +145,7 @@ def _build_outcome(outcome: Outcome) -> MiningOutcomeView:
         quoted_price=outcome.quoted_micrograins,
         price=outcome.price_micrograins,
         released=outcome.released_grains,
+        returned=outcome.returned_grains,
         remaining=outcome.remaining_grains,
     )
 
@@ -169,6 +171,7 @@ def _build_weight(weight: Weight, network: NetworkKind) -> MiningWeightView:
         evidence_hash=weight.evidence_hash,
         attesters=[format_did(each, network) for each in weight.attesters],
         granted_from=weight.granted_from or None,
+        is_final=weight.is_final,
     )
 
 

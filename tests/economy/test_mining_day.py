@@ -65,10 +65,12 @@ def draw_records(known: list[Did], gates: tuple[Did, ...], seed: int) -> tuple[l
             provider = draw.choice(shops) if rule.provider is not None else None
             is_driving = rule.is_vehicle_vouched
             things = (car if is_driving else None, None if is_driving else phone)
-            row = (user, int(rule.behaviour), draw.randint(1, 9), provider, *things, draw.choice(gates))
-            rows.append(row)
+            earning = rule.user
+            assert earning is not None, "every behaviour earns for users"
+            row = (user, int(rule.behaviour), draw.randint(1, min(9, earning.count_max)), provider, *things)
+            rows.append((*row, draw.choice(gates)))
             if draw.random() < 0.1:
-                rows.append((*row[:2], row[2] + 1, *row[3:6], draw.choice(gates)))
+                rows.append((*row[:2], min(row[2] + 1, earning.count_max), *row[3:], draw.choice(gates)))
     return rows, {known[1]: 40, **{user: draw.randrange(100) for user in draw.sample(users[10:], 50)}}
 
 
@@ -131,10 +133,11 @@ async def test_records_of_a_day_become_coins_of_those_who_claim(scene: CliScene,
     assert len(forces) >= USERS
     payload = describe_batch(day).make_payload(mining.gates[:2], 1, 0)
     assert payload.totals == totals
+    mining.day = Epoch(DAY + 1)
     mining.accept(build(payload, *[(gate, mining.gate_names[gate]) for gate in mining.gates[:2]]))
 
     # the day ends: it has a price, and what it pays leaves the fund
-    mining.end_block(DAY + 2)
+    mining.begin_day(DAY + 2)
     outcome = get_mining_epoch(mining.state, DAY).outcome
     assert outcome is not None
     price = outcome.price_micrograins

@@ -7,7 +7,7 @@ import pytest
 
 from identity.did import Did, format_did
 from ledger.codec import to_plain
-from ledger.primitives import Grains, TimeMs
+from ledger.primitives import JSON_INTEGER_MAX, Grains, Height, TimeMs
 from ledger.state_keys import MINING_SOURCE_KEY
 from rpc.arguments import describe_type, to_json
 from rpc.session import Session
@@ -18,6 +18,7 @@ from tests.rpc.test_methods import Caller, Failed
 from vm.native.distribution_records import PostedRoot, get_source, put_claimed, put_root, put_source
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind, ProvenLeaf
 from vm.native.mining_formulas import (
+    DEFAULT_BEHAVIOURS,
     DEFAULT_RULES,
     MINING_FUND_GRAINS,
     RELEASE_SCALE_BITS,
@@ -25,6 +26,7 @@ from vm.native.mining_formulas import (
     compute_epoch,
     compute_release_share,
 )
+from vm.native.mining_records import put_rules
 
 TODAY = Epoch(compute_epoch(TIME_MS) - 2)
 """It is closed on the day on which the backend stands."""
@@ -35,11 +37,12 @@ BUDGET = MINING_FUND_GRAINS * compute_release_share(DEFAULT_RULES.half_life_epoc
 def scene(backend: FakeBackend) -> MiningScene:
     """A day with a batch and a record, closed."""
     scene = MiningScene(TODAY)
-    scene.accept(scene.batch())
     scene.accept(scene.record())
     scene.accept(scene.weigh())
     scene.accept(scene.appeal())
-    scene.end_block(TODAY + 2)
+    scene.day = Epoch(TODAY + 1)
+    scene.accept(scene.batch())
+    scene.begin_day(TODAY + 2)
     backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
     return scene
 
@@ -61,16 +64,32 @@ async def test_an_epoch_with_its_outcome(ask: Caller, scene: MiningScene) -> Non
         "quotedPrice": str(10**12),
         "price": str(10**12),
         "released": str(1_100 * 10**6),
+        "returned": "0",
         "remaining": left,
     }
     assert (answer["number"], answer["isOpen"], answer["rulesFrom"], answer["batches"]) == (TODAY, False, 0, 1)
     assert (answer["force"], answer["vouchedForce"]) == (1_100, 100)
-    assert (answer["fund"], answer["released"], answer["revenue"]) == (left, str(1_100 * 10**6), "0")
+    told = ("fund", "released", "returned", "revenue")
+    assert [answer[name] for name in told] == [left, str(1_100 * 10**6), "0", "0"]
     assert answer["forecast"] == {
         "atThisRate": int(left) // (1_100 * 10**6),
         "untilHalf": 1_461,
         "untilHundredth": 9_707,
     }
+
+
+async def test_the_forecast_is_a_number_that_json_carries(ask: Caller, backend: FakeBackend) -> None:
+    """A day that releases one grain."""
+    scene = MiningScene(TODAY)
+    rules = replace(DEFAULT_RULES, price_ceiling_micrograins=10**6)
+    put_rules(scene.state, TODAY, Height(0), rules, DEFAULT_BEHAVIOURS)
+    scene.accept(scene.weigh(weight_hundredths=1))
+    scene.accept(scene.record())
+    scene.begin_day(TODAY + 1)
+    scene.begin_day(TODAY + 2)
+    backend.state_values = {key: value for key, value in scene.state.changes.items() if value is not None}
+    answer = await ask("mining_epoch", n=TODAY)
+    assert (answer["outcome"]["released"], answer["forecast"]["atThisRate"]) == ("1", JSON_INTEGER_MAX)
 
 
 async def test_without_a_number_it_is_the_day_of_the_block(ask: Caller, scene: MiningScene) -> None:
@@ -96,7 +115,7 @@ async def test_a_claim_with_what_proves_the_rest_of_it(ask: Caller, scene: Minin
         "vouchedForce": 100,
         "price": str(10**12),
         "vouchedReward": str(10**8),
-        "batches": [batch],
+        "batch": batch,
     }
     assert {name: answer[name] for name in expected} == expected
 
@@ -156,6 +175,7 @@ async def test_a_statement(ask: Caller, scene: MiningScene) -> None:
         "evidenceHash": f"0x{HASH.hex()}",
         "attesters": [format_did(gate, NETWORK) for gate in scene.gates[:2]],
         "grantedFrom": TODAY + DEFAULT_RULES.appeal_epochs,
+        "isFinal": False,
     }
     assert answer["records"] == [
         {

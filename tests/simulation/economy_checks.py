@@ -22,6 +22,7 @@ from vm.native.dividends import DeclaredDividend, find_dividend
 from vm.native.gifts import Gift
 from vm.native.iov import GIFTS_ADDRESS, SALE_ADDRESS, TREASURY_ADDRESSES, get_balance
 from vm.native.lockup_records import Clock, Lockups
+from vm.native.mining_epochs import RESERVED_EPOCHS
 from vm.native.mining_records import (
     MINING_ADDRESS,
     Batch,
@@ -179,7 +180,7 @@ def _check_mining(state: StateReader) -> None:
         return
     fund_grains = get_balance(state, MINING_ADDRESS)
     require(
-        fund_grains + progress.released_grains == progress.allocation_grains,
+        fund_grains + progress.released_grains - progress.returned_grains == progress.allocation_grains,
         "what mining has released and what is left are its allocation",
     )
     outcomes = {number: epoch.outcome for number, epoch in epochs.items() if epoch.outcome is not None}
@@ -187,6 +188,10 @@ def _check_mining(state: StateReader) -> None:
     require(sorted(outcomes) == closed, "days are closed in order")
     released_grains = sum(outcome.released_grains for outcome in outcomes.values())
     require(released_grains == progress.released_grains, "days have released what mining has")
+    returned_grains = sum(outcome.returned_grains for outcome in outcomes.values())
+    require(returned_grains == progress.returned_grains, "what came back came back on days")
+    reserved_grains = sum(outcomes[number].released_grains for number in closed[-RESERVED_EPOCHS:])
+    require(reserved_grains == progress.reserved_grains, "what the last days have released is reserved")
     for outcome in outcomes.values():
         require(outcome.released_grains <= outcome.budget_grains, "no day releases more than its budget")
     _check_force(state, epochs)
@@ -194,10 +199,11 @@ def _check_mining(state: StateReader) -> None:
 
 def _check_force(state: StateReader, epochs: dict[int, MiningEpoch]) -> None:
     """Open days count what stands; a closed one keeps what it was closed with."""
-    standing, numbers = Counter[int](), Counter[int]()
+    standing, numbers, counts = Counter[int](), Counter[int](), Counter[int]()
     for _, value in iterate_table(state, Table.MINING_BATCH):
         batch = decode(Batch, value)
         numbers[batch.payload.epoch] += 1
+        counts[batch.payload.epoch] += batch.status is BatchStatus.STANDING
         standing[batch.payload.epoch] += batch.payload.force * (batch.status is BatchStatus.STANDING)
     vouched, records = Counter[int](), Counter[int]()
     for key, value in iterate_table(state, Table.MINING_RECORD):
@@ -206,6 +212,7 @@ def _check_force(state: StateReader, epochs: dict[int, MiningEpoch]) -> None:
         records[day] += 1
     for number, epoch in epochs.items():
         require(epoch.batches == numbers[number], "all batches of a day are kept")
+        require(counts[number] <= 1, "one batch of a day stands")
         counted = (epoch.vouched_force, epoch.vouched_records)
         require(counted == (vouched[number], records[number]), "a day counts what vehicles have vouched for")
         is_exact = epoch.batch_force == standing[number]

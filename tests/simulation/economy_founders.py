@@ -29,7 +29,6 @@ from vm.native.lockups import apply_grant
 from vm.native.mining_formulas import (
     DEFAULT_BEHAVIOURS,
     DEFAULT_RULES,
-    NEW_MARKET,
     Behaviour,
     Epoch,
     compute_epoch,
@@ -41,7 +40,7 @@ from vm.native.mining_records import (
     BatchStatus,
     BehaviourTotal,
     MiningEpoch,
-    Progress,
+    begin_mining,
     get_fund,
     put_batch,
     put_mining_epoch,
@@ -84,6 +83,7 @@ DIVIDENDS_LAST_MS: Final = (3_000, 9_000)
 HOLDINGS_MIN_GRAINS: Final = 10**7
 """Of acceptors."""
 CHALLENGE_MS: Final = 1_200
+MINING_CHALLENGE_MS: Final = 300
 BREAKER: Final = Breaker(24_000, Grains(3 * 10**7), 2_000, Grains(10**6))
 ATTESTERS: Final = tuple(sorted(INSTITUTIONS))
 """Any two of them agree, on roots and on batches."""
@@ -181,9 +181,11 @@ def build_total(records: int) -> BehaviourTotal:
 def _begin_mining(state: State, today: Epoch) -> None:
     """As if it had begun the day before yesterday, the records of which count from the first block on."""
     first = Epoch(today - 2)
-    rules = replace(DEFAULT_RULES, suspension_epochs=1, price_ceiling_micrograins=10**12)
+    rules = replace(
+        DEFAULT_RULES, suspension_epochs=1, price_ceiling_micrograins=10**12, challenge_ms=MINING_CHALLENGE_MS
+    )
     put_rules(state, first, Height(0), rules, DEFAULT_BEHAVIOURS)
-    put_progress(state, Progress(first, first, Grains(get_fund(state)), Grains(0), NEW_MARKET))
+    put_progress(state, begin_mining(first, get_fund(state)))
     for epoch in (first, Epoch(first + 1)):
         root, _ = build_tree(build_batch_leaves(epoch, b"founders"))
         force = BATCH_RECORDS * CAR_FORCE
@@ -192,7 +194,7 @@ def _begin_mining(state: State, today: Epoch) -> None:
             *(ATTESTERS[0], epoch, 1, 0, ATTESTERS[:2], RootHash(root), BATCH_RECORDS, force, totals, bytes(32))
         )
         put_batch(state, Batch(payload, BatchStatus.STANDING, 0, Height(0)))
-        put_mining_epoch(state, epoch, MiningEpoch(1, force, 0, 0, None))
+        put_mining_epoch(state, epoch, MiningEpoch(1, force, 0, 0, 0, None))
 
 
 def _number_car(state: State, height: Height) -> None:

@@ -8,11 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ledger.primitives import Height
 from tests.mining_scene import TODAY, MiningScene, build_leaf, build_tree, check_conservation
+from vm.native.accounts import DAY_MS
 from vm.native.mining_formulas import MINING_FUND_GRAINS, Epoch
 from vm.native.mining_records import (
     DEFAULT_VERSION,
     BatchStatus,
     Suspension,
+    get_batch,
     get_mining_epoch,
     get_progress,
     get_rules,
@@ -22,11 +24,12 @@ from vm.native.mining_records import (
     note_revenue,
     put_rules,
     put_suspension,
+    void_batch,
 )
 
 BIG = st.integers(1, 10**9)
-AGE = st.sampled_from([0, 0, 1, 1, 2])
-"""Days that a record is late; more than one is too much by the first rules."""
+AGE = st.sampled_from([0, 1, 1, 1, 2])
+"""Days after which a batch comes."""
 VOUCHED = [rule.behaviour for rule in DEFAULT_VERSION.behaviours if rule.is_vehicle_vouched]
 
 
@@ -42,34 +45,44 @@ class MiningMachine(RuleBasedStateMachine):
     def day(self):
         return self.scene.day
 
-    @rule(times=BIG, age=AGE, is_correction=st.booleans(), is_double=st.booleans())
-    def post(self, times, age, is_correction, is_double):
+    @rule(records=BIG, age=AGE, signers=st.integers(2, 3), is_correction=st.booleans(), is_double=st.booleans())
+    def post(self, records, age, signers, is_correction, is_double):
         epoch = Epoch(self.day - age)
         scene = self.scene
         number = get_mining_epoch(scene.state, epoch).batches + 1
         corrected = number - 1 if is_correction else 0
         leaves = [build_leaf(scene.alice, epoch), build_leaf(scene.alice if is_double else scene.gates[2], epoch)]
-        root, proofs = build_tree(leaves, number)
-        total = scene.total(records=2, times=2 * times, user_force=200 * times)
-        call = scene.batch(
-            epoch=epoch, number=number, corrected=corrected, root=root, records=2, force=200 * times, totals=(total,)
-        )
+        root, proofs = build_tree(leaves)
+        total = scene.total(records=records, times=2 * records, user_force=150 * records)
+        counted = {"records": records, "force": 150 * records, "totals": (total,)}
+        call = scene.batch(scene.gates[:signers], epoch=epoch, number=number, corrected=corrected, root=root, **counted)
         if scene.send(call).reason == 0:
             self.proofs[epoch, number] = proofs
 
-    @rule(count=st.integers(1, 5), age=AGE, behaviour=st.sampled_from(VOUCHED))
-    def record(self, count, age, behaviour):
-        self.scene.send(self.scene.record(count=count, epoch=Epoch(self.day - age), behaviour=behaviour))
+    @rule(count=st.integers(1, 5), behaviour=st.sampled_from(VOUCHED))
+    def record(self, count, behaviour):
+        self.scene.send(self.scene.record(count=count, behaviour=behaviour))
 
     @rule(data=st.data())
     def challenge(self, data):
         if not self.proofs:
             return
         (epoch, number) = data.draw(st.sampled_from(sorted(self.proofs)))
-        receipt = self.scene.send(self.scene.challenge(*self.proofs[epoch, number], epoch=epoch))
+        receipt = self.scene.send(self.scene.challenge(*self.proofs[epoch, number], epoch=epoch, number=number))
         if receipt.reason == 0:
             for gate in self.scene.gates:  # or nobody could post any more
                 put_suspension(self.scene.state, gate, Suspension(Epoch(0), 1))
+
+    @rule(data=st.data())
+    def void(self, data):
+        """As governance does."""
+        if not self.proofs:
+            return
+        (epoch, number) = data.draw(st.sampled_from(sorted(self.proofs)))
+        batch = get_batch(self.scene.state, epoch, number)
+        is_open = get_mining_epoch(self.scene.state, epoch).outcome is None
+        if batch.status is BatchStatus.STANDING and is_open:
+            void_batch(self.scene.state, batch, self.day * DAY_MS)
 
     @rule(weight=st.integers(0, 99))
     def weigh(self, weight):
@@ -79,10 +92,10 @@ class MiningMachine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1, 1, 1, 2, 50]), fees=st.integers(0, 10**15))
     def pass_days(self, days, fees):
-        self.scene.end_block(self.day + days)
+        self.scene.begin_day(self.day + days)
         note_revenue(self.scene.state, fees)
 
-    @rule(half_life=st.integers(2, 2_000), ceiling=st.integers(1, 2**53 - 1), settling=st.integers(0, 2))
+    @rule(half_life=st.integers(2, 2_000), ceiling=st.integers(1, 2**53 - 1), settling=st.integers(1, 2))
     def change_rules(self, half_life, ceiling, settling):
         rules = replace(
             DEFAULT_VERSION.rules,
@@ -98,7 +111,7 @@ class MiningMachine(RuleBasedStateMachine):
     def the_fund_and_what_left_it_are_the_allocation(self):
         check_conservation(self.scene.state)
         progress = get_progress(self.scene.state)
-        assert progress is None or progress.released_grains <= MINING_FUND_GRAINS
+        assert progress is None or progress.released_grains - progress.returned_grains <= MINING_FUND_GRAINS
 
     @invariant()
     def open_days_count_what_stands(self):
@@ -107,6 +120,7 @@ class MiningMachine(RuleBasedStateMachine):
             record = get_mining_epoch(self.scene.state, epoch)
             standing = [b for b in list_batches(self.scene.state, epoch) if b.status is BatchStatus.STANDING]
             vouched = [each.force for _, each in list_day_records(self.scene.state, self.scene.alice, epoch)]
+            assert len(standing) <= 1
             assert record.batch_force == sum(batch.payload.force for batch in standing)
             assert (record.vouched_force, record.vouched_records) == (sum(vouched), len(vouched))
 

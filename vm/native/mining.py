@@ -4,27 +4,32 @@ The formulas stand in mining_formulas.py, what the state holds and what is signe
 in mining_epochs.py. Whoever sends a transaction has no say in it.
 
 Rules
-* N1 An epoch is a day of UTC. Its records come in while it lasts and for `settling_epochs` whole days after it.
+* N1 An epoch is a day of UTC. Vehicles' records come in while it lasts, its batch when it is over and until it is
+  closed: `settling_epochs` whole days later, yet not before SETTLING_BLOCKS blocks have been made since, so that a halt
+  of the chain takes no day from anybody, and not within `challenge_ms` after a batch was posted or voided.
 * N2 Attesters are identities with that role that are not suspended. `attesters_min` of them agree on whatever they say.
-* N3 Attesters post a day's records as a batch: the root of their leaves, and what they come to. A batch names the next
-  number of its epoch, so it is posted once. Its totals are possible by the rules of that epoch.
-* N4 Attesters correct a batch by another one, CORRECTIONS_MAX times, while its epoch is open; all who signed the former
-  one sign the correction.
+* N3 Attesters post a day's records as a batch: the root of their leaves, and what they come to. One batch of an epoch
+  stands: gateways merge their records. It names the next number of its epoch, so it is posted once. Its totals are
+  possible by the rules of that epoch: no count beyond `count_max`, no force beyond what such counts earn.
+* N4 Another one takes its place as a correction while the epoch is open. At least as many attesters sign it, and more
+  if none of them has signed the former one. As many as before correct CORRECTIONS_MAX times in a row; more always do.
+  So those who are fewer can neither replace what stands nor use up what others may do.
 * N5 User and vehicle record behaviour that vehicles vouch for without attesters: the vehicle has an attested number and
   is the user's, or the user may drive it. One record of a behaviour is an identity's on a day; one vehicle earns for
   one identity on a day.
-* N6 Whoever shows two records of standing batches that earn twice for one thing voids the later batch, up to
-  CHALLENGE_EPOCHS_MAX days after; what an open epoch counted of it is taken back. If both stand in one batch, those who
-  signed it are suspended.
+* N6 Whoever shows two records of the standing batch that earn twice for one thing voids it and has those suspended who
+  signed it, up to CHALLENGE_EPOCHS_MAX days after. What an open epoch counted of it is taken back.
 * N7 Attesters lower the weight of a suspicious identity, and say why. It recovers by a hundredth every
-  `weight_recovery_epochs`; they set it again, also to clear it.
+  `weight_recovery_epochs`; they set it again, also to clear it. Days before a decision keep the weight they had.
 * N8 The identity appeals once against each weight. An appeal that attesters do not answer by setting the weight again
-  within `appeal_epochs` is granted: the weight is full.
-* N9 The first block after an epoch's time closes it: force, budget, price (rules F3 to F6), and what it pays leaves the
-  fund for the source of distributions that governance has named, through which it is claimed. Nothing else ever leaves
-  the fund; before there is a source, days pay nothing.
-* N10 Days without records release nothing. Fees and spent advertising count as revenue of the epoch that closes next.
-* N11 Governance changes rules and behaviours from the next day on; every version is kept. It also reinstates attesters.
+  within `appeal_epochs` is granted: the weight is full. The answer is final until a later decision lowers the weight.
+* N9 The first block at which an epoch may be closed (rule N1) closes it: force, budget, price (rules F3 to F6), and
+  what it pays leaves the fund for the source of distributions that governance has named, through which it is claimed.
+  What that source holds beyond what its roots promise and the last RESERVED_EPOCHS closed epochs have released comes
+  back. Nothing else ever leaves the fund; before there is a source, days pay nothing.
+* N10 Days without records release nothing. Fees count as revenue of the next epoch with force that is closed.
+* N11 Governance changes rules and behaviours from the next day on; every version is kept. It also reinstates attesters,
+  and voids the batch of an epoch that is not closed.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +42,12 @@ from annotated_types import Len
 from identity.did import DID_BYTES, Did
 from identity.mining_record import InvalidMiningLeafError, MiningLeaf, decode_mining_leaf, is_same_act
 from identity.signing import SigningPurpose
-from ledger.codec import encode
+from ledger.codec import decode, encode
 from ledger.merkle import compute_leaf_hash, compute_path_root
 from ledger.primitives import Grains
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader, end_of_prefix
 from ledger.state_keys import (
-    MINING_VEHICLE_PREFIX,
     MINING_WEIGHT_PREFIX,
     mining_record_key,
     mining_vehicle_key,
@@ -66,6 +70,7 @@ from vm.native.mining_formulas import (
     compute_earned_force,
     compute_epoch,
     compute_identity_force,
+    compute_most_force,
     compute_reward,
     forecast_depletion,
     forecast_exhaustion,
@@ -76,20 +81,23 @@ from vm.native.mining_records import (
     MODULE_NAME,
     AppealPayload,
     Batch,
+    BatchNumber,
     BatchPayload,
     BatchStatus,
     BehaviourTotal,
     LeafProof,
     MiningEpoch,
-    Progress,
     RecordPayload,
     RulesVersion,
     Suspension,
+    VehicleEarner,
     VouchedRecord,
     Weight,
     WeightPayload,
     WeightReason,
+    begin_mining,
     find_behaviour,
+    find_standing_batch,
     get_batch,
     get_fund,
     get_mining_epoch,
@@ -100,14 +108,15 @@ from vm.native.mining_records import (
     get_suspension,
     get_weight,
     get_weight_record,
-    list_batches,
     list_day_records,
+    list_former_weights,
     list_rules_epochs,
     put_batch,
     put_mining_epoch,
     put_progress,
     put_weight,
     suspend,
+    void_batch,
 )
 from vm.native.role_records import Role, holds_role
 from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
@@ -115,18 +124,17 @@ from vm.native.vehicle_records import AccessScope, get_active_vehicle, get_bindi
 from vm.native.vehicles import is_granted
 
 CHALLENGE_EPOCHS_MAX: Final = 30  # after that the records are no longer kept at hand
-WEIGHTS_PAGE: Final = 200  # records of up to 300 bytes that one question reads
+WEIGHTS_PAGE: Final = 200  # records of up to 600 bytes that one question reads
 STATEMENT_EPOCHS: Final = 31  # days that a statement tells of
-VEHICLES_CLEARED_MAX: Final = 2  # marks of past days that a record removes: more than it makes, so they do not pile up
 
 _GAS_EPOCH: Final = 4 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
 """Progress, rules and the epoch's record, of which two may change."""
 _GAS_ATTESTER: Final = GAS_DID_READ + 2 * GAS_STATE_READ
-_GAS_BATCH: Final = _GAS_EPOCH + 2 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
-_GAS_RECORD: Final = _GAS_EPOCH + 3 * GAS_DID_READ + 12 * GAS_STATE_READ + (3 + VEHICLES_CLEARED_MAX) * GAS_STATE_WRITE
+_GAS_BATCH: Final = _GAS_EPOCH + 3 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
+_GAS_RECORD: Final = _GAS_EPOCH + 3 * GAS_DID_READ + 12 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
 _GAS_CHALLENGE: Final = _GAS_EPOCH + 2 * GAS_STATE_READ + GAS_STATE_WRITE
 _GAS_SUSPENSION: Final = GAS_STATE_READ + GAS_STATE_WRITE
-_GAS_WEIGHT: Final = GAS_DID_READ + 3 * GAS_STATE_READ + GAS_STATE_WRITE
+_GAS_WEIGHT: Final = GAS_DID_READ + 5 * GAS_STATE_READ + GAS_STATE_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +155,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Show two records that earn twice for one thing."""
+    """Show two records of a batch that earn twice for one thing."""
 
     epoch: Epoch
+    number: BatchNumber
     first: LeafProof
     second: LeafProof
 
@@ -243,15 +252,17 @@ class EpochDescription:
     epoch: Epoch
     record: MiningEpoch
     is_open: bool
-    """Whether it takes records."""
+    """Whether it has begun and is not closed."""
     rules_from: Epoch
     """The first epoch of the rules that hold in it."""
     fund_grains: Grains
     """What is left now."""
     released_grains: Grains
     """All that has left the fund by now."""
+    returned_grains: Grains
+    """All that has come back to it."""
     revenue_grains: Grains
-    """Counted for the epoch that closes next."""
+    """Counted for the next epoch with force that is closed."""
     market: Market
     forecast: Forecast
 
@@ -309,8 +320,8 @@ class ClaimDescription:
     price_micrograins: int | None
     """None while the epoch is open."""
     vouched_grains: Grains | None
-    batches: tuple[Batch, ...]
-    """Under whose roots the other records of that day are proven."""
+    batch: Batch | None
+    """Under whose root the other records of that day are proven."""
 
 
 # What calls do
@@ -320,6 +331,9 @@ def apply_post_batch(state: State, context: Context, call: PostBatch) -> None:
     """Rules N1 to N4."""
     given = call.payload
     record = _open_epoch(state, context, given.epoch)
+    today = compute_epoch(context.block.time_ms)
+    if given.epoch >= today:
+        raise Rejected(Reason.MINING_EPOCH_CLOSED, "a day's batch comes when the day is over", maximum=today - 1)
     version = get_rules(state, given.epoch)
     _check_attesters(state, context, given.attesters, version.rules.attesters_min)
     if given.gateway not in given.attesters:
@@ -329,28 +343,22 @@ def apply_post_batch(state: State, context: Context, call: PostBatch) -> None:
     if given.number != record.batches + 1:
         raise Rejected(Reason.MINING_BAD_BATCH, "this is not the next number", expected=record.batches + 1)
     _check_totals(given, version)
-    former = None
-    if given.corrected:
-        former = get_standing_batch(state, given.epoch, given.corrected)
-        if former.corrections >= CORRECTIONS_MAX or not all(
-            each in given.attesters for each in former.payload.attesters
-        ):
-            raise Rejected(
-                Reason.MINING_NOT_CORRECTABLE,
-                f"a batch is corrected by all who signed it, {CORRECTIONS_MAX} times",
-                maximum=CORRECTIONS_MAX,
-            )
-    force = record.batch_force + given.force - (former.payload.force if former else 0)
-    if force + record.vouched_force > FORCE_MAX:
+    former = find_standing_batch(state, given.epoch)
+    standing = 0 if former is None else former.payload.number
+    if given.corrected != standing:
+        raise Rejected(Reason.MINING_BATCH_STANDS, "a batch corrects the one that stands", standing=standing)
+    corrections = 0 if former is None else _count_corrections(former, given.attesters)
+    if given.force + record.vouched_force > FORCE_MAX:
         raise Rejected(Reason.MINING_BAD_BATCH, "so much force is nobody's", maximum=FORCE_MAX)
     check_signatures(context, SigningPurpose.MINING_BATCH, encode(given), call.signatures)
     parties = [get_party(state, context, each) for each in given.attesters]
     check_agreed(state, context, parties, call.signatures)
     if former is not None:
         put_batch(state, replace(former, status=BatchStatus.CORRECTED))
-    corrections = 0 if former is None else former.corrections + 1
     put_batch(state, Batch(given, BatchStatus.STANDING, corrections, context.block.height))
-    put_mining_epoch(state, given.epoch, replace(record, batches=given.number, batch_force=force))
+    until_ms = context.block.time_ms + version.rules.challenge_ms
+    updated = replace(record, batches=given.number, batch_force=given.force, challenged_until_ms=until_ms)
+    put_mining_epoch(state, given.epoch, updated)
     fields = (given.epoch, given.number, given.root, given.records, given.force, given.corrected)
     context.emit(MODULE.name, BatchPosted.__name__, *fields)
 
@@ -359,6 +367,9 @@ def apply_record(state: State, context: Context, call: Record) -> None:
     """Rules N1 and N5."""
     given = call.payload
     epoch = _open_epoch(state, context, given.epoch)
+    today = compute_epoch(context.block.time_ms)
+    if given.epoch < today:  # whoever builds that day has all of its records at hand
+        raise Rejected(Reason.MINING_EPOCH_CLOSED, "vehicles' records come on their day", minimum=today)
     version = get_rules(state, given.epoch)
     rule = find_behaviour(version, given.behaviour)
     if rule is None or rule.user is None or not rule.is_vehicle_vouched:
@@ -368,10 +379,9 @@ def apply_record(state: State, context: Context, call: Record) -> None:
     if get_active_did(state, given.did).current.content.kind in OWNED_KINDS:
         raise Rejected(Reason.MINING_BAD_RECORD, "vehicles and devices earn nothing for themselves")
     nullifier = _check_vehicle(state, context, given)
-    vehicle_key = mining_vehicle_key(given.epoch, nullifier)
-    earner = state.get(vehicle_key)
-    key = mining_record_key(given.did, given.epoch, given.behaviour)
-    if earner not in (None, given.did) or state.get(key) is not None:
+    vehicle_key, key = mining_vehicle_key(nullifier), mining_record_key(given.did, given.epoch, given.behaviour)
+    mine = encode(VehicleEarner(given.epoch, given.did))
+    if _is_earner_another(state.get(vehicle_key), given) or state.get(key) is not None:
         raise Rejected(Reason.MINING_EARNED_ALREADY, "identity or vehicle have earned for this on that day")
     _check_user_and_vehicle(state, context, call)
     force = _compute_added_force(state, version, given, rule.user)
@@ -379,8 +389,7 @@ def apply_record(state: State, context: Context, call: Record) -> None:
         raise Rejected(Reason.MINING_BAD_RECORD, "so much force is nobody's", maximum=FORCE_MAX)
     vouched = VouchedRecord(given.vehicle, given.count, force, given.commitment, context.block.height)
     state.put(key, encode(vouched))
-    state.put(vehicle_key, given.did)
-    _clear_vehicles(state)
+    state.put(vehicle_key, mine)
     put_mining_epoch(
         state,
         given.epoch,
@@ -395,27 +404,17 @@ def apply_challenge(state: State, context: Context, call: Challenge) -> None:
     today = compute_epoch(context.block.time_ms)
     if call.epoch + CHALLENGE_EPOCHS_MAX < today:
         raise Rejected(Reason.MINING_EPOCH_CLOSED, f"a batch is challenged for {CHALLENGE_EPOCHS_MAX} days")
-    leaves = [_check_proof(state, call.epoch, proof) for proof in (call.first, call.second)]
-    places = [
-        (proof.number, [sibling.is_left for sibling in proof.path.siblings]) for proof in (call.first, call.second)
-    ]
+    batch = get_standing_batch(state, call.epoch, call.number)
+    leaves = [_check_proof(batch, proof) for proof in (call.first, call.second)]
+    places = [[sibling.is_left for sibling in proof.path.siblings] for proof in (call.first, call.second)]
     if places[0] == places[1] or not is_same_act(*leaves):
         raise Rejected(Reason.MINING_NOT_TWICE, "these are not two records that earn twice for one thing")
-    number = max(call.first.number, call.second.number)
-    batch = get_standing_batch(state, call.epoch, number)
-    put_batch(state, replace(batch, status=BatchStatus.VOID))
-    record = get_mining_epoch(state, call.epoch)
-    if record.outcome is None:
-        force = record.batch_force - batch.payload.force
-        put_mining_epoch(state, call.epoch, replace(record, batch_force=force))
-    is_suspended = call.first.number == call.second.number
-    if is_suspended:
-        until = Epoch(today + get_rules(state, today).rules.suspension_epochs)
-        for attester in batch.payload.attesters:
-            context.gas.charge(_GAS_SUSPENSION)
-            suspend(state, attester, until)
-    fields = (call.epoch, number, batch.payload.force, is_suspended)
-    context.emit(MODULE.name, BatchVoided.__name__, *fields)
+    void_batch(state, batch, context.block.time_ms)
+    until = Epoch(today + get_rules(state, today).rules.suspension_epochs)
+    for attester in batch.payload.attesters:
+        context.gas.charge(_GAS_SUSPENSION)
+        suspend(state, attester, until)
+    context.emit(MODULE.name, BatchVoided.__name__, call.epoch, call.number, batch.payload.force, True)
 
 
 def apply_set_weight(state: State, context: Context, call: SetWeight) -> None:
@@ -434,7 +433,15 @@ def apply_set_weight(state: State, context: Context, call: SetWeight) -> None:
     parties = [get_party(state, context, each) for each in given.attesters]
     check_agreed(state, context, parties, call.signatures)
     weight = Weight(
-        turn + 1, given.weight_hundredths, today, given.reason, given.evidence_hash, given.attesters, granted_from=0
+        turn + 1,
+        given.weight_hundredths,
+        today,
+        () if record is None else list_former_weights(record, today),
+        given.reason,
+        given.evidence_hash,
+        given.attesters,
+        granted_from=0,
+        is_final=record is not None and _is_final(state, given, record, today),
     )
     put_weight(state, given.did, weight)
     fields = (given.did, given.weight_hundredths, int(given.reason), weight.turn)
@@ -451,6 +458,8 @@ def apply_appeal(state: State, context: Context, call: Appeal) -> None:
         raise Rejected(Reason.MINING_WEIGHT_STALE, f"the weight is number {record.turn}", turn=record.turn)
     if record.granted_from:
         raise Rejected(Reason.MINING_NOTHING_TO_APPEAL, "an appeal waits already")
+    if record.is_final:
+        raise Rejected(Reason.MINING_APPEAL_ANSWERED, "attesters have answered an appeal, and not lowered it since")
     purpose = SigningPurpose.MINING_APPEAL
     check_did_signatures(state, context, given.did, purpose, encode(given), call.signatures)
     granted_from = Epoch(today + rules.appeal_epochs)
@@ -459,18 +468,17 @@ def apply_appeal(state: State, context: Context, call: Appeal) -> None:
 
 
 def _open_epoch(state: State, context: Context, epoch: Epoch) -> MiningEpoch:
-    """Rule N1: an epoch that takes records; the first of all begins mining. Raises Rejected."""
+    """Rule N1: an epoch that is not closed; the first of all begins mining. Raises Rejected."""
     today = compute_epoch(context.block.time_ms)
     settling = get_rules(state, epoch).rules.settling_epochs
     progress = get_progress(state)
-    earliest = today - settling if progress is None else max(progress.next_epoch, today - settling)
+    earliest = Epoch(max(0, today - settling)) if progress is None else progress.next_epoch
     if not earliest <= epoch <= today:
         raise Rejected(
             Reason.MINING_EPOCH_CLOSED, f"records are of days {earliest} to {today}", minimum=earliest, maximum=today
         )
     if progress is None:
-        begun = Epoch(max(0, earliest))
-        put_progress(state, Progress(begun, begun, Grains(get_fund(state)), Grains(0), NEW_MARKET))
+        put_progress(state, begin_mining(earliest, get_fund(state)))
     return get_mining_epoch(state, epoch)
 
 
@@ -507,10 +515,43 @@ def _check_totals(given: BatchPayload, version: RulesVersion) -> None:
 
 def _is_possible(total: BehaviourTotal, version: RulesVersion) -> bool:
     rule = find_behaviour(version, total.behaviour)
-    if rule is None or total.records > total.times:
+    earning = None if rule is None else rule.user or rule.provider
+    if rule is None or earning is None or not total.records <= total.times <= total.records * earning.count_max:
         return False
-    bases = [0 if earning is None else earning.base_force for earning in (rule.user, rule.provider)]
-    return total.user_force <= total.times * bases[0] and total.provider_force <= total.times * bases[1]
+    most = [
+        0 if side is None or total.records == 0 else compute_most_force(side, total.records, total.times)
+        for side in (rule.user, rule.provider)
+    ]
+    return total.user_force <= most[0] and total.provider_force <= most[1]
+
+
+def _count_corrections(former: Batch, attesters: Sequence[Did]) -> int:
+    """Rule N4: how many corrections in a row by as many attesters this one makes; raises Rejected."""
+    given, before = frozenset(attesters), frozenset(former.payload.attesters)
+    corrections = 0 if len(given) > len(before) else former.corrections + 1
+    if len(given) < len(before) or (len(given) == len(before) and not given & before) or corrections > CORRECTIONS_MAX:
+        raise Rejected(
+            Reason.MINING_NOT_CORRECTABLE,
+            f"as many attesters, some of whom have signed it, correct a batch {CORRECTIONS_MAX} times in a row; "
+            f"{len(before) + 1} or more at any time",
+            minimum=len(before),
+            maximum=CORRECTIONS_MAX,
+        )
+    return corrections
+
+
+def _is_earner_another(encoded: bytes | None, given: RecordPayload) -> bool:
+    """Rule N5: whether the vehicle has earned for somebody else on that day."""
+    earner = None if encoded is None else decode(VehicleEarner, encoded)
+    return earner is not None and earner.epoch == given.epoch and earner.did != given.did
+
+
+def _is_final(state: StateReader, given: WeightPayload, record: Weight, today: Epoch) -> bool:
+    """Rule N8: whether a decision answers an appeal, or lowers nothing after such an answer."""
+    if today < record.granted_from:
+        return True
+    now = get_weight(state, given.did, today, get_rules(state, today).rules.weight_recovery_epochs)
+    return record.is_final and given.weight_hundredths >= now
 
 
 def _check_vehicle(state: StateReader, context: Context, given: RecordPayload) -> bytes:
@@ -552,24 +593,15 @@ def _compute_added_force(state: StateReader, version: RulesVersion, given: Recor
     return compute_identity_force(after, *limits) - compute_identity_force(before, *limits)
 
 
-def _clear_vehicles(state: State) -> None:
-    """Remove marks of epochs that are closed: no record of theirs comes any more."""
-    progress = get_progress(state)
-    assert progress is not None, "a record has begun mining"
-    past = state.iterate_range(MINING_VEHICLE_PREFIX, mining_vehicle_key(progress.next_epoch, b""))
-    for key, _ in list(islice(past, VEHICLES_CLEARED_MAX)):
-        state.delete(key)
-
-
-def _check_proof(state: StateReader, epoch: Epoch, proof: LeafProof) -> MiningLeaf:
-    """A record that stands in a standing batch; raises Rejected."""
-    batch = get_standing_batch(state, epoch, proof.number)
+def _check_proof(batch: Batch, proof: LeafProof) -> MiningLeaf:
+    """A record that stands in a batch; raises Rejected."""
+    given = batch.payload
     try:
         leaf = decode_mining_leaf(proof.leaf)
     except InvalidMiningLeafError as error:
         raise Rejected(Reason.MINING_BAD_PROOF, str(error)) from None
-    if leaf.epoch != epoch or compute_path_root(proof.path, compute_leaf_hash(proof.leaf)) != batch.payload.root:
-        raise Rejected(Reason.MINING_BAD_PROOF, f"the record is not proven to stand in batch {proof.number}")
+    if leaf.epoch != given.epoch or compute_path_root(proof.path, compute_leaf_hash(proof.leaf)) != given.root:
+        raise Rejected(Reason.MINING_BAD_PROOF, f"the record is not proven to stand in batch {given.number}")
     return leaf
 
 
@@ -595,15 +627,15 @@ def describe_epoch(state: StateReader, moment: Moment, epoch: Epoch) -> EpochDes
     """A day of mining, and how the fund does now."""
     version, progress = get_rules(state, epoch), get_progress(state)
     today = compute_epoch(moment.time_ms)
-    record = get_mining_epoch(state, epoch)
-    is_open = record.outcome is None and epoch <= today <= epoch + version.rules.settling_epochs
+    earliest = today - version.rules.settling_epochs if progress is None else progress.next_epoch
     return EpochDescription(
         epoch,
-        record,
-        is_open and (progress is None or epoch >= progress.next_epoch),
+        get_mining_epoch(state, epoch),
+        earliest <= epoch <= today,
         version.first_epoch,
         Grains(get_fund(state)),
         Grains(0) if progress is None else progress.released_grains,
+        Grains(0) if progress is None else progress.returned_grains,
         Grains(get_revenue(state)),
         NEW_MARKET if progress is None else progress.market,
         forecast_fund(state, epoch),
@@ -622,7 +654,7 @@ def describe_claim(state: StateReader, epoch: Epoch, did: Did) -> ClaimDescripti
         force,
         price,
         None if price is None else Grains(compute_reward(force, price)),
-        tuple(batch for batch in list_batches(state, epoch) if batch.status is BatchStatus.STANDING),
+        find_standing_batch(state, epoch),
     )
 
 

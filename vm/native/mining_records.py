@@ -8,10 +8,10 @@
 | mining_epoch_key(epoch)                 | MiningEpoch                                                  |
 | mining_batch_key(epoch, number)         | Batch                                                        |
 | mining_record_key(did, epoch, what)     | VouchedRecord; kept: it is the user's                        |
-| mining_vehicle_key(epoch, nullifier)    | the identity a vehicle earns for; removed some time later    |
+| mining_vehicle_key(nullifier)           | VehicleEarner: whom a vehicle has earned for last            |
 | mining_weight_key(did)                  | Weight                                                       |
 | mining_attester_key(did)                | Suspension                                                   |
-| MINING_REVENUE_KEY                      | revenue since the last closing, 8 bytes big-endian           |
+| MINING_REVENUE_KEY                      | revenue that no epoch has had yet, 8 bytes big-endian        |
 | MINING_SOURCE_KEY                       | source of distributions, 8 bytes big-endian; absent: none    |
 """
 
@@ -42,13 +42,20 @@ from ledger.state_keys import (
     mining_rules_key,
     mining_weight_key,
 )
-from vm.native.distribution_records import SourceId, fund_source, get_source
+from vm.native.distribution_records import (
+    SourceId,
+    compute_free_grains,
+    fund_source,
+    get_source,
+    withdraw_source,
+)
 from vm.native.iov import get_balance
 from vm.native.mining_formulas import (
     ATTESTERS_MAX,
     DEFAULT_BEHAVIOURS,
     DEFAULT_RULES,
     EPOCH_MAX,
+    NEW_MARKET,
     WEIGHT_FULL,
     Behaviour,
     BehaviourRule,
@@ -67,8 +74,11 @@ from vm.native.mining_formulas import (
 MODULE_NAME: Final = "mining"
 MINING_ADDRESS: Final = compute_module_address(MODULE_NAME)
 
-BATCHES_MAX: Final = 64  # of an epoch: gateways merge their records into few
-CORRECTIONS_MAX: Final = 3  # of a batch: counting has to end
+CORRECTIONS_MAX: Final = 3  # in a row by as many attesters: counting has to end
+BATCHES_MAX: Final = 2 * ATTESTERS_MAX * (1 + CORRECTIONS_MAX)
+"""Of an epoch: as many as corrections by ever more attesters can be, and as many again when one of them was void."""
+SETTLING_BLOCKS: Final = 8  # after a halt too a batch or a challenge gets in, whoever proposes one of them
+FORMER_WEIGHTS_MAX: Final = 32  # one for each day that statements tell of
 RULES_MAX: Final = 4_096  # versions: a change a week for a lifetime
 _NUMBER_BYTES: Final = 8
 _VERSIONS_KEPT: Final = 8  # of decoded rules: those of the open days, and what views ask for
@@ -89,7 +99,7 @@ class BatchStatus(IntEnum):
     CORRECTED = 2
     """Another one has taken its place."""
     VOID = 3
-    """It was proven to count something twice."""
+    """It was proven to count something twice, or governance has decided so."""
 
 
 @unique
@@ -107,6 +117,14 @@ class WeightReason(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DayBegun:
+    """The first block of a day."""
+
+    day: Epoch
+    height: Height
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far mining has come."""
 
@@ -117,7 +135,15 @@ class Progress:
     """What the fund held when mining began."""
     released_grains: Grains
     """All that has left it since."""
+    returned_grains: Grains
+    """All that has come back, of which nobody was owed anything."""
+    reserved_grains: Grains
+    """The part of what was released that roots of rewards may still be posted for."""
     market: Market
+    settled_day: Epoch
+    """The last day that began SETTLING_BLOCKS blocks ago: epochs that have settled before it are closed."""
+    begun: Annotated[tuple[DayBegun, ...], Len(0, SETTLING_BLOCKS)]
+    """Days that began since, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +193,8 @@ class Outcome:
     quoted_micrograins: Micrograins
     price_micrograins: Micrograins
     released_grains: Grains
+    returned_grains: Grains
+    """What came back to the fund: released for earlier days, and owed to nobody."""
     remaining_grains: Grains
     """What the fund held after it."""
 
@@ -178,10 +206,12 @@ class MiningEpoch:
     batches: Annotated[int, Interval(ge=0, le=BATCHES_MAX)]
     """How many there were, also those that do not count any more."""
     batch_force: Force
-    """Of all batches that stand."""
+    """Of the batch that stands."""
     vouched_force: Force
     """Of records that vehicles vouched for."""
     vouched_records: RecordCount
+    challenged_until_ms: Annotated[int, Interval(ge=0, le=INTEGER_MAX)]
+    """It is not closed before; 0: there was no batch."""
     outcome: Outcome | None
     """None while it is open."""
 
@@ -191,7 +221,7 @@ class MiningEpoch:
         return self.batch_force + self.vouched_force
 
 
-NEW_EPOCH: Final = MiningEpoch(0, 0, 0, 0, None)
+NEW_EPOCH: Final = MiningEpoch(0, 0, 0, 0, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +253,7 @@ class Batch:
     payload: BatchPayload
     status: BatchStatus
     corrections: Annotated[int, Interval(ge=0, le=CORRECTIONS_MAX)]
+    """How many there were in a row by as many attesters."""
     height: Height
 
 
@@ -252,6 +283,14 @@ class VouchedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class VehicleEarner:
+    """Whom a vehicle has earned for last, and when."""
+
+    epoch: Epoch
+    did: Did
+
+
+@dataclass(frozen=True, slots=True)
 class WeightPayload:
     """What attesters sign: the force of this identity counts for so much from now on."""
 
@@ -275,17 +314,29 @@ class AppealPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerWeight:
+    """How much an identity's force counted from an epoch on, until the next decision."""
+
+    weight_hundredths: WeightHundredths
+    since: Epoch
+
+
+@dataclass(frozen=True, slots=True)
 class Weight:
     """How much an identity's force counts."""
 
     turn: Turn
     weight_hundredths: WeightHundredths
     since: Epoch
+    former: Annotated[tuple[FormerWeight, ...], Len(0, FORMER_WEIGHTS_MAX)]
+    """What held before, in order, at most one an epoch; before the first of them it was full."""
     reason: WeightReason
     evidence_hash: Hash
     attesters: Attesters
     granted_from: Annotated[int, Interval(ge=0, le=EPOCH_MAX)]
     """The epoch from which on an appeal is granted if nobody answers it; 0: there is none."""
+    is_final: bool
+    """Whether an appeal was answered, and the weight not been lowered since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +352,6 @@ class Suspension:
 class LeafProof:
     """That a record stands in a batch."""
 
-    number: BatchNumber
     leaf: Annotated[bytes, Len(LEAF_BYTES, LEAF_BYTES)]
     path: InclusionPath
 
@@ -318,6 +368,12 @@ def get_progress(state: StateReader) -> Progress | None:
 def put_progress(state: State, progress: Progress) -> None:
     """Replace it."""
     state.put(MINING_PROGRESS_KEY, encode(progress))
+
+
+def begin_mining(first_epoch: Epoch, fund_grains: int) -> Progress:
+    """How far mining has come when it begins with an epoch and so much in the fund."""
+    none = Grains(0)
+    return Progress(first_epoch, first_epoch, Grains(fund_grains), none, none, none, NEW_MARKET, first_epoch, ())
 
 
 def list_rules_epochs(state: StateReader) -> tuple[Epoch, ...]:
@@ -403,6 +459,29 @@ def list_batches(state: StateReader, epoch: int) -> list[Batch]:
     return [batch for batch in found if batch is not None]
 
 
+def find_standing_batch(state: StateReader, epoch: int) -> Batch | None:
+    """The batch that counts of an epoch: the last one, if it does."""
+    batch = get_batch(state, epoch, get_mining_epoch(state, epoch).batches)
+    return batch if batch is not None and batch.status is BatchStatus.STANDING else None
+
+
+def check_voidable(state: StateReader, epoch: int, number: int) -> None:
+    """Whether a batch counts, and its epoch is not closed; raises Rejected."""
+    get_standing_batch(state, epoch, number)
+    if get_mining_epoch(state, epoch).outcome is not None:
+        raise Rejected(Reason.MINING_EPOCH_CLOSED, "the epoch is closed, and what it paid was paid")
+
+
+def void_batch(state: State, batch: Batch, time_ms: int) -> None:
+    """Let a batch count no more; in an open epoch attesters have the time of a challenge to post another one."""
+    epoch = batch.payload.epoch
+    put_batch(state, replace(batch, status=BatchStatus.VOID))
+    record = get_mining_epoch(state, epoch)
+    if record.outcome is None:
+        until_ms = time_ms + get_rules(state, epoch).rules.challenge_ms
+        put_mining_epoch(state, epoch, replace(record, batch_force=0, challenged_until_ms=until_ms))
+
+
 def list_day_records(state: StateReader, did: Did, epoch: int) -> list[tuple[Behaviour, VouchedRecord]]:
     """What vehicles have vouched for on one day of an identity."""
     prefix = mining_record_epoch_prefix(did, epoch)
@@ -425,7 +504,17 @@ def get_weight(state: StateReader, did: Did, epoch: int, recovery_epochs: int) -
     record = get_weight_record(state, did)
     if record is None or (record.granted_from and epoch >= record.granted_from):
         return WEIGHT_FULL
-    return compute_weight(record.weight_hundredths, record.since, epoch, recovery_epochs)
+    steps = [*record.former, FormerWeight(record.weight_hundredths, record.since)]
+    step = next((each for each in reversed(steps) if each.since <= epoch), None)
+    return WEIGHT_FULL if step is None else compute_weight(step.weight_hundredths, step.since, epoch, recovery_epochs)
+
+
+def list_former_weights(record: Weight, today: Epoch) -> tuple[FormerWeight, ...]:
+    """What is kept of a decision that another one of today takes the place of; of one day the last decision counts."""
+    steps = [*record.former, FormerWeight(record.weight_hundredths, record.since)]
+    if record.granted_from:
+        steps.append(FormerWeight(WEIGHT_FULL, Epoch(record.granted_from)))
+    return tuple([each for each in steps if each.since < today][-FORMER_WEIGHTS_MAX:])
 
 
 def get_suspension(state: StateReader, did: Did) -> Suspension | None:
@@ -459,13 +548,13 @@ def reinstate(state: State, did: Did) -> None:
 
 
 def get_revenue(state: StateReader) -> int:
-    """Fees and spent advertising since the last epoch was closed, in grains."""
+    """Fees that no epoch has had as its revenue yet, in grains."""
     encoded = state.get(MINING_REVENUE_KEY)
     return 0 if encoded is None else int.from_bytes(encoded, "big")
 
 
 def note_revenue(state: State, grains: int) -> None:
-    """Count fees, or advertising that was spent, towards the budget of the epoch that closes next."""
+    """Count fees towards the budget of the next epoch that has force."""
     if grains > 0 and get_progress(state) is not None:
         state.put(MINING_REVENUE_KEY, min(get_revenue(state) + grains, INTEGER_MAX).to_bytes(_NUMBER_BYTES, "big"))
 
@@ -503,6 +592,15 @@ def put_mining_source(state: State, source: SourceId) -> None:
 def release(state: State, source: SourceId, grains: int, time_ms: int) -> None:
     """Let grains leave the fund for those who claim them."""
     fund_source(state, source, MINING_ADDRESS, grains, time_ms)
+
+
+def take_back(state: State, source: SourceId, reserved_grains: int, time_ms: int) -> int:
+    """Let grains that are owed to nobody return to the fund, but for those that are reserved; how many they were."""
+    grains = compute_free_grains(get_source(state, source)) - reserved_grains
+    if grains <= 0:
+        return 0
+    withdraw_source(state, source, MINING_ADDRESS, grains, time_ms)
+    return grains
 
 
 DEFAULT_VERSION: Final = RulesVersion(
