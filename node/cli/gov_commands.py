@@ -254,6 +254,16 @@ def propose_mining_source(number: int, terms: Terms, sending: Sending) -> None:
     _propose(sending, "propose_mining_source", terms, lambda _: [number])
 
 
+@propose.command("mining-batch-void")
+@click.argument("epoch", type=click.IntRange(0))
+@click.argument("number", type=click.IntRange(1))
+@_terms_options
+@sending_options
+def propose_mining_batch_void(epoch: int, number: int, terms: Terms, sending: Sending) -> None:
+    """Let the batch NUMBER of the day of mining EPOCH, which is not closed, count for nothing."""
+    _propose(sending, "propose_mining_batch_void", terms, lambda _: [epoch, number])
+
+
 @propose.command("reinstate-attester")
 @click.argument("identity", metavar="DID")
 @_terms_options

@@ -104,6 +104,7 @@ _KINDS: Final[dict[governance.ProposalKind, ProposalKind]] = {
     governance.ProposalKind.SET_MINING_BEHAVIOUR: "set_mining_behaviour",
     governance.ProposalKind.END_MINING_BEHAVIOUR: "end_mining_behaviour",
     governance.ProposalKind.REINSTATE_MINING_ATTESTER: "reinstate_mining_attester",
+    governance.ProposalKind.VOID_MINING_BATCH: "void_mining_batch",
     governance.ProposalKind.SET_MINING_SOURCE: "set_mining_source",
     governance.ProposalKind.SET_ADS_RULES: "set_ads_rules",
 }

@@ -33,6 +33,7 @@ from vm.native.governance import (
     Priority,
     ProposeAdsRules,
     ProposeBody,
+    ProposeMiningBatchVoid,
     ProposeMiningBehaviour,
     ProposeMiningBehaviourEnd,
     ProposeMiningReinstatement,
@@ -54,7 +55,7 @@ from vm.native.governance import (
     Vote,
 )
 from vm.native.growth_records import Requirement, Task
-from vm.native.mining_formulas import DEFAULT_BEHAVIOURS, DEFAULT_RULES, Behaviour
+from vm.native.mining_formulas import DEFAULT_BEHAVIOURS, DEFAULT_RULES, Behaviour, Epoch
 from vm.native.network import NodeRole, RegisteredNode, put_node
 from vm.native.network_calls import RegisterNode, RemoveNode, RotateConsensus, RotateNode, UpdateNode
 from vm.native.recognition import Recognition, put_recognised
@@ -135,6 +136,7 @@ def home(tmp_path: Path) -> Path:
         ),
         (["end-mining-behaviour", "tip"], ProposeMiningBehaviourEnd(Behaviour.TIP, TERMS)),
         (["reinstate-attester", DID_TEXT], ProposeMiningReinstatement(DID, TERMS)),
+        (["mining-batch-void", "20800", "2"], ProposeMiningBatchVoid(Epoch(20_800), 2, TERMS)),
         (["mining-source", "3"], ProposeMiningSource(3, TERMS)),
         (["remove-role", DID_TEXT, "attester"], ProposeRoleRemoval(DID, Role.ATTESTER, TERMS)),
     ],

@@ -5,19 +5,26 @@ from dataclasses import replace
 import pytest
 
 from identity.mining_record import NO_TAG, TagKind, compute_tag
-from ledger.primitives import Height
+from ledger.codec import encode
+from ledger.primitives import Grains, Height
 from ledger.reasons import Reason, Rejected
 from ledger.receipt import Event
-from ledger.state_keys import MINING_SOURCE_KEY
+from ledger.state_keys import MINING_SOURCE_KEY, Table, mining_vehicle_key
 from tests.builders import block_context
 from tests.mining_scene import COMMITMENT, HASH, TODAY, MiningScene, build_leaf, build_source_rules, build_tree
 from vm.native import mining
 from vm.native.accounts import DAY_MS
 from vm.native.did_records import DidKind
-from vm.native.distribution_records import DISTRIBUTION_ADDRESS, create_source
+from vm.native.distribution_records import (
+    DISTRIBUTION_ADDRESS,
+    create_source,
+    get_source,
+    put_source,
+)
 from vm.native.governance import (
     _DECISIONS_BY_CALL,
     Priority,
+    ProposeMiningBatchVoid,
     ProposeMiningBehaviour,
     ProposeMiningBehaviourEnd,
     ProposeMiningReinstatement,
@@ -27,7 +34,7 @@ from vm.native.governance import (
 )
 from vm.native.iov import get_balance
 from vm.native.mining import CHALLENGE_EPOCHS_MAX, Forecast, LoweredWeight, WeightPage
-from vm.native.mining_epochs import CLOSINGS_MAX
+from vm.native.mining_epochs import CLOSINGS_MAX, RESERVED_EPOCHS
 from vm.native.mining_formulas import (
     DEFAULT_BEHAVIOURS,
     DEFAULT_RULES,
@@ -44,12 +51,16 @@ from vm.native.mining_formulas import (
 from vm.native.mining_records import (
     BATCHES_MAX,
     CORRECTIONS_MAX,
+    FORMER_WEIGHTS_MAX,
     MINING_ADDRESS,
     NEW_EPOCH,
+    SETTLING_BLOCKS,
     BatchStatus,
     BehaviourTotal,
+    FormerWeight,
     Outcome,
     Suspension,
+    VehicleEarner,
     VouchedRecord,
     Weight,
     WeightReason,
@@ -63,8 +74,10 @@ from vm.native.mining_records import (
     get_weight,
     note_revenue,
     put_mining_epoch,
+    put_suspension,
 )
-from vm.native.role_records import Role, end_grant
+from vm.native.role_records import Grant as RoleGrant
+from vm.native.role_records import Role, end_grant, put_grant
 from vm.native.vehicle_records import AccessScope, Binding, Grant, get_vehicle, put_vehicle
 
 
@@ -73,28 +86,85 @@ def scene():
     return MiningScene()
 
 
+@pytest.fixture
+def settling(scene):
+    """The same on the day after TODAY, whose batch comes in."""
+    scene.day = Epoch(TODAY + 1)
+    return scene
+
+
 SHARE = compute_release_share(DEFAULT_RULES.half_life_epochs)
 
 
 # N1
 
 
-@pytest.mark.parametrize("epoch", [TODAY - 2, TODAY + 1])
-def test_records_of_other_days_come_too_late_or_too_early(scene, epoch):
+@pytest.mark.parametrize("epoch", [TODAY - 2, TODAY, TODAY + 1])
+def test_a_batch_of_another_day_comes_too_late_or_too_early(scene, epoch):
     scene.refuse(scene.batch(epoch=epoch), Reason.MINING_EPOCH_CLOSED)
+
+
+@pytest.mark.parametrize("epoch", [TODAY - 1, TODAY + 1])
+def test_a_vehicles_record_comes_on_its_day(scene, epoch):
     scene.refuse(scene.record(epoch=epoch), Reason.MINING_EPOCH_CLOSED)
 
 
-@pytest.mark.parametrize("epoch", [TODAY - 1, TODAY])
-def test_records_come_in_on_their_day_and_the_one_after(scene, epoch):
-    scene.accept(scene.batch(epoch=epoch))
-    assert get_mining_epoch(scene.state, epoch) == replace(NEW_EPOCH, batches=1, batch_force=1_000)
-    assert get_progress(scene.state).first_epoch == TODAY - 1
+def test_a_batch_comes_on_the_day_after(settling):
+    settling.accept(settling.batch())
+    until_ms = (TODAY + 1) * DAY_MS + settling.height - 1 + DEFAULT_RULES.challenge_ms
+    expected = replace(NEW_EPOCH, batches=1, batch_force=1_000, challenged_until_ms=until_ms)
+    assert get_mining_epoch(settling.state, TODAY) == expected
+    assert get_progress(settling.state).first_epoch == TODAY
+
+
+def test_a_vehicle_does_not_earn_in_a_batch_and_again_by_a_record(settling):
+    settling.accept(settling.batch())
+    settling.refuse(settling.record(epoch=TODAY), Reason.MINING_EPOCH_CLOSED)
+
+
+def test_a_car_earns_nothing_for_a_day_on_which_it_was_anothers(scene):
+    car = scene.create("other", kind=DidKind.VEHICLE, owner=scene.bob, signers=[(scene.bob, "bob"), "other"])
+    scene.attest_and_bind(car, b"\x0a" * 32)  # on this very day
+    signers = ((scene.bob, "bob"), (car, "other"))
+    scene.refuse(scene.record(*signers, did=scene.bob, vehicle=car, epoch=TODAY - 1), Reason.MINING_EPOCH_CLOSED)
+    scene.accept(scene.record(*signers, did=scene.bob, vehicle=car))
+
+
+def test_a_halt_of_the_chain_takes_no_day_from_anybody(scene):
+    scene.accept(scene.record())
+    assert scene.end_block(TODAY + 3) == []  # no block in between
+    scene.accept(scene.batch(epoch=TODAY))
+    events = scene.begin_day(TODAY + 3)
+    assert [event.fields[:2] for event in events] == [[TODAY - 1, 0]]
+    events = scene.begin_day(TODAY + 4)
+    assert [event.fields[:2] for event in events] == [[TODAY, 1_100], [TODAY + 1, 0], [TODAY + 2, 0]]
+
+
+def test_a_halt_of_the_chain_takes_no_challenge_from_anybody(settling):
+    proofs = post_tree(settling, [build_leaf(settling.alice)] * 2)
+    settling.end_block(TODAY + 9)
+    settling.accept(settling.challenge(*proofs, epoch=TODAY))
+    assert get_mining_epoch(settling.state, TODAY).batch_force == 0
+
+
+def test_days_that_are_over_wait_for_blocks(settling):
+    settling.accept(settling.batch())
+    closed = [settling.end_block(TODAY + 2) for _ in range(SETTLING_BLOCKS + 1)]
+    assert [len(events) for events in closed] == [0] * SETTLING_BLOCKS + [1]
+
+
+def test_a_batch_is_open_to_challenges_before_its_day_is_closed(settling):
+    settling.late_ms = DAY_MS - DEFAULT_RULES.challenge_ms // 2
+    settling.accept(settling.batch())
+    settling.late_ms = 0
+    assert settling.begin_day(TODAY + 2) == []
+    settling.late_ms = DEFAULT_RULES.challenge_ms
+    assert [event.fields[0] for event in settling.begin_day(TODAY + 2)] == [TODAY]
 
 
 def test_an_epoch_that_is_closed_takes_nothing(scene):
     scene.accept(scene.batch())
-    scene.end_block(TODAY + 2)
+    scene.begin_day(TODAY + 2)
     scene.day = TODAY + 1  # as if its clock said so
     scene.refuse(scene.batch(epoch=TODAY), Reason.MINING_EPOCH_CLOSED)
 
@@ -102,48 +172,47 @@ def test_an_epoch_that_is_closed_takes_nothing(scene):
 # N2
 
 
-def test_too_few_attesters_or_in_disorder(scene):
-    for gates in (scene.gates[:1], scene.gates[1::-1], (scene.gates[0], scene.gates[0])):
-        scene.refuse(scene.batch(gates), Reason.MINING_TOO_FEW_ATTESTERS)
-        scene.refuse(scene.weigh(gates), Reason.MINING_TOO_FEW_ATTESTERS)
+def test_too_few_attesters_or_in_disorder(settling):
+    for gates in (settling.gates[:1], settling.gates[1::-1], (settling.gates[0], settling.gates[0])):
+        settling.refuse(settling.batch(gates), Reason.MINING_TOO_FEW_ATTESTERS)
+        settling.refuse(settling.weigh(gates), Reason.MINING_TOO_FEW_ATTESTERS)
 
 
-def test_who_has_built_a_batch_signs_it(scene):
-    scene.refuse(scene.batch(gateway=scene.gates[2]), Reason.MINING_TOO_FEW_ATTESTERS)
+def test_who_has_built_a_batch_signs_it(settling):
+    settling.refuse(settling.batch(gateway=settling.gates[2]), Reason.MINING_TOO_FEW_ATTESTERS)
 
 
-def test_who_is_no_attester_is_not_heard(scene):
-    gates = sorted([scene.gates[0], scene.bob])
-    scene.refuse(scene.batch(gates), Reason.MINING_NOT_AN_ATTESTER)
-    end_grant(scene.state, scene.gates[0], Role.ATTESTER)
-    scene.refuse(scene.batch(), Reason.MINING_NOT_AN_ATTESTER)
-    scene.refuse(scene.weigh(), Reason.MINING_NOT_AN_ATTESTER)
+def test_who_is_no_attester_is_not_heard(settling):
+    gates = sorted([settling.gates[0], settling.bob])
+    settling.refuse(settling.batch(gates), Reason.MINING_NOT_AN_ATTESTER)
+    end_grant(settling.state, settling.gates[0], Role.ATTESTER)
+    settling.refuse(settling.batch(), Reason.MINING_NOT_AN_ATTESTER)
+    settling.refuse(settling.weigh(), Reason.MINING_NOT_AN_ATTESTER)
 
 
-def test_all_attesters_sign(scene):
-    scene.refuse(scene.batch(signers=scene.gates[:1]), Reason.DID_NOT_AUTHORISED)
-    scene.refuse(scene.batch(signers=scene.gates), Reason.DID_FOREIGN_SIGNER)
+def test_all_attesters_sign(settling):
+    settling.refuse(settling.batch(signers=settling.gates[:1]), Reason.DID_NOT_AUTHORISED)
+    settling.refuse(settling.batch(signers=settling.gates), Reason.DID_FOREIGN_SIGNER)
 
 
 # N3
 
 
-def test_a_batch_is_told_of_and_kept(scene):
-    receipt = scene.accept(scene.batch())
+def test_a_batch_is_told_of_and_kept(settling):
+    receipt = settling.accept(settling.batch())
     assert receipt.events == (Event("mining", "BatchPosted", [TODAY, 1, HASH, 10, 1_000, 0]),)
-    batch = get_batch(scene.state, TODAY, 1)
-    assert (batch.payload.totals, batch.status, batch.corrections) == ((scene.total(),), BatchStatus.STANDING, 0)
-    assert scene.answer("batch", TODAY, 1) == batch
-    assert (scene.answer("batch", TODAY, 2), scene.answer("batch", TODAY, 0)) == (None, None)
+    batch = get_batch(settling.state, TODAY, 1)
+    assert (batch.payload.totals, batch.status, batch.corrections) == ((settling.total(),), BatchStatus.STANDING, 0)
+    assert settling.answer("batch", TODAY, 1) == batch
+    assert (settling.answer("batch", TODAY, 2), settling.answer("batch", TODAY, 0)) == (None, None)
 
 
-def test_a_batch_is_posted_once(scene):
-    call = scene.batch()
-    scene.accept(call)
-    scene.refuse(call, Reason.MINING_BAD_BATCH)
-    scene.refuse(scene.batch(number=3), Reason.MINING_BAD_BATCH)
-    scene.accept(scene.batch())
-    assert get_mining_epoch(scene.state, TODAY).batch_force == 2_000
+def test_a_batch_is_posted_once(settling):
+    call = settling.batch()
+    settling.accept(call)
+    settling.refuse(call, Reason.MINING_BAD_BATCH)
+    settling.refuse(settling.batch(number=3), Reason.MINING_BAD_BATCH)
+    settling.refuse(settling.batch(), Reason.MINING_BATCH_STANDS)
 
 
 @pytest.mark.parametrize(
@@ -153,57 +222,100 @@ def test_a_batch_is_posted_once(scene):
         {"provider_force": 1},
         {"records": 11},
         {"times": 9},
+        {"times": 51},
+        {"records": 2, "times": 3, "user_force": 251},
     ],
+    ids=["force", "a provider", "records", "times", "most times", "halved"],
 )
-def test_totals_that_no_records_come_to(scene, changes):
-    total = scene.total(**changes)
-    call = scene.batch(totals=(total,), records=total.records, force=1)
-    scene.refuse(call, Reason.MINING_BAD_BATCH)
+def test_totals_that_no_records_come_to(settling, changes):
+    total = settling.total(**changes)
+    call = settling.batch(totals=(total,), records=total.records, force=1)
+    settling.refuse(call, Reason.MINING_BAD_BATCH)
 
 
-def test_totals_add_up(scene):
+def test_totals_add_up(settling):
     purchases = BehaviourTotal(Behaviour.PURCHASE, 2, 4, 400, 200)
-    totals = (scene.total(), purchases)
+    totals = (settling.total(), purchases)
     for changes in ({"records": 11}, {"force": 1_601}, {"totals": totals[::-1]}, {"totals": (totals[0], totals[0])}):
-        scene.refuse(
-            scene.batch(**{"totals": totals, "records": 12, "force": 1_600, **changes}), Reason.MINING_BAD_BATCH
+        settling.refuse(
+            settling.batch(**{"totals": totals, "records": 12, "force": 1_600, **changes}), Reason.MINING_BAD_BATCH
         )
-    scene.accept(scene.batch(totals=totals, records=12, force=1_600))
+    settling.accept(settling.batch(totals=totals, records=12, force=1_600))
 
 
-def test_an_epoch_has_so_many_batches(scene):
-    put_mining_epoch(scene.state, TODAY, replace(NEW_EPOCH, batches=BATCHES_MAX))
-    scene.refuse(scene.batch(number=BATCHES_MAX), Reason.MINING_BATCHES_LIMIT)
+def test_an_epoch_has_so_many_batches(settling):
+    put_mining_epoch(settling.state, TODAY, replace(NEW_EPOCH, batches=BATCHES_MAX))
+    settling.refuse(settling.batch(number=BATCHES_MAX), Reason.MINING_BATCHES_LIMIT)
 
 
-def test_more_force_than_all_the_world_has_is_refused(scene):
-    put_mining_epoch(scene.state, TODAY, replace(NEW_EPOCH, vouched_force=10**15 - 999))
-    scene.refuse(scene.batch(), Reason.MINING_BAD_BATCH)
+def test_more_force_than_all_the_world_has_is_refused(settling):
+    put_mining_epoch(settling.state, TODAY, replace(NEW_EPOCH, vouched_force=10**15 - 999))
+    settling.refuse(settling.batch(), Reason.MINING_BAD_BATCH)
 
 
 # N4
 
 
-def test_a_correction_takes_a_batchs_place(scene):
-    scene.accept(scene.batch())
-    scene.accept(scene.batch(corrected=1, force=700))
-    assert get_mining_epoch(scene.state, TODAY) == replace(NEW_EPOCH, batches=2, batch_force=700)
-    assert [batch.status for batch in scene.answer("claim", TODAY, scene.alice).batches] == [BatchStatus.STANDING]
-    assert get_batch(scene.state, TODAY, 1).status is BatchStatus.CORRECTED
-    scene.refuse(scene.batch(corrected=1), Reason.MINING_UNKNOWN_BATCH)
+def test_a_correction_takes_a_batchs_place(settling):
+    settling.accept(settling.batch())
+    settling.accept(settling.batch(corrected=1, force=700))
+    record = get_mining_epoch(settling.state, TODAY)
+    assert (record.batches, record.batch_force) == (2, 700)
+    assert settling.answer("claim", TODAY, settling.alice).batch == get_batch(settling.state, TODAY, 2)
+    assert get_batch(settling.state, TODAY, 1).status is BatchStatus.CORRECTED
+    settling.refuse(settling.batch(corrected=1), Reason.MINING_BATCH_STANDS)
+    settling.refuse(settling.batch(corrected=3), Reason.MINING_BATCH_STANDS)
 
 
-def test_a_correction_is_signed_by_all_who_signed_before(scene):
-    scene.accept(scene.batch())
-    scene.refuse(scene.batch(scene.gates[1:], corrected=1), Reason.MINING_NOT_CORRECTABLE)
-    scene.accept(scene.batch(scene.gates, corrected=1))
+def test_there_is_nothing_to_correct_without_a_batch(settling):
+    settling.refuse(settling.batch(corrected=1), Reason.MINING_BATCH_STANDS)
 
 
-def test_corrections_come_to_an_end(scene):
-    scene.accept(scene.batch())
+def test_a_correction_is_signed_by_as_many_and_by_one_who_signed_before(settling):
+    settling.accept(settling.batch())
+    settling.accept(settling.batch(settling.gates[1:], corrected=1))
+    settling.accept(settling.batch(settling.gates, corrected=2))
+    settling.refuse(settling.batch(corrected=3), Reason.MINING_NOT_CORRECTABLE)
+
+
+def test_others_correct_a_batch_when_they_are_more(settling):
+    others = []
+    for number in range(3, 6):
+        gate = settling.create(f"gate{number}", kind=DidKind.ORGANISATION)
+        settling.gate_names[gate] = f"gate{number}"
+        put_grant(settling.state, gate, Role.ATTESTER, RoleGrant(Height(10**6), None), Height(1))
+        others.append(gate)
+    settling.accept(settling.batch())
+    settling.refuse(settling.batch(sorted(others[:2]), corrected=1), Reason.MINING_NOT_CORRECTABLE)
+    settling.accept(settling.batch(sorted(others), corrected=1))
+
+
+def test_corrections_by_as_many_come_to_an_end_and_those_by_more_do_not(settling):
+    settling.accept(settling.batch())
     for number in range(1, CORRECTIONS_MAX + 1):
-        scene.accept(scene.batch(corrected=number))
-    scene.refuse(scene.batch(corrected=CORRECTIONS_MAX + 1), Reason.MINING_NOT_CORRECTABLE)
+        settling.accept(settling.batch(corrected=number))
+    settling.refuse(settling.batch(corrected=CORRECTIONS_MAX + 1), Reason.MINING_NOT_CORRECTABLE)
+    settling.accept(settling.batch(settling.gates, corrected=CORRECTIONS_MAX + 1))
+    assert get_batch(settling.state, TODAY, CORRECTIONS_MAX + 2).corrections == 0
+
+
+def test_a_few_attesters_do_not_take_the_day_of_all(settling):
+    """Neither its numbers by batches of one record, nor its force by impossible totals."""
+    one = settling.total(records=1, times=1, user_force=1)
+    for number in range(CORRECTIONS_MAX + 1):
+        settling.accept(settling.batch(records=1, force=1, totals=(one,), corrected=number))
+    settling.accept(settling.batch(settling.gates, corrected=CORRECTIONS_MAX + 1))
+    times = 2**40
+    huge = settling.total(records=1, times=times, user_force=100 * times)
+    call = settling.batch(settling.gates, records=1, force=10**14, totals=(huge,), corrected=CORRECTIONS_MAX + 2)
+    settling.refuse(call, Reason.MINING_BAD_BATCH)
+
+
+def test_limits_of_an_identity_hold_over_all_of_a_day(settling):
+    total = settling.total(records=8, times=40, user_force=1_500)
+    settling.accept(settling.batch(records=8, force=1_500, totals=(total,)))
+    settling.refuse(settling.batch(records=8, force=1_500, totals=(total,)), Reason.MINING_BATCH_STANDS)
+    assert get_mining_epoch(settling.state, TODAY).force == DEFAULT_RULES.user_force_max
 
 
 # N5
@@ -279,76 +391,92 @@ def test_a_days_force_is_limited_and_weighed(scene):
     assert get_mining_epoch(scene.state, TODAY).vouched_force == 194 * 40 // 100
 
 
-def test_marks_of_vehicles_are_cleared_after_their_day(scene):
-    scene.accept(scene.record())
-    scene.end_block(TODAY + 2)
-    scene.accept(scene.record())
-    marks = [key for key, value in scene.state.changes.items() if key[0] == 165 and value is not None]
-    assert [key[1:5] for key in marks] == [(TODAY + 2).to_bytes(4, "big")]
+def test_a_vehicle_has_one_mark_however_many_days_it_earns(scene):
+    for day in range(3):
+        scene.day = Epoch(TODAY + day)
+        scene.accept(scene.record())
+    marks = {key: value for key, value in scene.state.changes.items() if key[0] == Table.MINING_VEHICLE}
+    assert marks == {mining_vehicle_key(HASH): encode(VehicleEarner(Epoch(TODAY + 2), scene.alice))}
 
 
 # N6
 
 
-def post_tree(scene, leaves, number=1, **changes):
-    root, proofs = build_tree(leaves, number)
+def post_tree(scene, leaves, **changes):
+    root, proofs = build_tree(leaves)
     scene.accept(scene.batch(root=root, **changes))
     return proofs
 
 
-def test_two_records_of_one_act_in_a_batch_void_it_and_suspend_its_attesters(scene):
-    leaves = [build_leaf(scene.alice), build_leaf(scene.bob, vehicle=NO_TAG), build_leaf(scene.alice)]
-    proofs = post_tree(scene, leaves)
-    receipt = scene.accept(scene.challenge(proofs[0], proofs[2]))
+def test_two_records_of_one_act_in_a_batch_void_it_and_suspend_its_attesters(settling):
+    leaves = [build_leaf(settling.alice), build_leaf(settling.bob, vehicle=NO_TAG), build_leaf(settling.alice)]
+    proofs = post_tree(settling, leaves)
+    receipt = settling.accept(settling.challenge(proofs[0], proofs[2]))
     assert receipt.events == (Event("mining", "BatchVoided", [TODAY, 1, 1_000, True]),)
-    assert get_mining_epoch(scene.state, TODAY) == replace(NEW_EPOCH, batches=1)
-    until = Suspension(Epoch(TODAY + DEFAULT_RULES.suspension_epochs), 1)
-    assert [get_suspension(scene.state, gate) for gate in scene.gates] == [until, until, None]
-    scene.refuse(scene.challenge(proofs[0], proofs[2]), Reason.MINING_UNKNOWN_BATCH)
-    scene.refuse(scene.batch(), Reason.MINING_NOT_AN_ATTESTER)
-    scene.day = TODAY + DEFAULT_RULES.suspension_epochs
-    scene.end_block(scene.day)
-    scene.end_block(scene.day)
-    scene.accept(scene.batch())
+    until_ms = (TODAY + 1) * DAY_MS + settling.height - 1 + DEFAULT_RULES.challenge_ms
+    assert get_mining_epoch(settling.state, TODAY) == replace(NEW_EPOCH, batches=1, challenged_until_ms=until_ms)
+    until = Suspension(Epoch(TODAY + 1 + DEFAULT_RULES.suspension_epochs), 1)
+    assert [get_suspension(settling.state, gate) for gate in settling.gates] == [until, until, None]
+    settling.refuse(settling.challenge(proofs[0], proofs[2]), Reason.MINING_UNKNOWN_BATCH)
+    settling.refuse(settling.batch(), Reason.MINING_NOT_AN_ATTESTER)
+    settling.day = TODAY + 1 + DEFAULT_RULES.suspension_epochs
+    settling.accept(settling.batch())
 
 
-def test_one_vehicle_for_two_users_in_two_batches_voids_the_later(scene):
-    first = post_tree(scene, [build_leaf(scene.alice)])
-    second = post_tree(scene, [build_leaf(scene.bob), build_leaf(scene.gates[2], vehicle=NO_TAG)], 2)
-    receipt = scene.accept(scene.challenge(second[0], first[0]))
-    assert receipt.events == (Event("mining", "BatchVoided", [TODAY, 2, 1_000, False]),)
-    assert [get_batch(scene.state, TODAY, n).status for n in (1, 2)] == [BatchStatus.STANDING, BatchStatus.VOID]
-    assert get_suspension(scene.state, scene.gates[0]) is None
+def test_one_vehicle_for_two_users_voids_a_batch(settling):
+    proofs = post_tree(settling, [build_leaf(settling.alice), build_leaf(settling.bob)])
+    settling.accept(settling.challenge(proofs[1], proofs[0]))
+    assert get_batch(settling.state, TODAY, 1).status is BatchStatus.VOID
 
 
-def test_a_record_is_not_twice_itself_nor_another(scene):
+def test_who_holds_proofs_of_two_batches_voids_neither(settling):
+    """A user of two honest gateways, whose batches were merged into a third one."""
+    mine = build_leaf(settling.alice, vehicle=NO_TAG)
+    first = post_tree(settling, [mine])
+    second = post_tree(settling, [mine, build_leaf(settling.bob, vehicle=NO_TAG)], corrected=1)
+    settling.refuse(settling.challenge(first[0], second[0]), Reason.MINING_UNKNOWN_BATCH)
+    settling.refuse(settling.challenge(first[0], second[0], number=2), Reason.MINING_BAD_PROOF)
+    assert get_mining_epoch(settling.state, TODAY).batch_force == 1_000
+
+
+def test_after_a_challenge_in_the_last_block_another_batch_is_posted(settling):
+    proofs = post_tree(settling, [build_leaf(settling.alice)] * 2, gates=settling.gates[:2])
+    settling.late_ms = DAY_MS - 1_000
+    settling.accept(settling.challenge(*proofs))
+    settling.late_ms = 0
+    put_suspension(settling.state, settling.gates[1], Suspension(Epoch(0), 1))
+    assert settling.begin_day(TODAY + 2) == []
+    settling.accept(settling.batch(settling.gates[1:], epoch=TODAY))
+
+
+def test_a_record_is_not_twice_itself_nor_another(settling):
     phone = compute_tag(TagKind.PHONE, TODAY, HASH)
-    leaves = [build_leaf(scene.alice), build_leaf(scene.bob, vehicle=NO_TAG, phone=phone)]
-    proofs = post_tree(scene, leaves)
-    scene.refuse(scene.challenge(proofs[0], proofs[0]), Reason.MINING_NOT_TWICE)
-    scene.refuse(scene.challenge(proofs[0], proofs[1]), Reason.MINING_NOT_TWICE)
+    leaves = [build_leaf(settling.alice), build_leaf(settling.bob, vehicle=NO_TAG, phone=phone)]
+    proofs = post_tree(settling, leaves)
+    settling.refuse(settling.challenge(proofs[0], proofs[0]), Reason.MINING_NOT_TWICE)
+    settling.refuse(settling.challenge(proofs[0], proofs[1]), Reason.MINING_NOT_TWICE)
 
 
-def test_records_are_proven(scene):
-    proofs = post_tree(scene, [build_leaf(scene.alice), build_leaf(scene.alice, commitment=HASH)])
+def test_records_are_proven(settling):
+    proofs = post_tree(settling, [build_leaf(settling.alice), build_leaf(settling.alice, commitment=HASH)])
     forged = replace(proofs[1], leaf=bytes(len(proofs[1].leaf)))
-    scene.refuse(scene.challenge(proofs[0], forged), Reason.MINING_BAD_PROOF)
-    scene.refuse(scene.challenge(proofs[0], replace(proofs[1], path=proofs[0].path)), Reason.MINING_BAD_PROOF)
-    scene.refuse(scene.challenge(proofs[0], replace(proofs[1], number=2)), Reason.MINING_UNKNOWN_BATCH)
-    yesterday = post_tree(scene, [build_leaf(scene.alice, TODAY - 1)] * 2, 2)
-    scene.refuse(scene.challenge(*yesterday), Reason.MINING_BAD_PROOF)
+    settling.refuse(settling.challenge(proofs[0], forged), Reason.MINING_BAD_PROOF)
+    settling.refuse(settling.challenge(proofs[0], replace(proofs[1], path=proofs[0].path)), Reason.MINING_BAD_PROOF)
+    settling.refuse(settling.challenge(*proofs, number=2), Reason.MINING_UNKNOWN_BATCH)
+    yesterday = post_tree(settling, [build_leaf(settling.alice, TODAY - 1)] * 2, corrected=1)
+    settling.refuse(settling.challenge(*yesterday, number=2), Reason.MINING_BAD_PROOF)
 
 
-def test_a_batch_is_challenged_after_its_closing_without_changing_the_past(scene):
-    proofs = post_tree(scene, [build_leaf(scene.alice)] * 2)
-    scene.end_block(TODAY + 2)
-    scene.day = TODAY + CHALLENGE_EPOCHS_MAX + 1
-    scene.refuse(scene.challenge(*proofs, epoch=TODAY), Reason.MINING_EPOCH_CLOSED)
-    scene.day = TODAY + CHALLENGE_EPOCHS_MAX
-    before = get_mining_epoch(scene.state, TODAY)
-    scene.accept(scene.challenge(*proofs, epoch=TODAY))
-    assert get_mining_epoch(scene.state, TODAY) == before
-    assert get_batch(scene.state, TODAY, 1).status is BatchStatus.VOID
+def test_a_batch_is_challenged_after_its_closing_without_changing_the_past(settling):
+    proofs = post_tree(settling, [build_leaf(settling.alice)] * 2)
+    settling.begin_day(TODAY + 2)
+    settling.day = TODAY + CHALLENGE_EPOCHS_MAX + 1
+    settling.refuse(settling.challenge(*proofs, epoch=TODAY), Reason.MINING_EPOCH_CLOSED)
+    settling.day = TODAY + CHALLENGE_EPOCHS_MAX
+    before = get_mining_epoch(settling.state, TODAY)
+    settling.accept(settling.challenge(*proofs, epoch=TODAY))
+    assert get_mining_epoch(settling.state, TODAY) == before
+    assert get_batch(settling.state, TODAY, 1).status is BatchStatus.VOID
 
 
 # N7 and N8
@@ -361,9 +489,30 @@ def weight_of(scene, epoch):
 def test_a_suspicious_identitys_weight_is_lowered_and_recovers(scene):
     receipt = scene.accept(scene.weigh())
     assert receipt.events == (Event("mining", "WeightSet", [scene.alice, 40, int(WeightReason.AUTOMATED), 1]),)
-    expected = Weight(1, 40, TODAY, WeightReason.AUTOMATED, HASH, scene.gates[:2], 0)
+    expected = Weight(1, 40, TODAY, (), WeightReason.AUTOMATED, HASH, scene.gates[:2], 0, is_final=False)
     assert scene.answer("statement", scene.alice).weight == expected
     assert [weight_of(scene, TODAY + days) for days in (0, 1, 59, 60, 61)] == [40, 41, 99, 100, 100]
+
+
+def test_days_before_a_decision_keep_the_weight_they_had(scene):
+    scene.accept(scene.weigh())
+    scene.accept(scene.appeal())
+    granted = TODAY + DEFAULT_RULES.appeal_epochs
+    scene.day = Epoch(granted + 2)
+    scene.accept(scene.weigh(turn=1, weight_hundredths=10))
+    scene.accept(scene.weigh(turn=2, weight_hundredths=20))  # of one day the last decision counts
+    days = [TODAY - 1, TODAY, granted - 1, granted, granted + 1, granted + 2, granted + 3]
+    assert [weight_of(scene, day) for day in days] == [100, 40, 46, 100, 100, 20, 21]
+    expected = (FormerWeight(40, TODAY), FormerWeight(100, Epoch(granted)))
+    assert scene.answer("statement", scene.alice).weight.former == expected
+
+
+def test_a_bounded_number_of_former_weights_is_kept(scene):
+    for number in range(FORMER_WEIGHTS_MAX + 2):
+        scene.day = Epoch(TODAY + number)
+        scene.accept(scene.weigh(turn=number))
+    former = scene.answer("statement", scene.alice).weight.former
+    assert [each.since for each in former] == list(range(TODAY + 1, TODAY + 1 + FORMER_WEIGHTS_MAX))
 
 
 def test_a_weight_is_signed_for_once(scene):
@@ -399,7 +548,16 @@ def test_attesters_answer_an_appeal_by_weighing_again(scene):
     scene.accept(scene.weigh(turn=1, weight_hundredths=30))
     assert weight_of(scene, TODAY + 3 + DEFAULT_RULES.appeal_epochs) == 37
     scene.refuse(scene.appeal(), Reason.MINING_WEIGHT_STALE)
-    scene.accept(scene.appeal(turn=2))
+
+
+def test_an_identity_appeals_once_until_its_weight_is_lowered_again(scene):
+    scene.accept(scene.weigh())
+    scene.accept(scene.appeal())
+    for turn in range(1, 4):  # the answer, and two that lower nothing
+        scene.accept(scene.weigh(turn=turn))
+        scene.refuse(scene.appeal(turn=turn + 1), Reason.MINING_APPEAL_ANSWERED)
+    scene.accept(scene.weigh(turn=4, weight_hundredths=39))
+    scene.accept(scene.appeal(turn=5))
 
 
 def test_an_appeal_is_its_holders_and_needs_a_reason(scene):
@@ -429,19 +587,19 @@ def test_a_chain_without_mining_closes_nothing(scene):
     assert scene.list_stored() == {}
 
 
-def test_an_epoch_is_closed_by_the_first_block_after_its_time(scene):
-    scene.accept(scene.batch())
+def test_an_epoch_is_closed_when_its_time_is_over(scene):
     scene.accept(scene.record())
+    scene.day = Epoch(TODAY + 1)
+    scene.accept(scene.batch())
     expected = close_epoch(MINING_FUND_GRAINS, SHARE, 0, 1_100, NEW_MARKET, DEFAULT_RULES)
-    assert scene.end_block(TODAY) == []
     left = MINING_FUND_GRAINS
-    assert scene.end_block(TODAY + 1) == [Event("mining", "EpochClosed", [TODAY - 1, 0, 0, 0, left])]
+    assert scene.begin_day(TODAY + 1) == [Event("mining", "EpochClosed", [TODAY - 1, 0, 0, 0, 0, left])]
     left -= expected.released_grains
-    height = Height(scene.height)
-    fields = [TODAY, 1_100, 10**12, 1_100 * 10**6, left]
-    assert scene.end_block(TODAY + 2) == [Event("mining", "EpochClosed", fields)]
-    assert scene.end_block(TODAY + 2) == []
-    outcome = Outcome(height, 0, 0, expected.budget_grains, 1_100, 10**12, 10**12, 1_100 * 10**6, left)
+    height = Height(scene.height + SETTLING_BLOCKS)
+    fields = [TODAY, 1_100, 10**12, 1_100 * 10**6, 0, left]
+    assert scene.begin_day(TODAY + 2) == [Event("mining", "EpochClosed", fields)]
+    assert scene.begin_day(TODAY + 2) == []
+    outcome = Outcome(height, 0, 0, expected.budget_grains, 1_100, 10**12, 10**12, 1_100 * 10**6, 0, left)
     assert get_mining_epoch(scene.state, TODAY).outcome == outcome
     assert get_balance(scene.state, MINING_ADDRESS) == left
     assert get_balance(scene.state, DISTRIBUTION_ADDRESS) == 1_100 * 10**6
@@ -456,26 +614,51 @@ def test_blocks_in_the_middle_of_a_day_write_nothing_of_mining(scene):
 
 
 def test_days_without_blocks_release_nothing_and_are_closed_in_portions(scene):
-    scene.accept(scene.batch(epoch=TODAY))
+    scene.accept(scene.record())
     later = TODAY + 100
-    first, second = scene.end_block(later), scene.end_block(later)
+    first, second = scene.begin_day(later), scene.end_block(later)
     assert [event.fields[0] for event in first] == list(range(TODAY - 1, TODAY - 1 + CLOSINGS_MAX))
     assert second[0].fields[0] == TODAY - 1 + CLOSINGS_MAX
     assert [event.fields[3] > 0 for event in (*first, *second)] == [False, True] + [False] * (2 * CLOSINGS_MAX - 2)
 
 
-def test_fees_and_advertising_count_for_the_epoch_that_closes_next(scene):
+def test_fees_count_for_the_next_epoch_with_force(scene):
+    """The day before has none, and closes first."""
     scene.end_block(TODAY, fees_grains=5)
     assert get_revenue(scene.state) == 0
-    scene.accept(scene.batch())
-    scene.end_block(TODAY, fees_grains=300)
+    scene.accept(scene.record())
+    scene.begin_day(TODAY + 1, fees_grains=300)
+    assert get_mining_epoch(scene.state, TODAY - 1).outcome.revenue_grains == 0
     note_revenue(scene.state, 700)
     assert get_revenue(scene.state) == 1_000
-    scene.end_block(TODAY + 1, fees_grains=40)
-    outcome = get_mining_epoch(scene.state, TODAY - 1).outcome
+    scene.begin_day(TODAY + 2)
+    outcome = get_mining_epoch(scene.state, TODAY).outcome
     plain = MINING_FUND_GRAINS * SHARE >> RELEASE_SCALE_BITS
     assert (outcome.revenue_grains, outcome.topup_grains, outcome.budget_grains) == (1_000, 100, plain + 100)
-    assert get_revenue(scene.state) == 40
+    assert get_revenue(scene.state) == 0
+
+
+def test_what_nobody_is_owed_comes_back_to_the_fund(settling):
+    """A batch is voided after its day, so no root promises what was released for it."""
+    proofs = post_tree(settling, [build_leaf(settling.alice)] * 2)
+    settling.begin_day(TODAY + 2)
+    settling.accept(settling.challenge(*proofs, epoch=TODAY))
+    for day in range(TODAY + 3, TODAY + 2 + RESERVED_EPOCHS):
+        settling.begin_day(day)
+    assert get_balance(settling.state, DISTRIBUTION_ADDRESS) == 10**9
+    (event,) = settling.begin_day(TODAY + 2 + RESERVED_EPOCHS)
+    assert event.fields == [TODAY + RESERVED_EPOCHS, 0, 10**12, 0, 10**9, MINING_FUND_GRAINS]
+    assert get_balance(settling.state, DISTRIBUTION_ADDRESS) == 0
+
+
+def test_what_roots_promise_does_not_come_back(settling):
+    settling.accept(settling.batch())
+    settling.begin_day(TODAY + 2)
+    source = get_source(settling.state, settling.source)
+    put_source(settling.state, settling.source, replace(source, roots=1, latest=1, promised_grains=Grains(10**9 - 7)))
+    for day in range(TODAY + 3, TODAY + 3 + RESERVED_EPOCHS):
+        settling.begin_day(day)
+    assert get_progress(settling.state).returned_grains == 7
 
 
 # N11
@@ -498,8 +681,9 @@ def test_governance_changes_rules_from_the_next_day_on_and_keeps_the_old_ones(sc
     changed = get_rules(scene.state, TODAY + 1)
     assert (changed.rules, changed.behaviours) == (rules, DEFAULT_BEHAVIOURS)
     assert changed.release_share == compute_release_share(100)
-    scene.refuse(scene.batch(scene.gates[:1]), Reason.MINING_TOO_FEW_ATTESTERS)
     scene.day = TODAY + 1
+    scene.refuse(scene.batch(scene.gates[:1]), Reason.MINING_TOO_FEW_ATTESTERS)
+    scene.day = TODAY + 2
     scene.accept(scene.batch(scene.gates[:1]))
     decide(scene, ProposeMiningRules(DEFAULT_RULES, TERMS), TODAY + 7)
     assert get_rules(scene.state, TODAY + 7).rules == rules
@@ -525,21 +709,34 @@ def test_governance_changes_and_ends_behaviours(scene):
     scene.refuse(scene.record(), Reason.MINING_BAD_RECORD)
 
 
-def test_governance_reinstates_an_attester(scene):
+def test_governance_reinstates_an_attester(settling):
     with pytest.raises(Rejected, match="not suspended"):
-        decide(scene, ProposeMiningReinstatement(scene.gates[0], TERMS))
-    proofs = post_tree(scene, [build_leaf(scene.alice)] * 2)
-    scene.accept(scene.challenge(*proofs))
-    for gate in scene.gates[:2]:
-        decide(scene, ProposeMiningReinstatement(gate, TERMS))
-    assert scene.answer("attester", scene.gates[0]) == Suspension(Epoch(0), 1)
-    scene.accept(scene.batch())
+        decide(settling, ProposeMiningReinstatement(settling.gates[0], TERMS))
+    proofs = post_tree(settling, [build_leaf(settling.alice)] * 2)
+    settling.accept(settling.challenge(*proofs))
+    for gate in settling.gates[:2]:
+        decide(settling, ProposeMiningReinstatement(gate, TERMS))
+    assert settling.answer("attester", settling.gates[0]) == Suspension(Epoch(0), 1)
+    settling.accept(settling.batch())
+
+
+def test_governance_voids_the_batch_of_a_day_that_is_open(settling):
+    settling.accept(settling.batch())
+    with pytest.raises(Rejected, match="is not there"):
+        decide(settling, ProposeMiningBatchVoid(TODAY, 2, TERMS))
+    events = decide(settling, ProposeMiningBatchVoid(TODAY, 1, TERMS), TODAY + 1)
+    assert events == [Event("mining", "BatchVoided", [TODAY, 1, 1_000, False])]
+    assert get_suspension(settling.state, settling.gates[0]) is None
+    settling.accept(settling.batch())
+    settling.begin_day(TODAY + 2)
+    with pytest.raises(Rejected, match="was paid"):
+        decide(settling, ProposeMiningBatchVoid(TODAY, 2, TERMS))
 
 
 def test_before_there_is_a_source_days_pay_nothing(scene):
     scene.state.delete(MINING_SOURCE_KEY)
     scene.accept(scene.batch())
-    scene.end_block(TODAY + 2)
+    scene.begin_day(TODAY + 2)
     outcome = get_mining_epoch(scene.state, TODAY).outcome
     assert (outcome.price_micrograins, outcome.released_grains, outcome.quoted_micrograins) == (0, 0, 10**12)
     assert outcome.remaining_grains == MINING_FUND_GRAINS == get_balance(scene.state, MINING_ADDRESS)
@@ -562,18 +759,18 @@ def test_governance_names_a_source_that_mining_owns(scene):
 def test_the_view_of_an_epoch_tells_how_long_the_fund_lasts(scene):
     described = scene.answer("epoch", TODAY)
     assert (described.is_open, described.forecast) == (True, Forecast(None, 1_461, 9_707))
-    scene.accept(scene.batch())
-    scene.end_block(TODAY + 2)
+    scene.accept(scene.record())
+    scene.begin_day(TODAY + 2)
     described = scene.answer("epoch", TODAY)
-    assert (described.is_open, described.released_grains) == (False, 10**9)
-    assert described.forecast.at_this_rate == (MINING_FUND_GRAINS - 10**9) // 10**9
+    assert (described.is_open, described.released_grains) == (False, 10**8)
+    assert described.forecast.at_this_rate == (MINING_FUND_GRAINS - 10**8) // 10**8
 
 
 def test_the_view_of_a_claim_tells_what_records_are_worth(scene):
     scene.accept(scene.record())
     claim = scene.answer("claim", TODAY, scene.alice)
     assert (claim.vouched_force, claim.price_micrograins, claim.vouched_grains) == (100, None, None)
-    scene.end_block(TODAY + 2)
+    scene.begin_day(TODAY + 2)
     claim = scene.answer("claim", TODAY, scene.alice)
     assert (claim.price_micrograins, claim.vouched_grains) == (10**12, 10**8)
     (statement,) = scene.answer("statement", scene.alice).records

@@ -94,6 +94,7 @@ def test_names_are_stable():
         ("governance", "propose_developer_removal"),
         ("governance", "propose_dividend"),
         ("governance", "propose_grant"),
+        ("governance", "propose_mining_batch_void"),
         ("governance", "propose_mining_behaviour"),
         ("governance", "propose_mining_behaviour_end"),
         ("governance", "propose_mining_reinstatement"),

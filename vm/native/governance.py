@@ -99,16 +99,22 @@ from vm.native.iov import (
 )
 from vm.native.lockup_records import LockupNumber, Schedule
 from vm.native.lockups import apply_grant, apply_revocation, check_grant, check_revocation
+from vm.native.mining import BatchVoided
 from vm.native.mining_formulas import EPOCH_MAX, Behaviour, BehaviourRule, Epoch, MiningRules, compute_epoch
+from vm.native.mining_records import MODULE_NAME as MINING
 from vm.native.mining_records import (
+    BatchNumber,
     check_mining_rules,
     check_mining_source,
     check_reinstatable,
+    check_voidable,
     find_behaviour,
     get_rules,
+    get_standing_batch,
     put_mining_source,
     put_rules,
     reinstate,
+    void_batch,
 )
 from vm.native.network import Name, Operator, get_operators, is_operator, put_operator, remove_operator
 from vm.native.network_calls import MODULE as NETWORK
@@ -208,6 +214,7 @@ class ProposalKind(IntEnum):
     REINSTATE_MINING_ATTESTER = 55
     SET_MINING_SOURCE = 56
     SET_ADS_RULES = 58
+    VOID_MINING_BATCH = 62
 
 
 @unique
@@ -569,6 +576,15 @@ class ProposeMiningReinstatement:
     """Propose to hear a suspended attester again."""
 
     did: Did
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMiningBatchVoid:
+    """Propose to let the batch of a day of mining that is not closed count for nothing; attesters may post another."""
+
+    epoch: Epoch
+    number: BatchNumber
     terms: Terms
 
 
@@ -1423,6 +1439,16 @@ def _apply_mining_reinstatement(state: State, _: BlockContext, call: ProposeMini
     return [_event(MiningAttesterReinstated, call.did)]
 
 
+def _check_mining_batch_void(state: StateReader, call: ProposeMiningBatchVoid) -> None:
+    check_voidable(state, call.epoch, call.number)
+
+
+def _apply_mining_batch_void(state: State, block: BlockContext, call: ProposeMiningBatchVoid) -> list[Event]:
+    batch = get_standing_batch(state, call.epoch, call.number)
+    void_batch(state, batch, block.time_ms)
+    return [Event(MINING, BatchVoided.__name__, [call.epoch, call.number, batch.payload.force, False])]
+
+
 def _check_mining_source(state: StateReader, call: ProposeMiningSource) -> None:
     check_mining_source(state, call.source)
 
@@ -1553,6 +1579,13 @@ DECISIONS: Final = (
         _apply_mining_reinstatement,
     ),
     Decision(
+        ProposalKind.VOID_MINING_BATCH,
+        ProposeMiningBatchVoid,
+        _SAFETY_BODIES,
+        _check_mining_batch_void,
+        _apply_mining_batch_void,
+    ),
+    Decision(
         ProposalKind.SET_MINING_SOURCE, ProposeMiningSource, _MINING_BODIES, _check_mining_source, _apply_mining_source
     ),
     Decision(ProposalKind.SET_ADS_RULES, ProposeAdsRules, _IDENTITY_BODIES, _check_ads_rules, _apply_ads_rules),
@@ -1657,6 +1690,7 @@ MODULE = ModuleRule(
         _propose_rule("propose_mining_behaviour", ProposeMiningBehaviour),
         _propose_rule("propose_mining_behaviour_end", ProposeMiningBehaviourEnd),
         _propose_rule("propose_mining_reinstatement", ProposeMiningReinstatement),
+        _propose_rule("propose_mining_batch_void", ProposeMiningBatchVoid),
         _propose_rule("propose_mining_source", ProposeMiningSource),
         _propose_rule("propose_ads_rules", ProposeAdsRules),
         CallRule("vote", Vote, apply_vote, lambda _: _VOTE_GAS, str(_VOTE_GAS)),

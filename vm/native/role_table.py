@@ -76,6 +76,7 @@ _TABLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "propose_mining_behaviour": Role.VISITOR,
         "propose_mining_behaviour_end": Role.VISITOR,
         "propose_mining_reinstatement": Role.VISITOR,
+        "propose_mining_batch_void": Role.VISITOR,
         "propose_mining_source": Role.VISITOR,
         "propose_ads_rules": Role.VISITOR,
         "propose_dividend": Role.VISITOR,
