@@ -2,7 +2,6 @@
 
 import pytest
 
-from ledger.primitives import Grains
 from ledger.reasons import Reason
 from ledger.receipt import Event
 from ledger.transaction import Call
@@ -11,8 +10,8 @@ from tests.did_scene import build_call
 from vm.native.ads_records import ADS_ADDRESS, DEFAULT_RULES, CampaignId, Counterparty
 from vm.native.distribution_records import DISTRIBUTION_ADDRESS, get_source
 from vm.native.iov import get_balance
-from vm.native.mining_formulas import NEW_MARKET, Epoch
-from vm.native.mining_records import Progress, get_revenue, put_progress
+from vm.native.mining_formulas import Epoch
+from vm.native.mining_records import begin_mining, get_revenue, put_progress
 
 WINDOWS = DEFAULT_RULES.windows
 
@@ -222,11 +221,11 @@ def test_nobody_holds_up_a_settlement_by_giving_up_the_account(opened):
     assert opened.book().paid_grains == 1_000
 
 
-def test_what_is_spent_counts_as_revenue_for_mining(opened):
-    put_progress(opened.state, Progress(Epoch(20_800), Epoch(20_800), Grains(1), Grains(0), NEW_MARKET))
+def test_what_is_spent_stays_among_the_parties_and_is_no_revenue_for_mining(opened):
+    put_progress(opened.state, begin_mining(Epoch(20_800), 1))
     opened.state.forget_marks()
     opened.accept(opened.build_complete(opened.accept_order()))
     opened.accept(opened.build_balance(1, 700))
     opened.pass_time(WINDOWS.challenge_ms)
     _settle(opened)
-    assert get_revenue(opened.state) == 1_701
+    assert get_revenue(opened.state) == 0

@@ -48,7 +48,6 @@ from vm.native.distribution_records import (
     create_source,
     fund_source,
 )
-from vm.native.mining_records import note_revenue
 
 _NO_BREAKER: Final = Breaker(DAY_MS, Grains(SUPPLY_GRAINS), BPS, Grains(SUPPLY_GRAINS))
 """What may be claimed was co-signed balance by balance; there is nothing that a breaker could wait for."""
@@ -155,7 +154,6 @@ def apply_settle_channel(state: State, context: Context, call: SettleChannel) ->
         raise Rejected(Reason.ADS_TOO_EARLY, "newer balances may be posted", until_ms=channel.closes_ms)
     gross = channel.gross_grains
     shares = _pay_channel(state, found.terms, book, channel, now_ms)
-    note_revenue(state, gross)
     put_channel(state, call.campaign, call.channel, replace(channel, is_settled=True))
     settled = replace(
         book,

@@ -43,7 +43,6 @@ from vm.native.did_control import check_agreed, check_did_signatures, check_sign
 from vm.native.did_payloads import DidSignatures
 from vm.native.did_records import get_did_record
 from vm.native.distribution_records import find_payout_account
-from vm.native.mining_records import note_revenue
 from vm.native.role_records import Role, holds_role
 
 
@@ -139,7 +138,6 @@ def apply_complete(state: State, context: Context, call: Complete) -> None:
     gross = order.reserved_grains if found.terms.fixed is not None else order.price_grains * given.units
     accounts = get_payee(state, order.user), get_payee(state, order.publisher)
     shares = pay_shares(state, found.terms, *accounts, gross, now_ms)
-    note_revenue(state, gross)
     completed = replace(order, status=OrderStatus.COMPLETED, units=given.units, gross_grains=Grains(gross))
     put_order(state, given.order, completed)
     updated = replace(
