@@ -4,6 +4,10 @@
     tag         SHA-256(domain ‖ kind, 1 byte ‖ epoch, 4 bytes ‖ id); all zeros where there is none
     commitment  SHA-256(domain ‖ salt, 32 bytes ‖ count, 4 bytes ‖ attester, 20 bytes)
 
+What a vehicle vouches for stands on the chain with its count, and with a commitment to the data behind it:
+
+    commitment  SHA-256(domain ‖ salt, 32 bytes ‖ SHA-256 of the data)
+
 Numbers are big-endian, tags and commitments have 32 bytes. Only the tree's root stands on the chain. A tag is the same
 in all leaves of a day and another on the next one: two leaves that are shown prove that somebody was counted twice, and
 tell nothing of other days. Whoever knows an identity can compute its tags, so a leaf is for its owner's eyes; what was
@@ -26,6 +30,7 @@ LEAF_BYTES: Final = 1 + 4 + 5 * 32
 _TAG_BYTES: Final = 32
 _TAG_DOMAIN: Final = b"carlive mining tag\0"
 _COMMITMENT_DOMAIN: Final = b"carlive mining commitment\0"
+_DATA_DOMAIN: Final = b"carlive mining data\0"
 _SALT_DOMAIN: Final = b"carlive mining salt\0"
 
 RecordTag = NewType("RecordTag", Annotated[bytes, Len(_TAG_BYTES, _TAG_BYTES)])
@@ -93,6 +98,12 @@ def compute_record_commitment(opening: RecordOpening) -> RecordCommitment:
     return RecordCommitment(
         sha256(_COMMITMENT_DOMAIN + opening.salt + opening.count.to_bytes(4, "big") + opening.attester).digest()
     )
+
+
+def compute_data_commitment(salt: bytes, data_hash: bytes) -> RecordCommitment:
+    """What commits to the data behind a vehicle's record: without salt, few kilometres would be guessed."""
+    assert len(salt) == SALT_BYTES, "a shorter salt could be guessed"
+    return RecordCommitment(sha256(_DATA_DOMAIN + salt + data_hash).digest())
 
 
 def derive_record_salt(master_key: bytes, place: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """What vehicles have vouched for on a day, read from a node's blocks: the part of a day's records that is public.
 
-A record stands in a block of its day, or of one of the days in which the epoch settles. What was found is all of it if
-its force adds up to what the chain has counted.
+A record stands in a block of its day. What was found is all of it if its force adds up to what the chain has counted.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,14 +34,11 @@ class VouchedLine:
     """Of the vehicle's number; None: it has none any more."""
 
 
-def collect_vouched(
-    client: "Client", epoch: int, settling_epochs: int, network: "NetworkKind", report: Report
-) -> list[VouchedLine]:
+def collect_vouched(client: "Client", epoch: int, network: "NetworkKind", report: Report) -> list[VouchedLine]:
     """All records of an epoch in the order of the chain; raises CommandFailedError when the node lacks some."""
     from vm.native.accounts import DAY_MS
 
-    first_ms, end_ms = epoch * DAY_MS, (epoch + 1 + settling_epochs) * DAY_MS
-    found = [fields for fields in _iterate_recorded(client, first_ms, end_ms, report) if fields["epoch"] == epoch]
+    found = list(_iterate_recorded(client, epoch * DAY_MS, (epoch + 1) * DAY_MS, report))
     counted, collected = client.run(calls.mining_epoch(epoch)).vouched_force, sum(each["force"] for each in found)
     if counted != collected:
         raise CommandFailedError(

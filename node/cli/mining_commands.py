@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +24,10 @@ from rpc import calls
 if TYPE_CHECKING:
     from economy.mining_lookup import KeptRecord
     from identity.did import Did
+    from node.cli.mining_proofs import OpenedData
     from node.cli.signing import ChainFacts
     from rpc.client import Client
+    from rpc.models import MiningBatchView, MiningRecordView
     from vm.native.mining_records import RulesVersion
 
 MODULE: Final = "mining"
@@ -35,7 +36,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
 _EPOCH: Final = click.IntRange(0, 10**6 - 1)
 _GRAINS: Final = dict.fromkeys(
-    ("fund", "released", "revenue", "budget", "topup", "remaining", "reward", "claimed"), format_grains
+    ("fund", "released", "returned", "revenue", "budget", "topup", "remaining", "reward", "claimed"), format_grains
 )
 
 _REASONS: Final = ("many-accounts", "automated", "false-records", "cleared")
@@ -130,24 +131,35 @@ def statement(identity: str, directory: Path | None, master_key: Path | None, no
 @click.option("--master-key", type=_FILE, required=True, help="Secret file of that build.")
 @click.option("--out", "file", type=_FILE, required=True, help="Where the records go; not overwritten.")
 @click.option("--behaviour", default=None, metavar="NAME", help="Only records of this one.")
+@click.option("--data", "data", type=_FILE, multiple=True, help="Data of a vehicle's record, with the salt beside it.")
 @node_option
 @output_option
 def export(
-    identity: str, directory: Path, master_key: Path, file: Path, behaviour: str | None, node_url: str, output: Output
+    identity: str,
+    directory: Path,
+    master_key: Path,
+    file: Path,
+    behaviour: str | None,
+    data: tuple[Path, ...],
+    node_url: str,
+    output: Output,
 ) -> None:
     """Export a day's records of DID for their owner, with salts and proofs: secret, to be shared one by one.
 
-    Whoever has a record of the file checks it with carlive mining verify.
+    With --data also what opens the commitments of records that vehicles have vouched for on that day. Whoever has a
+    record of the file checks it with carlive mining verify.
     """
     _require_economy()
     from economy.mining_lookup import find_records, load_manifest, prove_record
     from node.atomic_file import create_file
     from node.cli.mining_proofs import ProvenRecord, format_records
 
+    number = _run(lambda: load_manifest(directory))["epoch"]
     with connect(node_url) as client:
         network = read_chain_facts(client).network
-    did, key = parse_did_text(identity, network), _load_master_key(master_key)
-    number = _run(lambda: load_manifest(directory))["epoch"]
+        did, key = parse_did_text(identity, network), _load_master_key(master_key)
+        known = client.run(calls.mining_statement(identity)).records if data else []
+    opened = [_open_data(each, did, number, known) for each in data]
     records = [
         ProvenRecord(
             *(did, number, each.behaviour, each.provider, each.vehicle, each.phone, each.opening),
@@ -157,10 +169,11 @@ def export(
         if behaviour in (None, each.behaviour.name.lower())
     ]
     try:
-        create_file(file, format_records(records, network).encode())
+        create_file(file, format_records(records, opened, network).encode())
     except FileExistsError:
         raise CommandFailedError(f"{file} is there already") from None
-    output.show_record({"epoch": number, "records": len(records), "file": str(file)})
+    shown = {"epoch": number, "records": len(records), "vouched": len(opened), "file": str(file)}
+    output.show_record(shown)
 
 
 @mining.command()
@@ -168,19 +181,18 @@ def export(
 @node_option
 @output_option
 def verify(file: Path, node_url: str, output: Output) -> None:
-    """Check records that somebody has exported: whether they stand in a batch that counts on the chain."""
+    """Check records that somebody has exported: whether they stand in a batch that counts, or on the chain itself."""
     from identity.did import format_did
     from node.cli.mining_proofs import load_records
 
     with connect(node_url) as client:
         network = read_chain_facts(client).network
-        records = load_records(file, network)
-        shown = []
+        records, opened = load_records(file, network)
+        shown: list[dict[str, Any]] = []
         for each in records:
             text = format_did(each.did, network)
-            root = each.compute_root()
-            batches = client.run(calls.mining_claim(each.epoch, text)).batches
-            number = next((batch.number for batch in batches if batch.root == root), None)
+            batch = client.run(calls.mining_claim(each.epoch, text)).batch
+            is_proven = batch is not None and batch.root == each.compute_root()
             shown.append(
                 {
                     "did": text,
@@ -188,11 +200,29 @@ def verify(file: Path, node_url: str, output: Output) -> None:
                     "behaviour": each.behaviour.name.lower(),
                     "count": each.opening.count,
                     "attester": format_did(each.opening.attester, network),
-                    "batch": number,
+                    "isProven": is_proven,
                 }
             )
-    output.show_list(shown, ["did", "epoch", "behaviour", "count", "attester", "batch"], empty="no records")
-    wrong = sum(each["batch"] is None for each in shown)
+        for data in opened:
+            text = format_did(data.did, network)
+            name = data.behaviour.name.lower()
+            found = (data.epoch, name, data.count, data.compute_commitment())
+            known = client.run(calls.mining_statement(text)).records
+            vehicle = next(
+                (one.vehicle for one in known if (one.number, one.behaviour, one.count, one.commitment) == found), None
+            )
+            shown.append(
+                {
+                    "did": text,
+                    "epoch": data.epoch,
+                    "behaviour": name,
+                    "count": data.count,
+                    "attester": vehicle,
+                    "isProven": vehicle is not None,
+                }
+            )
+    output.show_list(shown, ["did", "epoch", "behaviour", "count", "attester", "isProven"], empty="no records")
+    wrong = sum(not each["isProven"] for each in shown)
     if wrong:
         raise CommandFailedError(f"{wrong} of {len(shown)} records are not proven", ExitCode.FAILED)
 
@@ -205,15 +235,14 @@ def verify(file: Path, node_url: str, output: Output) -> None:
 def collect(number: int, file: Path, node_url: str, output: Output) -> None:
     """Collect a day's records that vehicles vouched for from a node's blocks, as input of carlive mining build.
 
-    It fails when the node has not all of them. While the day is open more may come.
+    It fails when the node has not all of them. More may come until the day is over.
     """
     _require_economy()
     from economy.mining_tables import write_vouched
     from node.cli.mining_collection import collect_vouched
 
     with connect(node_url) as client, _show_progress() as report:
-        network, settling = read_chain_facts(client).network, _fetch_rules(client, number).rules.settling_epochs
-        lines = collect_vouched(client, number, settling, network, report)
+        lines = collect_vouched(client, number, read_chain_facts(client).network, report)
         is_open = client.run(calls.mining_epoch(number)).is_open
     write_vouched(file, [(each.did, each.behaviour, each.count, each.vehicle, each.nullifier) for each in lines])
     numberless = sum(each.nullifier is None for each in lines)
@@ -257,6 +286,7 @@ def build(
     from economy.mining_plan import BuildJob
     from economy.mining_tables import write_weights
     from economy.tables import EngineLimits
+    from node.platform_migration import load_or_create_master_key
     from vm.native.mining_formulas import Epoch
     from vm.native.mining_records import DEFAULT_VERSION
 
@@ -274,7 +304,7 @@ def build(
             output=directory.absolute(),
             epoch=Epoch(number),
             version=version,
-            master_key=_load_master_key(master_key),
+            master_key=load_or_create_master_key(master_key),
             vouched_force=vouched_force,
             weights=weights,
             limits=EngineLimits(memory_mb, threads),
@@ -310,7 +340,9 @@ def build(
 @signing_options
 @sending_options
 def post(directory: Path, attesters: tuple[str, ...], corrects: int | None, signing: Signing, sending: Sending) -> None:
-    """Post a built day as a batch, signed by all its attesters, of whom the first named has built it.
+    """Post a built day as its batch, signed by all its attesters, of whom the first named has built it.
+
+    One batch of a day stands: with --corrects, this one takes its place.
 
     For instance: carlive mining post day --attester DID1 --attester DID2 --by DID1=key1 --by DID2=key2 --from payer
     """
@@ -345,9 +377,10 @@ def weigh(
     sending: Sending,
 ) -> None:
     """Let the force of DID count for WEIGHT hundredths, as attesters that agree."""
+    from node.cli.mining_salts import hash_file
     from vm.native.mining_records import WeightPayload, WeightReason
 
-    evidence_hash = _hash_file(evidence)
+    evidence_hash = hash_file(evidence)
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did = parse_did_text(identity, facts.network)
@@ -366,9 +399,10 @@ def weigh(
 @sending_options
 def appeal(identity: str, file: Path, signing: Signing, sending: Sending) -> None:
     """Object to the weight of DID; attesters answer by setting it again, or it is full some days later."""
+    from node.cli.mining_salts import hash_file
     from vm.native.mining_records import AppealPayload
 
-    statement_hash = _hash_file(file)
+    statement_hash = hash_file(file)
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did = parse_did_text(identity, facts.network)
@@ -383,7 +417,7 @@ def appeal(identity: str, file: Path, signing: Signing, sending: Sending) -> Non
 @click.argument("vehicle", metavar="VEHICLE")
 @click.argument("behaviour")
 @click.argument("count", type=click.IntRange(1))
-@click.option("--data", "file", type=_FILE, required=True, help="What stands behind it: its SHA-256 goes on the chain.")
+@click.option("--data", "file", type=_FILE, required=True, help="What stands behind it: its salted hash goes on chain.")
 @click.option("--epoch", "number", type=_EPOCH, default=None, help="The day.  [default: that of the last block]")
 @signing_options
 @sending_options
@@ -399,13 +433,18 @@ def record(
 ) -> None:
     """Record that DID did BEHAVIOUR so many times with VEHICLE; both sign, the vehicle with its own keys.
 
+    Beside the data it leaves a file with the salt, which proves them to whoever is shown both. Keep it, and keep it
+    secret.
+
     For instance: carlive mining record DID CAR car_started 1 --data trip.json --by alice --by CAR=car --from payer
     """
+    from node.cli.mining_salts import commit_to_data, hash_file, load_or_create_salt
     from vm.native.mining_formulas import Behaviour, Epoch
     from vm.native.mining_records import RecordPayload
 
     what = Behaviour(get_behaviour_number(behaviour))
-    commitment = _hash_file(file)
+    hash_file(file)  # data that cannot be read get no salt
+    commitment = commit_to_data(file, load_or_create_salt(file))
 
     def prepare(client: "Client", facts: "ChainFacts") -> Operation:
         did, car = parse_did_text(identity, facts.network), parse_did_text(vehicle, facts.network)
@@ -505,7 +544,7 @@ def _explain(client: "Client", identity: str, directory: Path, master_key: Path 
                 "behaviour": each.behaviour.name.lower(),
                 "count": each.opening.count,
                 "attester": format_did(each.opening.attester, network),
-                "proof": _prove(directory, each, claim.batches) if master_key is not None else None,
+                "proof": _prove(directory, each, claim.batch) if master_key is not None else None,
             }
             for each in records
         ],
@@ -550,14 +589,29 @@ def _explain_behaviours(records: "list[KeptRecord]", version: "RulesVersion") ->
     return shown
 
 
-def _prove(directory: Path, record: "KeptRecord", batches: Any) -> str | None:
-    """The number of the batch on the chain under whose root a record is proven; None: no batch that counts has it."""
+def _prove(directory: Path, record: "KeptRecord", batch: "MiningBatchView | None") -> str | None:
+    """The number of the batch on the chain under whose root a record is proven; None: none that counts has it."""
     from economy.mining_lookup import prove_record
     from identity.mining_record import encode_mining_leaf
     from ledger.merkle import compute_leaf_hash, compute_path_root
 
     root = compute_path_root(prove_record(directory, record), compute_leaf_hash(encode_mining_leaf(record.leaf)))
-    return next((f"batch {batch.number}" for batch in batches if batch.root == root), None)
+    return None if batch is None or batch.root != root else f"batch {batch.number}"
+
+
+def _open_data(data: Path, did: "Did", epoch: int, known: "list[MiningRecordView]") -> "OpenedData":
+    """What opens the commitment of a record on the chain; raises CommandFailedError."""
+    from identity.mining_record import compute_data_commitment
+    from node.cli.mining_proofs import OpenedData
+    from node.cli.mining_salts import hash_file, load_salt
+    from vm.native.mining_formulas import Behaviour
+
+    salt, data_hash = load_salt(data), hash_file(data)
+    commitment = compute_data_commitment(salt, data_hash)
+    record = next((each for each in known if (each.number, each.commitment) == (epoch, commitment)), None)
+    if record is None:
+        raise CommandFailedError(f"no record of that day commits to {data}", ExitCode.FAILED)
+    return OpenedData(did, epoch, Behaviour[record.behaviour.upper()], record.count, salt, data_hash)
 
 
 def _fetch_weights(client: "Client", number: int) -> "list[tuple[Did, int]]":
@@ -586,19 +640,11 @@ def _fetch_turn(client: "Client", identity: str) -> int:
     return 0 if decision is None else decision.turn
 
 
-def _hash_file(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise CommandFailedError(f"{path} cannot be read: {error.strerror}") from None
-
-
 def _load_master_key(path: Path) -> bytes:
-    """Of the salts; made when it is not there."""
-    from node.platform_migration import load_or_create_master_key
+    """Of the salts of a build that is there: another key would give other ones."""
+    from node.platform_migration import load_master_key
 
-    return load_or_create_master_key(path)
+    return load_master_key(path)
 
 
 def _require_economy() -> None:

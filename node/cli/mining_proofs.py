@@ -11,8 +11,10 @@ from identity.did import Did, InvalidDidError, format_did, parse_did
 from identity.mining_record import (
     SALT_BYTES,
     MiningLeaf,
+    RecordCommitment,
     RecordOpening,
     TagKind,
+    compute_data_commitment,
     compute_record_commitment,
     compute_tag,
     encode_mining_leaf,
@@ -21,7 +23,7 @@ from ledger.merkle import InclusionPath, Sibling, compute_leaf_hash, compute_pat
 from ledger.primitives import HASH_BYTES, RootHash
 from node.cli.failures import CommandFailedError
 from node.cli.limited_files import read_limited
-from vm.native.mining_formulas import Behaviour
+from vm.native.mining_formulas import EPOCH_MAX, Behaviour
 
 _FILE_BYTES_MAX: Final = 2**22  # a day has a few dozen records, each with a path of at most 32 hashes
 _COUNT_MAX: Final = 2**32 - 1
@@ -52,7 +54,23 @@ class ProvenRecord:
         return compute_path_root(self.path, compute_leaf_hash(encode_mining_leaf(leaf)))
 
 
-def format_records(records: Iterable[ProvenRecord], network: NetworkKind) -> str:
+@dataclass(frozen=True, slots=True)
+class OpenedData:
+    """Data behind a record that a vehicle has vouched for on the chain, opened."""
+
+    did: Did
+    epoch: int
+    behaviour: Behaviour
+    count: int
+    salt: bytes
+    data_hash: bytes
+
+    def compute_commitment(self) -> RecordCommitment:
+        """What the chain has of them, if they say the truth."""
+        return compute_data_commitment(self.salt, self.data_hash)
+
+
+def format_records(records: Iterable[ProvenRecord], opened: Iterable[OpenedData], network: NetworkKind) -> str:
     """The file's text."""
     shown = [
         {
@@ -69,21 +87,43 @@ def format_records(records: Iterable[ProvenRecord], network: NetworkKind) -> str
         }
         for each in records
     ]
-    return json.dumps({"records": shown}, indent=1) + "\n"
+    vouched = [
+        {
+            "did": format_did(each.did, network),
+            "epoch": each.epoch,
+            "behaviour": each.behaviour.name.lower(),
+            "count": each.count,
+            "salt": each.salt.hex(),
+            "dataHash": each.data_hash.hex(),
+        }
+        for each in opened
+    ]
+    return json.dumps({"records": shown, "vouched": vouched}, indent=1) + "\n"
 
 
-def load_records(path: Path, network: NetworkKind) -> list[ProvenRecord]:
+def load_records(path: Path, network: NetworkKind) -> tuple[list[ProvenRecord], list[OpenedData]]:
     """The records of a file; raises CommandFailedError."""
     try:
-        return [_read_record(each, network) for each in json.loads(read_limited(path, _FILE_BYTES_MAX))["records"]]
+        plain = json.loads(read_limited(path, _FILE_BYTES_MAX))
+        records = [_read_record(each, network) for each in plain["records"]]
+        return records, [_read_opened(each, network) for each in plain["vouched"]]
     except (ValueError, TypeError, KeyError, InvalidDidError):
         raise CommandFailedError(f"{path} holds no exported records of this network") from None
 
 
+def _read_opened(plain: Any, network: NetworkKind) -> OpenedData:
+    return OpenedData(
+        parse_did(plain["did"], network),
+        _read_number(plain["epoch"], EPOCH_MAX),
+        Behaviour[str(plain["behaviour"]).upper()],
+        _read_number(plain["count"], _COUNT_MAX),
+        _read_hex(plain["salt"], SALT_BYTES),
+        _read_hex(plain["dataHash"], HASH_BYTES),
+    )
+
+
 def _read_record(plain: Any, network: NetworkKind) -> ProvenRecord:
-    count, epoch = int(plain["count"]), int(plain["epoch"])
-    if not (0 <= count <= _COUNT_MAX and 0 <= epoch <= _COUNT_MAX):
-        raise ValueError("out of range")
+    count, epoch = _read_number(plain["count"], _COUNT_MAX), _read_number(plain["epoch"], EPOCH_MAX)
     opening = RecordOpening(count, parse_did(plain["attester"], network), _read_hex(plain["salt"], SALT_BYTES))
     steps = [Sibling(bool(step["isLeft"]), _read_hex(step["hash"], HASH_BYTES)) for step in plain["path"]]
     return ProvenRecord(
@@ -96,6 +136,12 @@ def _read_record(plain: Any, network: NetworkKind) -> ProvenRecord:
         opening,
         InclusionPath(tuple(steps)),
     )
+
+
+def _read_number(value: Any, maximum: int) -> int:
+    if type(value) is not int or not 0 <= value <= maximum:
+        raise ValueError("out of range")
+    return value
 
 
 def _read_hex(text: str, size: int) -> bytes:

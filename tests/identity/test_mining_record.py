@@ -15,6 +15,7 @@ from identity.mining_record import (
     RecordCommitment,
     RecordOpening,
     TagKind,
+    compute_data_commitment,
     compute_record_commitment,
     compute_tag,
     decode_mining_leaf,
@@ -50,6 +51,13 @@ def test_the_bytes_of_a_leaf():
     assert decode_mining_leaf(encoded) == LEAF
     tags = (LEAF.user, LEAF.provider, LEAF.vehicle, LEAF.phone)
     assert encode_place(LEAF.behaviour, LEAF.epoch, tags) == encoded[:-32]
+
+
+def test_a_commitment_to_data_is_salted_in_a_domain_of_its_own():
+    salt, data_hash = bytes([5]) * 32, sha256(b'{"kilometres": 57}').digest()
+    assert compute_data_commitment(salt, data_hash) == sha256(b"carlive mining data\0" + salt + data_hash).digest()
+    with pytest.raises(AssertionError):
+        compute_data_commitment(salt[:31], data_hash)
 
 
 @pytest.mark.parametrize("size", [0, LEAF_BYTES - 1, LEAF_BYTES + 1])

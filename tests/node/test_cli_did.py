@@ -49,7 +49,7 @@ class DidNode:
         self.scene = scene
         self.scene.scene = self  # type: ignore[assignment]  # its state is what the node answers from
         self.state: State = make_state(dict.fromkeys(ADDRESSES, 10**12))
-        self.height = 1
+        self.height, self.begin_ms = 1, 0
         self.run, self.run_json = scene.run, scene.run_json
 
     async def change(self, *arguments: str, signer: str = "dev0") -> dict[str, Any]:
@@ -58,7 +58,8 @@ class DidNode:
         assert result.exit_code == 0, result.output
         (call,) = self.scene.list_signed()[-1]
         ready = find_call(call.module, call.call)
-        block = replace(block_context(), height=Height(self.height), time_ms=TimeMs(self.height * 1_000), domain=DOMAIN)
+        time_ms = TimeMs(self.begin_ms + self.height * 1_000)
+        block = replace(block_context(), height=Height(self.height), time_ms=time_ms, domain=DOMAIN)
         sender = ADDRESSES[int(signer.removeprefix("dev"))]
         context = Context(block, sender, sender, TransactionId(bytes(32)), GasMeter(10**9, 0))
         ready.rule.apply(self.state, context, ready.read_arguments(call.arguments))

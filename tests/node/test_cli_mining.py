@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from identity.did import format_did
+from identity.mining_record import compute_data_commitment
 from ledger.primitives import Height
 from node.cli.main import cli
+from node.cli.mining_salts import commit_to_data, get_salt_path, load_or_create_salt
 from tests.builders import Draft
 from tests.did_scene import SENDER
 from tests.economy.test_mining_build import write
@@ -19,6 +21,7 @@ from tests.mining_scene import HASH, MiningScene
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.node.test_cli_did import DidNode
 from tests.rpc.fake_backend import NETWORK, TIME_MS
+from vm.native.accounts import DAY_MS
 from vm.native.mining_formulas import MINING_FUND_GRAINS, Behaviour, Epoch, compute_epoch
 from vm.native.mining_records import (
     BatchStatus,
@@ -69,10 +72,11 @@ async def test_a_day_is_built_posted_closed_paid_and_explained(scene: CliScene, 
         for each in built["totals"]
     )
     root, manifest = bytes.fromhex(built["root"][2:]), bytes.fromhex(built["manifestHash"][2:])
+    mining.day = Epoch(TODAY + 1)
     mining.accept(mining.batch(root=root, records=3, force=built["force"], totals=totals, manifest_hash=manifest))
     early = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
     assert early.exit_code == 1 and "not closed" in early.output
-    mining.end_block(TODAY + 2)
+    mining.begin_day(TODAY + 2)
     paid = await scene.run_json("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
     assert (paid["identities"], paid["price"], paid["reward"]) == (2, str(10**12), str(550 * 10**6))
     rewards = pq.read_table(tmp_path / "rewards").to_pylist()
@@ -99,26 +103,61 @@ async def check_export(scene: CliScene, tmp_path: Path, alice: str, out: str, ke
     file, one = tmp_path / "mine.json", tmp_path / "one.json"
     given = ("mining", "export", alice, "--build", out, "--master-key", key)
     exported = await scene.run_json(*given, "--out", str(file))
-    assert exported == {"epoch": TODAY, "records": 3, "file": str(file)}
+    assert exported == {"epoch": TODAY, "records": 3, "vouched": 0, "file": str(file)}
     assert (await scene.run(*given, "--out", str(file))).exit_code == 2
     checked = await scene.run_json("mining", "verify", str(file))
-    assert [(each["behaviour"], each["count"], each["batch"]) for each in checked] == [
-        ("app_opened", 2, 1),
-        ("car_started", 1, 1),
-        ("maintenance", 1, 1),
+    assert [(each["behaviour"], each["count"], each["isProven"]) for each in checked] == [
+        ("app_opened", 2, True),
+        ("car_started", 1, True),
+        ("maintenance", 1, True),
     ]
     await scene.run_json(*given, "--behaviour", "maintenance", "--out", str(one))
     (shared,) = json.loads(one.read_text(encoding="utf-8"))["records"]
-    one.write_text(json.dumps({"records": [{**shared, "count": 2}]}), encoding="utf-8")
+    one.write_text(json.dumps({"records": [{**shared, "count": 2}], "vouched": []}), encoding="utf-8")
     refused = await scene.run("mining", "verify", str(one))
     assert refused.exit_code == 1 and "1 of 1 records are not proven" in refused.output
-    one.write_text(json.dumps({"records": [{**shared, "salt": "00"}]}), encoding="utf-8")
-    assert (await scene.run("mining", "verify", str(one))).exit_code == 2
+    for wrong in ({"salt": "00"}, {"count": 1.9}, {"count": "1"}, {"epoch": True}, {"epoch": 10**6}):
+        one.write_text(json.dumps({"records": [{**shared, **wrong}], "vouched": []}), encoding="utf-8")
+        assert (await scene.run("mining", "verify", str(one))).exit_code == 2
+    typo = tmp_path / "kez"
+    for name in ("export", "statement"):
+        more = ("--out", str(tmp_path / "more.json")) if name == "export" else ()
+        missed = await scene.run("mining", name, alice, "--build", out, "--master-key", str(typo), *more)
+        assert (missed.exit_code, typo.exists()) == (2, False), missed.output
+
+
+async def test_data_of_a_vehicles_record_are_opened_for_whoever_is_shown_them(scene: CliScene, tmp_path: Path) -> None:
+    mining, data, file = scene.scene, tmp_path / "trip.json", tmp_path / "mine.json"
+    data.write_bytes(b'{"starts": 1}')
+    mining.accept(mining.record(commitment=commit_to_data(data, load_or_create_salt(data))))
+    write_records(tmp_path, mining)
+    out, key, alice = str(tmp_path / "day"), str(tmp_path / "key"), format_did(mining.alice, NETWORK)
+    await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY)),
+        *("--out", out, "--master-key", key, "--threads", "1"),
+    )
+    given = ("mining", "export", alice, "--build", out, "--master-key", key, "--behaviour", "post", "--data", str(data))
+    exported = await scene.run_json(*given, "--out", str(file))
+    assert (exported["records"], exported["vouched"]) == (0, 1)
+    (checked,) = await scene.run_json("mining", "verify", str(file))
+    expected = {"did": alice, "epoch": TODAY, "behaviour": "car_started", "count": 1}
+    assert checked == {**expected, "attester": format_did(mining.car, NETWORK), "isProven": True}
+    (opened,) = json.loads(file.read_text(encoding="utf-8"))["vouched"]
+    file.write_text(json.dumps({"records": [], "vouched": [{**opened, "dataHash": "00" * 32}]}), encoding="utf-8")
+    refused = await scene.run("mining", "verify", str(file))
+    assert refused.exit_code == 1 and "1 of 1 records are not proven" in refused.output
+    data.write_bytes(b'{"starts": 2}')
+    refused = await scene.run(*given, "--out", str(tmp_path / "other.json"))
+    assert refused.exit_code == 1 and "no record of that day commits to" in refused.output
+    get_salt_path(data).write_text("no salt", encoding="ascii")
+    refused = await scene.run(*given, "--out", str(tmp_path / "other.json"))
+    assert refused.exit_code == 2 and "holds no salt" in refused.output
 
 
 async def test_an_epoch_is_shown(scene: CliScene) -> None:
+    scene.scene.day = Epoch(TODAY + 1)
     scene.scene.accept(scene.scene.batch())
-    scene.scene.end_block(TODAY + 2)
+    scene.scene.begin_day(TODAY + 2)
     shown = await scene.run_json("mining", "epoch", str(TODAY))
     assert (shown["number"], shown["force"], shown["outcome"]["released"]) == (TODAY, 1_000, str(10**9))
     table = await scene.run("mining", "epoch", str(TODAY))
@@ -201,6 +240,7 @@ async def test_a_built_day_is_posted_by_its_attesters_and_corrected(node: Mining
         *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", "0", "--out", out),
         *("--master-key", str(tmp_path / "key"), "--threads", "1"),
     )
+    node.begin_ms = DAY_MS
     await node.change("mining", "post", out, *node.list_attesters())
     await node.change("mining", "post", out, "--corrects", "1", *node.list_attesters())
     first, second = list_batches(node.state, 0)
@@ -225,7 +265,7 @@ async def test_a_day_is_built_with_the_weights_on_the_chain(node: MiningNode, tm
 
 async def test_user_and_car_record(node: MiningNode, tmp_path: Path) -> None:
     data = tmp_path / "trip.json"
-    data.write_bytes(b"{}")
+    data.write_bytes(b'{"kilometres": 30}')
     keys = ("--by", f"{node.user}=dev3", "--by", f"{node.car}=dev4")
     await node.change(
         *("mining", "record", node.user, node.car, "driving_kilometre", "30"),
@@ -237,7 +277,11 @@ async def test_user_and_car_record(node: MiningNode, tmp_path: Path) -> None:
     )
     ((behaviour, record),) = list_day_records(node.state, node.parse(node.user), 0)
     assert (behaviour, record.count, record.force) == (Behaviour.DRIVING_KILOMETRE, 30, 30)
-    assert record.commitment == sha256(b"{}").digest()
+    salt = get_salt_path(data)
+    assert salt.stat().st_mode & 0o777 == 0o600
+    hashed = sha256(data.read_bytes()).digest()
+    assert record.commitment == compute_data_commitment(bytes.fromhex(salt.read_text(encoding="ascii")), hashed)
+    assert commit_to_data(data, load_or_create_salt(data)) == record.commitment, "the same when it is said again"
     wrong = await node.run(
         "mining", "record", node.user, node.car, "flying", "1", "--data", str(data), "--from", "dev0"
     )
