@@ -3,11 +3,13 @@
 | in the directory | content                                                                         |
 |------------------|---------------------------------------------------------------------------------|
 | plan.json        | of which inputs this is; written first: another build does not go on here       |
-| lifetimes/       | totals from the engine, by shard; there when complete, gone when all shards are |
+| earned/          | sums of the records, by shard; there when complete, gone when all shards are    |
 | shards/NNN.parquet | a shard's rows in the order of its leaves                                     |
 | manifest.json    | everything that was signed and posted; written last                             |
 
-A build that was killed goes on with what is there: every name appears when its content is complete.
+A build that was killed goes on with what is there: every name appears when its content is complete. What others hand
+over is believed as far as it gives the hashes of its manifest: lifetime totals of the epoch before are taken from rows
+whose root was computed a moment ago, shard by shard, and from no file but those of its 256 shards.
 """
 
 import shutil
@@ -23,7 +25,7 @@ import pyarrow.parquet as pq
 
 from economy.build_plan import OtherBuildError, settle_plan
 from economy.distribution_engines import Engine, EngineName, open_engine
-from economy.distribution_lifetimes import RECORD_COLUMNS, TOTAL_COLUMNS, build_lifetimes
+from economy.distribution_lifetimes import RECORD_COLUMNS, TOTAL_COLUMNS, add_up_records
 from economy.distribution_manifest import (
     MANIFEST_FILE,
     InputFile,
@@ -35,7 +37,16 @@ from economy.distribution_manifest import (
     plan_to_json,
     read_manifest,
 )
-from economy.distribution_shards import arrange_rows, get_shard_path, read_summary, summarise, write_shard
+from economy.distribution_shards import (
+    NO_ROWS,
+    ShardRows,
+    arrange_rows,
+    get_shard_path,
+    read_shard,
+    read_summary,
+    summarise,
+    write_shard,
+)
 from economy.whole_files import put_content, put_directory
 from ledger.primitives import INTEGER_MAX
 from vm.native.distribution_records import ManifestHash
@@ -44,7 +55,7 @@ from vm.native.distribution_tree import SHARDS
 MEMORY_LIMIT_DEFAULT: Final = "2GB"  # of the engine; it spills to the disk beyond that
 THREADS_DEFAULT: Final = 2  # each holds buffers of its own
 INPUTS_MAX: Final = 4_096  # each is opened, and stands in the manifest
-_LIFETIMES: Final = "lifetimes"
+_EARNED: Final = "earned"
 _SPILL: Final = "spill"
 
 Report = Callable[[str, int, int], None]
@@ -71,14 +82,18 @@ def build_distribution(
         raise UnusableError(str(error)) from None
     if not (directory / MANIFEST_FILE).exists():
         shards = _build_shards(records, previous, directory, options, report)
-        rows = sum(pq.read_metadata(path).num_rows for path in records)
-        assert sum(each.records for each in shards) == rows, "every record counts once"
+        counted, rows = sum(each.records for each in shards), sum(pq.read_metadata(path).num_rows for path in records)
+        if counted != rows:
+            raise UnusableError(
+                f"{counted} of {rows} records were counted: a file was changed meanwhile, or {directory} was; "
+                "build in a new directory"
+            )
         total = sum(each.total_grains for each in shards)
         if total > INTEGER_MAX:
             raise UnusableError(f"all together have earned {total} grains, more than there can be")
         encoded = encode_manifest(Manifest(plan, shards))
         put_content(directory / MANIFEST_FILE, encoded)
-    shutil.rmtree(directory / _LIFETIMES, ignore_errors=True)
+    shutil.rmtree(directory / _EARNED, ignore_errors=True)
     return read_manifest(directory)
 
 
@@ -91,8 +106,8 @@ def recompute_shard(
         raise UnusableError("these are not the inputs of the manifest")
     spill = directory / f"{_SPILL}-{number:03}"
     with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
-        rows = _express(engine, records, previous, f"{number:02x}")
-        arranged, count = arrange_rows(engine.fetch(rows), number)
+        earned = engine.fetch(_express(engine, records, f"{number:02x}"))
+    arranged, count = arrange_rows(earned, _open_base(previous)(number), number)
     return summarise(arranged, count)
 
 
@@ -117,9 +132,6 @@ def _make_plan(records: Sequence[Path], previous: Path | None, report: Report) -
     for each in ordered:
         if each in before.plan.inputs:
             raise UnusableError(f"{inputs[each]} was paid with the epoch before")
-    for number, summary in enumerate(before.shards):
-        if read_summary(get_shard_path(previous, number)) != summary:
-            raise UnusableError(f"the file of shard {number} in {previous} is not the one of its manifest")
     return Plan(ordered, manifest_hash.hex())
 
 
@@ -128,8 +140,10 @@ def _describe_input(path: Path) -> InputFile:
         with path.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UnusableError(f"{path}: {error}") from None
+    if len({name.lower() for name in schema.names}) != len(schema.names):
+        raise UnusableError(f"{path} has two columns of the same name, of which engines would choose one")
     missing = [name for name in RECORD_COLUMNS if name not in schema.names]
     if missing:
         raise UnusableError(f"{path} has no column {missing[0]}; records have {', '.join(RECORD_COLUMNS)}")
@@ -146,35 +160,47 @@ def _build_shards(
     records: Sequence[Path], previous: Path | None, directory: Path, options: BuildOptions, report: Report
 ) -> tuple[ShardSummary, ...]:
     (directory / "shards").mkdir(exist_ok=True)
-    lifetimes = directory / _LIFETIMES
-    if not lifetimes.exists():
+    read_base, earned = _open_base(previous), directory / _EARNED
+    if not earned.exists():
         report("adding up", 0, 0)
         with open_engine(options.engine, options.memory_limit, options.threads, directory / _SPILL) as engine:
-            rows = _express(engine, records, previous, None)
-            put_directory(lifetimes, lambda part: engine.write_shards(rows, part))
+            rows = _express(engine, records, None)
+            put_directory(earned, lambda part: engine.write_shards(rows, part))
     summaries = []
     for number in range(SHARDS):
         report("hashing shards", number, SHARDS)
         path = get_shard_path(directory, number)
-        if not path.exists():
-            arranged, count = arrange_rows(_read_lifetimes(lifetimes / f"shard={number:02x}"), number)
-            write_shard(path, arranged, summarise(arranged, count))
-        summaries.append(read_summary(path))
+        if path.exists():
+            summaries.append(read_summary(path, number))
+            continue
+        part = _read_earned(earned / f"shard={number:02x}")
+        arranged, count = arrange_rows(part, read_base(number), number)
+        summaries.append(summarise(arranged, count))
+        write_shard(path, arranged, summaries[-1])
     report("hashing shards", SHARDS, SHARDS)
     return tuple(summaries)
 
 
-def _express(engine: Engine, records: Sequence[Path], previous: Path | None, shard: str | None) -> ir.Table:
-    tables = [engine.read(str(path.absolute())) for path in records]
-    before = None if previous is None else engine.read(str((previous / "shards").absolute() / "*.parquet"))
-    return build_lifetimes(tables, before, engine.shard_of, shard)
+def _open_base(previous: Path | None) -> Callable[[int], ShardRows]:
+    """The rows of each shard of the epoch before, as its manifest has them."""
+    if previous is None:
+        return lambda _: NO_ROWS
+    manifest, _ = read_manifest(previous)
+    return lambda number: read_shard(previous, manifest, number)
 
 
-def _read_lifetimes(directory: Path) -> pa.Table:
+def _express(engine: Engine, records: Sequence[Path], shard: str | None) -> ir.Table:
+    return add_up_records([engine.read(path) for path in records], engine.shard_of, shard)
+
+
+def _read_earned(directory: Path) -> pa.Table:
     """What an engine has written of one shard; nothing: nobody is in it."""
     files = sorted(directory.glob("*.parquet"))
     columns = ["beneficiary", *TOTAL_COLUMNS]
     if not files:
         return pa.table({name: [] for name in columns})
-    tables = [pq.ParquetFile(path).read(columns=columns) for path in files]
+    try:
+        tables = [pq.ParquetFile(path).read(columns=columns) for path in files]
+    except (OSError, pa.ArrowException) as error:
+        raise UnusableError(f"{directory} is damaged, build in a new directory: {error}") from None
     return pa.concat_tables([each.replace_schema_metadata(None) for each in tables])

@@ -21,7 +21,7 @@ from economy.distribution_lifetimes import TOTAL_COLUMNS
 from economy.distribution_manifest import Manifest, ShardSummary, UnusableError
 from economy.whole_files import put_file
 from ledger.merkle import build_inclusion_path, compute_root
-from ledger.primitives import INTEGER_MAX, Grains, RootHash
+from ledger.primitives import INTEGER_MAX, Grains
 from vm.native.distribution_tree import (
     ID_BYTES,
     SHARDS,
@@ -38,6 +38,8 @@ BENEFICIARY_BYTES: Final = 1 + ID_BYTES
 _LEAF: Final = Struct(f">c{BENEFICIARY_BYTES}sQQ")
 """What the hash of a leaf is over: 0 ‖ beneficiary ‖ lifetime total ‖ those before it, as in distribution_tree.py."""
 _LEAF_PREFIX: Final = b"\0"
+_KINDS: Final = frozenset(int(each) for each in BeneficiaryKind)
+_COUNT_DIGITS_MAX: Final = 19  # of a number of records
 _SCHEMA: Final = pa.schema(
     [
         pa.field("beneficiary", pa.binary(BENEFICIARY_BYTES), nullable=False),
@@ -56,40 +58,52 @@ class ShardRows:
     lifetimes: list[int]
 
 
+NO_ROWS: Final = ShardRows([], [])
+
+
 def get_shard_path(directory: Path, number: int) -> Path:
     """Where a build keeps a shard."""
     return directory / "shards" / f"{number:03}.parquet"
 
 
-def arrange_rows(lifetimes: pa.Table, number: int) -> tuple[ShardRows, int]:
-    """Rows in order from an engine's totals, and how many records they are of; raises UnusableError for bad records."""
-    if lifetimes.num_rows == 0:
-        return ShardRows([], []), 0
-    assert all(lifetimes[name].type == _SUM_TYPE for name in TOTAL_COLUMNS), "integers only"
-    if pc.sum(lifetimes["missing"]).as_py():
+def arrange_rows(earned: pa.Table, before: ShardRows, number: int) -> tuple[ShardRows, int]:
+    """Rows in order from an engine's sums and the epoch before, and of how many records; raises UnusableError."""
+    totals, records = dict(zip(before.beneficiaries, before.lifetimes, strict=True)), 0
+    if earned.num_rows:
+        paid = _take_paid(earned)
+        beneficiaries: list[bytes] = paid["beneficiary"].to_pylist()
+        _check_beneficiaries(beneficiaries)
+        assert all(sha256(each).digest()[0] == number for each in beneficiaries), "the engine has the rule of shards"
+        assert len(set(beneficiaries)) == len(beneficiaries), "grouped"
+        for beneficiary, grains in zip(beneficiaries, paid["earned_grains"].to_pylist(), strict=True):
+            totals[beneficiary] = totals.get(beneficiary, 0) + grains
+        records = int(pc.sum(earned["records"]).as_py())
+    total = sum(totals.values())
+    if total > INTEGER_MAX:
+        raise UnusableError(f"shard {number} has earned {total} grains, more than there can be")
+    ordered = sorted(totals)
+    return ShardRows(ordered, [totals[each] for each in ordered]), records
+
+
+def _take_paid(earned: pa.Table) -> pa.Table:
+    """Those who have earned something, in 64 bits; raises UnusableError for amounts that are none."""
+    assert all(earned[name].type == _SUM_TYPE for name in TOTAL_COLUMNS), "integers only"
+    if pc.sum(earned["missing"]).as_py():
         raise UnusableError("a record has no amount")
-    if pc.min(lifetimes["lowest_grains"]).as_py() < 0:
+    if pc.min(earned["lowest_grains"]).as_py() < 0:
         raise UnusableError("a record has a negative amount")
-    highest = pc.max(lifetimes["lifetime_grains"]).as_py()
+    highest = pc.max(earned["earned_grains"]).as_py()
     if highest > INTEGER_MAX:
         raise UnusableError(f"a beneficiary has earned {highest} grains, more than there can be")
-    earned = lifetimes.filter(pc.greater(lifetimes["lifetime_grains"], pa.scalar(0, pa.int64())))
-    ordered = earned.take(pc.sort_indices(earned["beneficiary"].combine_chunks()))
-    beneficiaries: list[bytes] = ordered["beneficiary"].to_pylist()
-    amounts: list[int] = ordered["lifetime_grains"].cast(pa.int64()).to_pylist()
-    _check_beneficiaries(beneficiaries, number)
-    if sum(amounts) > INTEGER_MAX:
-        raise UnusableError(f"shard {number} has earned {sum(amounts)} grains, more than there can be")
-    return ShardRows(beneficiaries, amounts), int(pc.sum(lifetimes["records"]).as_py())
+    amounts = earned["earned_grains"].cast(pa.int64())
+    columns = pa.table({"beneficiary": earned["beneficiary"], "earned_grains": amounts})
+    return columns.filter(pc.greater(amounts, pa.scalar(0, pa.int64())))
 
 
-def _check_beneficiaries(beneficiaries: list[bytes], number: int) -> None:
-    kinds = {int(each) for each in BeneficiaryKind}
+def _check_beneficiaries(beneficiaries: list[bytes]) -> None:
     for each in beneficiaries:
-        if len(each) != BENEFICIARY_BYTES or each[0] not in kinds:
+        if len(each) != BENEFICIARY_BYTES or each[0] not in _KINDS:
             raise UnusableError(f"0x{each.hex()} is no beneficiary: a byte for the kind and {ID_BYTES} for the id")
-        assert sha256(each).digest()[0] == number, "the engine has the rule of shards"
-    assert all(left < right for left, right in pairwise(beneficiaries)), "grouped, in order"
 
 
 def hash_leaves(rows: ShardRows) -> list[bytes]:
@@ -110,29 +124,69 @@ def summarise(rows: ShardRows, records: int) -> ShardSummary:
 
 def write_shard(path: Path, rows: ShardRows, summary: ShardSummary) -> None:
     """Write a shard file, whole or not at all."""
-    values = (summary.root.hex(), str(summary.total_grains), str(summary.leaves), str(summary.records))
-    metadata = dict(zip(_SUMMARY_KEYS, (each.encode() for each in values), strict=True))
+    metadata = dict(zip(_SUMMARY_KEYS, _list_values(summary), strict=True))
     columns = [pa.array(rows.beneficiaries, _SCHEMA.field(0).type), pa.array(rows.lifetimes, pa.int64())]
     table = pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata(metadata))
     put_file(path, lambda part: pq.write_table(table, part, compression="zstd"))
 
 
-def read_summary(path: Path) -> ShardSummary:
-    """What a shard file says of itself."""
+def _list_values(summary: ShardSummary) -> list[bytes]:
+    values = (summary.root.hex(), summary.total_grains, summary.leaves, summary.records)
+    return [str(each).encode() for each in values]
+
+
+def read_summary(path: Path, number: int) -> ShardSummary:
+    """What a file of an interrupted build says of itself, and its rows do as well; raises UnusableError."""
+    rows = _read_rows(path, number)
     metadata = pq.read_schema(path).metadata or {}
-    if any(key not in metadata for key in _SUMMARY_KEYS):
-        raise UnusableError(f"{path} is no shard file")
-    root, total, leaves, records = (metadata[key].decode() for key in _SUMMARY_KEYS)
-    return ShardSummary(RootHash(bytes.fromhex(root)), Grains(int(total)), int(leaves), int(records))
+    values = [metadata.get(key, b"") for key in _SUMMARY_KEYS]
+    records = values[-1]
+    is_number = records.isdigit() and len(records) <= _COUNT_DIGITS_MAX
+    summary = summarise(rows, int(records) if is_number else 0)
+    if values != _list_values(summary):
+        raise UnusableError(f"{path} is damaged: build in a new directory")
+    return summary
 
 
-def read_shard(path: Path) -> ShardRows:
-    """The rows of a shard file."""
+def read_shard(directory: Path, manifest: Manifest, number: int) -> ShardRows:
+    """The rows of a shard, of which the manifest has root, total and count; raises UnusableError."""
+    rows, expected = _read_rows(get_shard_path(directory, number), number), manifest.shards[number]
+    if summarise(rows, expected.records) != expected:
+        raise UnusableError(f"the file of shard {number} in {directory} is not the one of its manifest")
+    return rows
+
+
+def _read_rows(path: Path, number: int) -> ShardRows:
+    """Rows that can be those of a shard; raises UnusableError."""
+    table = read_table(path)
+    if not table.schema.equals(_SCHEMA):
+        raise UnusableError(f"{path} is no file of a shard: its columns are not {', '.join(_SCHEMA.names)}")
+    rows = ShardRows(table["beneficiary"].to_pylist(), table["lifetime_grains"].to_pylist())
+    if not _is_arranged(rows, number):
+        raise UnusableError(f"the rows of {path} are not those of shard {number}")
+    return rows
+
+
+def read_table(path: Path) -> pa.Table:
+    """All columns of a Parquet file, in which nothing is missing; raises UnusableError."""
     try:
-        table = pq.read_table(path, columns=list(_SCHEMA.names))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UnusableError(f"{path}: {error}") from None
-    return ShardRows(table["beneficiary"].to_pylist(), table["lifetime_grains"].to_pylist())
+        with pq.ParquetFile(path) as file:  # as a data set it would have columns by the names of its directories
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise UnusableError(f"{path} is no file of a shard: {error}") from None
+    if any(column.null_count for column in table.columns):
+        raise UnusableError(f"{path} is no file of a shard: something is missing in it")
+    return table
+
+
+def _is_arranged(rows: ShardRows, number: int) -> bool:
+    """Whether these are beneficiaries of the shard, each once and in order, with totals that fit into leaves."""
+    return (
+        all(each[0] in _KINDS and sha256(each).digest()[0] == number for each in rows.beneficiaries)
+        and all(left < right for left, right in pairwise(rows.beneficiaries))
+        and min(rows.lifetimes, default=1) > 0
+        and sum(rows.lifetimes) <= INTEGER_MAX
+    )
 
 
 def iterate_leaves(rows: ShardRows) -> Iterator[Leaf]:
@@ -148,7 +202,7 @@ def build_leaf_proof(
 ) -> ProvenLeaf:
     """What a beneficiary claims with, from its shard's file and the manifest; raises UnusableError."""
     number = compute_shard_number(kind, identifier)
-    rows = read_shard(get_shard_path(directory, number))
+    rows = _read_rows(get_shard_path(directory, number), number)
     key = bytes([kind]) + identifier
     index = bisect_left(rows.beneficiaries, key)
     if index == len(rows.beneficiaries) or rows.beneficiaries[index] != key:

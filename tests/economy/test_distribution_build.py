@@ -52,7 +52,7 @@ def test_the_root_is_the_one_that_is_computed_by_hand(epochs):
     ):
         assert (manifest.root, manifest.lifetime_total_grains) == (expected.root, expected.total_grains)
         assert [each.as_shard() for each in manifest.shards] == expected.shards
-    leaves = [tuple(iterate_leaves(read_shard(get_shard_path(home / "2", number)))) for number in range(SHARDS)]
+    leaves = [tuple(iterate_leaves(read_shard(home / "2", second, number))) for number in range(SHARDS)]
     assert leaves == distribute(add_up(FIRST, SECOND, THIRD)).leaves
     assert sum(each.records for each in first.shards) == len(FIRST) + len(SECOND)
     assert sum(each.records for each in second.shards) == len(THIRD)
@@ -114,8 +114,57 @@ def test_a_wrong_shard_file_gives_no_proof_and_no_next_epoch(epochs, tmp_path):
     get_shard_path(copy, number).write_bytes(get_shard_path(copy, (number + 1) % SHARDS).read_bytes())
     with pytest.raises(UnusableError):
         build_leaf_proof(copy, first, BeneficiaryKind(kind), identifier)
-    with pytest.raises(UnusableError, match="is not the one of its manifest"):
+    with pytest.raises(UnusableError, match=f"are not those of shard {number}"):
         build(files[2:], copy, tmp_path / "out")
+
+
+def change_row(directory: Path, encoded: bytes) -> int:
+    """Give a beneficiary a grain more in the file of its shard, whose number is returned, and in nothing else."""
+    number = compute_shard_number(*key_of(encoded))
+    path = get_shard_path(directory, number)
+    table = pq.read_table(path)
+    rows = [
+        {**row, "lifetime_grains": row["lifetime_grains"] + (row["beneficiary"] == encoded)}
+        for row in table.to_pylist()
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    return number
+
+
+def test_lifetimes_of_the_epoch_before_are_those_of_its_root(epochs, tmp_path):
+    """Rows that were changed under the metadata of the right ones, handed to an attester who builds and verifies."""
+    home, files, *_ = epochs
+    shutil.copytree(home / "1", tmp_path / "1")
+    number = change_row(tmp_path / "1", beneficiary(1))
+    match = f"file of shard {number} in .* is not the one of its manifest"
+    with pytest.raises(UnusableError, match=match):
+        build(files[2:], tmp_path / "1", tmp_path / "out")
+    with pytest.raises(UnusableError, match=match):
+        recompute_shard(files[2:], tmp_path / "1", home / "2", number, OPTIONS)
+
+
+def test_a_file_more_in_the_epoch_before_counts_nothing(epochs, tmp_path):
+    home, files, _, second = epochs
+    shutil.copytree(home / "1", tmp_path / "1")
+    shutil.copy(get_shard_path(home / "1", 0), tmp_path / "1" / "shards" / "256.parquet")
+    assert build(files[2:], tmp_path / "1", tmp_path / "out")[0] == second
+
+
+def test_a_missing_file_of_the_epoch_before_is_noticed(epochs, tmp_path):
+    home, files, *_ = epochs
+    shutil.copytree(home / "1", tmp_path / "1")
+    get_shard_path(tmp_path / "1", 9).unlink()
+    with pytest.raises(UnusableError, match=r"009\.parquet"):
+        build(files[2:], tmp_path / "1", tmp_path / "out")
+
+
+def test_a_build_does_not_go_on_with_a_changed_shard(epochs, tmp_path):
+    home, files, *_ = epochs
+    shutil.copytree(home / "1", tmp_path / "1")
+    (tmp_path / "1" / "manifest.json").unlink()
+    number = change_row(tmp_path / "1", beneficiary(1))
+    with pytest.raises(UnusableError, match=rf"{number:03}\.parquet is damaged"):
+        build(files[:2], None, tmp_path / "1")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +275,7 @@ def test_a_build_that_was_killed_goes_on(tmp_path):
     def list_shards() -> dict[Path, int]:
         return {each: each.stat().st_mtime_ns for each in (out / "shards").glob("*.parquet")}
 
-    kill_when(lambda: (out / "lifetimes.part").exists())
+    kill_when(lambda: (out / "earned.part").exists())
     assert not list_shards()
     kill_when(lambda: len(list_shards()) >= 5)
     done = list_shards()
