@@ -1,5 +1,6 @@
 """Engines that compute lifetime totals: DuckDB within this process, or Spark. Both are given the same expressions."""
 
+import glob
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +13,21 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import udf
 
+from economy.distribution_manifest import UnusableError
 from economy.duckdb_connection import connect_duckdb
 
 EngineName = Literal["duckdb", "spark"]
 SPARK_PARTITIONS: Final = 64  # of a shuffle; each is sorted and written by itself
 _SHARD_DIGITS: Final = 2
+_SPARK_HIDDEN: Final = ("_", ".")
+_SPARK_PATTERN: Final = "*?[]{}\\,"
 
 
 class Engine(Protocol):
     """What a build asks of an engine."""
 
-    def read(self, pattern: str) -> ir.Table:
-        """The rows of Parquet files; a path may have stars."""
+    def read(self, path: Path) -> ir.Table:
+        """The rows of a Parquet file, whatever its name and its directories' names; raises UnusableError."""
 
     def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
         """First byte of SHA-256 as two hexadecimal digits."""
@@ -62,15 +66,27 @@ def _spark_sha2(content: bytes, bits: int) -> str:  # type: ignore[empty-body]  
     """Hexadecimal digits."""
 
 
+@contextmanager
+def _telling_of_files() -> Iterator[None]:
+    """What is wrong with a file, or too much for the machine, in the words of DuckDB; raises UnusableError."""
+    try:
+        yield
+    except (duckdb.InternalException, duckdb.BinderException, duckdb.ParserException):
+        raise  # of our own queries
+    except duckdb.Error as error:
+        raise UnusableError(f"these records cannot be added up: {' '.join(str(error).split())}") from None
+
+
 class DuckDbEngine:
     """DuckDB within this process."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = ibis.duckdb.from_connection(connection)
 
-    def read(self, pattern: str) -> ir.Table:
-        """The rows of Parquet files."""
-        return self._connection.read_parquet(pattern)
+    def read(self, path: Path) -> ir.Table:
+        """The rows of a Parquet file."""
+        with _telling_of_files():
+            return self._connection.read_parquet(glob.escape(str(path.absolute())), hive_partitioning=False)
 
     def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
         """First byte of SHA-256."""
@@ -79,11 +95,13 @@ class DuckDbEngine:
 
     def write_shards(self, rows: ir.Table, directory: Path) -> None:
         """By DuckDB's partitioned COPY."""
-        self._connection.to_parquet(rows, directory, partition_by="shard")
+        with _telling_of_files():
+            self._connection.to_parquet(rows, directory, partition_by="shard")
 
     def fetch(self, rows: ir.Table) -> pa.Table:
         """The rows of one shard."""
-        return self._connection.to_pyarrow(rows)
+        with _telling_of_files():
+            return self._connection.to_pyarrow(rows)
 
 
 class SparkEngine:
@@ -110,9 +128,12 @@ class SparkEngine:
         self._session.sparkContext.setLogLevel("ERROR")
         self._connection = ibis.pyspark.connect(self._session)
 
-    def read(self, pattern: str) -> ir.Table:
-        """The rows of Parquet files."""
-        return self._connection.read_parquet(pattern)
+    def read(self, path: Path) -> ir.Table:
+        """The rows of a Parquet file."""
+        if path.name.startswith(_SPARK_HIDDEN):
+            raise UnusableError(f"{path}: Spark reads no files whose names begin with _ or a dot")
+        # Looking for files further down, Spark takes no columns from names of directories.
+        return self._connection.read_parquet(_escape_for_spark(path), recursiveFileLookup=True)
 
     def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
         """First byte of SHA-256."""
@@ -131,3 +152,8 @@ class SparkEngine:
     def close(self) -> None:
         """End the session."""
         self._session.stop()
+
+
+def _escape_for_spark(path: Path) -> str:
+    """A path in which nothing is a pattern of Hadoop's."""
+    return "".join(f"\\{each}" if each in _SPARK_PATTERN else each for each in str(path.absolute()))

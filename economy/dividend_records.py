@@ -111,7 +111,7 @@ def read_forces(paths: Sequence[Path], engine: Engine) -> dict[Did, int]:
     """
     if not paths:
         return {}
-    parts = [_take_forces(engine.read(str(path.absolute())), path) for path in paths]
+    parts = [_take_forces(engine.read(path), path) for path in paths]
     rows = reduce(lambda left, right: left.union(right), parts)
     totals = engine.fetch(rows.group_by("did").aggregate(force=rows.force.sum().cast(SUM_TYPE)))
     forces: dict[Did, int] = {}

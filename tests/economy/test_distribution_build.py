@@ -285,3 +285,44 @@ def test_a_build_that_was_killed_goes_on(tmp_path):
     assert manifest.root == distribute(add_up(rows)).root
     assert done.items() <= list_shards().items()
     assert sorted(each.name for each in out.iterdir()) == ["manifest.json", "plan.json", "shards"]
+
+
+ODD_NAMES = [
+    "day-[2].parquet",
+    "day-?.parquet",
+    "*.parquet",
+    "{day-2,x}.parquet",
+    "day's.parquet",
+    "amount_grains=9/day.parquet",
+    "reference=9/beneficiary=x/day.parquet",
+]
+"""Patterns for engines that look for files, and directories that would be columns of a data set."""
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_files_and_directories_change_nothing(name, tmp_path):
+    write_records(tmp_path / "day-2.parquet", [(beneficiary(3), 100)])
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out = tmp_path / "lifetime_grains=8" / "[out]"
+    first, _ = build([write_records(path, [(beneficiary(4), 7)])], None, out)
+    assert first.root == distribute({key_of(beneficiary(4)): 7}).root
+    second, _ = build([tmp_path / "day-2.parquet"], out, tmp_path / "next")
+    assert second.root == distribute({key_of(beneficiary(4)): 7, key_of(beneficiary(3)): 100}).root
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "records"
+    amounts = {"amount_grains": [1], "Amount_Grains": [2]}
+    pq.write_table(pa.table({"beneficiary": [beneficiary(0)], **amounts, "reference": [""]}), path)
+    with pytest.raises(UnusableError, match="two columns of the same name"):
+        build([path], None, tmp_path / "out")
+
+
+def test_a_damaged_file_of_records_is_refused(tmp_path):
+    """Its footer is whole, its pages are not."""
+    path = write_records(tmp_path / "records", draw_rows("damage", 100, 1_000))
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(2_000) + content[2_004:])
+    with pytest.raises(UnusableError, match="these records cannot be added up"):
+        build([path], None, tmp_path / "out")
