@@ -166,6 +166,8 @@ def proof(beneficiary: str, directory: Path, output: Output) -> None:
 def post(source: int, directory: Path, attester: str, signing: Signing, sending: Sending) -> None:
     """Post the root that was built as the next one of SOURCE, with enough signatures of its attesters.
 
+    It must have been built on the newest root that is not void, or without --previous if there is none.
+
     For instance: carlive distribution post 1 --in epoch-2 --as ANN --by ann --by BOB=bob --from dev0
     """
     with using_economy():
@@ -178,7 +180,9 @@ def post(source: int, directory: Path, attester: str, signing: Signing, sending:
         from vm.native.distribution import RootPayload
         from vm.native.distribution_records import SourceId
 
-        number = _fetch_source(client, source)["state"]["roots"] + 1
+        state = _fetch_source(client, source)["state"]
+        _check_previous(client, source, state["latest"], directory, manifest.plan.previous_manifest)
+        number = state["roots"] + 1
         total = Grains(manifest.lifetime_total_grains)
         payload = RootPayload(SourceId(source), number, manifest.root, total, manifest_hash)
         signer = find_signer(client, facts, parse_did_text(attester, facts.network))
@@ -367,6 +371,24 @@ def _check_build(directory: Path, posted: dict[str, Any], what: str) -> None:
     root = f"0x{read_manifest(directory)[0].root.hex()}"
     if root != posted["root"]:
         raise CommandFailedError(f"{directory} is a build of {root}, {what} is {posted['root']}")
+
+
+def _check_previous(client: "Client", source: int, latest: int, directory: Path, previous: str | None) -> None:
+    """That what was built goes on from the newest root that is not void: else it leaves out what was earned before."""
+    standing = None
+    if latest:
+        standing = _fetch_root(client, source, latest)["manifestHash"].removeprefix("0x")
+    if previous == standing:
+        return
+    built = "without --previous" if previous is None else f"with --previous of the manifest 0x{previous}"
+    needed = (
+        f"with --previous of root {latest}, whose manifest is 0x{standing}"
+        if standing
+        else "without --previous, because no root of it stands"
+    )
+    raise CommandFailedError(
+        f"{directory} was built {built}; the next root of source {source} must be built {needed}", ExitCode.FAILED
+    )
 
 
 def _describe_no_fault(different: "Difference | None", network: "NetworkKind") -> str:

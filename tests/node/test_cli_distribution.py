@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,9 @@ from vm.native.distribution_records import (
     PostedRoot,
     SourceId,
     SourceRules,
+    get_source,
     put_root,
+    put_source,
     set_source_rules,
 )
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind
@@ -165,6 +167,56 @@ async def test_attesters_post_what_was_built(attested: Attested, built: tuple[Pa
     assert signed.shards == manifest.list_shards()
     assert len(signed.signatures) == 2
     check_signatures(SigningPurpose.DISTRIBUTION_ROOT, signed)
+
+
+def put_standing_root(attested: Attested, latest: int, manifest_hash: bytes) -> None:
+    """Of two roots that were posted one is the newest that is not void."""
+    scene = attested.scene
+    root = PostedRoot(RootHash(bytes(32)), Grains(5), ManifestHash(manifest_hash), 0, TimeMs(0), TimeMs(1), None)
+    put_root(scene.state, scene.source, latest, root)
+    put_source(scene.state, scene.source, replace(get_source(scene.state, scene.source), roots=2, latest=latest))
+
+
+@pytest.mark.parametrize("latest", [1, 2])
+async def test_the_next_root_is_built_on_the_newest_that_is_not_void(
+    attested: Attested, built: tuple[Path, Path], tmp_path: Path, latest: int
+) -> None:
+    _, first_hash = read_manifest(built[1])
+    put_standing_root(attested, latest, first_hash)
+    records, out = write_records(tmp_path / "records", ROWS[:5]), tmp_path / "next"
+    command = ("build", "--records", str(records), "--previous", str(built[1]), "--out", str(out))
+    assert run(*command).exit_code == 0
+    keys = ("--as", attested.ann, "--by", "dev1", "--by", f"{attested.bob}=dev2")
+    signed = await attested.node.sign("distribution", "post", "1", "--in", str(out), *keys)
+    assert (signed.payload.number, signed.payload.root) == (3, read_manifest(out)[0].root)
+
+
+async def test_a_root_that_does_not_follow_the_one_on_the_chain_is_not_signed(
+    attested: Attested, built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """--previous was forgotten, is of another epoch, or is too much: nothing is written for anybody to sign."""
+    _, first_hash = read_manifest(built[1])
+    records, following = write_records(tmp_path / "records", ROWS[:5]), tmp_path / "next"
+    command = ("build", "--records", str(records), "--previous", str(built[1]), "--out", str(following))
+    assert run(*command).exit_code == 0
+    other, file = b"b" * 32, tmp_path / "payload"
+
+    async def refuse(out: Path, complaint: str) -> None:
+        arguments = ("post", "1", "--in", str(out), "--as", attested.ann, "--payload-out", str(file), "--from", "dev0")
+        result = await attested.node.run("distribution", *arguments)
+        assert result.exit_code == ExitCode.FAILED
+        assert complaint in result.output
+        assert not file.exists()
+
+    was, must = (
+        f"was built with --previous of the manifest 0x{first_hash.hex()}",
+        "the next root of source 1 must be built",
+    )
+    await refuse(following, f"{was}; {must} without --previous, because no root of it stands")
+    put_standing_root(attested, 1, other)
+    needed = f"{must} with --previous of root 1, whose manifest is 0x{other.hex()}"
+    await refuse(built[1], f"was built without --previous; {needed}")
+    await refuse(following, f"{was}; {needed}")
 
 
 async def test_what_others_are_to_sign_is_saved_whole(
