@@ -36,6 +36,6 @@ def _list_differences(path: Path, plan: Mapping[str, Any]) -> list[str]:
     """Fields that are not the same."""
     try:
         there = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return list(plan)
     return [key for key in plan if not isinstance(there, dict) or there.get(key) != plan[key]]

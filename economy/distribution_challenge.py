@@ -7,16 +7,16 @@ none.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from economy.distribution_manifest import Manifest, UnusableError, read_manifest
-from economy.distribution_shards import BENEFICIARY_BYTES, get_shard_path, prove_manifest_shard
+from economy.distribution_shards import BENEFICIARY_BYTES, get_shard_path, prove_manifest_shard, read_table
 from ledger.codec import encode
 from ledger.merkle import build_inclusion_path, compute_leaf_hash, compute_root
 from ledger.primitives import Grains
@@ -109,26 +109,38 @@ def find_difference(published: Path, own: Path, shards: Iterable[int]) -> Differ
 def read_published(directory: Path, manifest: Manifest, number: int) -> PublishedShard:
     """A shard as its root has it; raises UnusableError when the file is of another root."""
     path = get_shard_path(directory, number)
+    table = read_table(path)
+    beneficiaries: list[bytes] = _take_column(table, "beneficiary", _is_bytes, path)
+    lifetimes: list[int] = _take_column(table, "lifetime_grains", pa.types.is_integer, path)
+    befores: list[int] = (
+        _take_column(table, "before_grains", pa.types.is_integer, path)
+        if "before_grains" in table.column_names
+        else list(accumulate(lifetimes, initial=0))[: len(lifetimes)]
+    )
+    if any(len(each) != BENEFICIARY_BYTES for each in beneficiaries):
+        raise UnusableError(f"{path} is no file of a shard: a beneficiary has {BENEFICIARY_BYTES} bytes")
     try:
-        table = pq.ParquetFile(path).read()
-        beneficiaries: list[bytes] = table["beneficiary"].to_pylist()
-        lifetimes: list[int] = table["lifetime_grains"].to_pylist()
-        befores = (
-            table["before_grains"].to_pylist()
-            if "before_grains" in table.column_names
-            else list(accumulate(lifetimes, initial=0))[: len(lifetimes)]
-        )
         leaves = [
             Leaf(BeneficiaryKind(each[0]), BeneficiaryId(each[1:]), Grains(lifetime), Grains(before))
             for each, lifetime, before in zip(beneficiaries, lifetimes, befores, strict=True)
-            if len(each) == BENEFICIARY_BYTES
         ]
         hashes: list[bytes] = [compute_leaf_hash(encode_leaf(each)) for each in leaves]
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UnusableError(f"{path} is no shard: {error}") from None
+    except (ValueError, OverflowError) as error:  # a kind that there is not, a negative amount
+        raise UnusableError(f"{path} is no file of a shard: {error}") from None
     if compute_root(hashes) != manifest.shards[number].root:
         raise UnusableError(f"{path} is not of the root in the manifest: ask whoever published it for the right one")
     return PublishedShard(leaves, hashes, [encode_key(leaf.kind, leaf.id) for leaf in leaves])
+
+
+def _take_column(table: pa.Table, name: str, is_kind: Callable[[pa.DataType], bool], path: Path) -> list[Any]:
+    if table.column_names.count(name) != 1 or not is_kind(table[name].type):
+        raise UnusableError(f"{path} is no file of a shard: it has no column {name}, or of another type")
+    values: list[Any] = table[name].to_pylist()
+    return values
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _iterate_faults(

@@ -5,18 +5,20 @@ inputs writes the same bytes.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.primitives import Grains, RootHash
+from ledger.primitives import INTEGER_MAX, Grains, RootHash
 from vm.native.distribution_records import ManifestHash
 from vm.native.distribution_tree import SHARDS, Shard, compute_epoch_root
 
 MANIFEST_VERSION: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 _MANIFEST_BYTES_MAX: Final = 2**20  # 256 shards and some thousand inputs
+_HASH_FORM: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class UnusableError(Exception):
@@ -116,7 +118,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, ManifestHash]:
             raise UnusableError(f"{path} is larger than any manifest")
         encoded = path.read_bytes()
         manifest = _decode_manifest(json.loads(encoded))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnusableError(f"{path} is no manifest of a complete build: {error}") from None
     if encode_manifest(manifest) != encoded:
         raise UnusableError(f"{path} contradicts itself, or was not written by a build")
@@ -126,11 +128,31 @@ def read_manifest(directory: Path) -> tuple[Manifest, ManifestHash]:
 def _decode_manifest(content: Any) -> Manifest:
     if content["version"] != MANIFEST_VERSION or len(content["shards"]) != SHARDS:
         raise ValueError(f"not of version {MANIFEST_VERSION} with {SHARDS} shards")
-    inputs = tuple(InputFile(each["bytes"], each["sha256"]) for each in content["inputs"])
+    inputs = tuple(InputFile(_take_count(each["bytes"]), _take_hash(each["sha256"])) for each in content["inputs"])
     shards = tuple(
         ShardSummary(
-            RootHash(bytes.fromhex(each["root"])), Grains(int(each["totalGrains"])), each["leaves"], each["records"]
+            RootHash(bytes.fromhex(_take_hash(each["root"]))),
+            Grains(_take_count(int(each["totalGrains"]))),
+            _take_count(each["leaves"]),
+            _take_count(each["records"]),
         )
         for each in content["shards"]
     )
-    return Manifest(Plan(inputs, content["previousManifest"]), shards)
+    previous = content["previousManifest"]
+    manifest = Manifest(Plan(inputs, None if previous is None else _take_hash(previous)), shards)
+    _take_count(manifest.lifetime_total_grains)
+    return manifest
+
+
+def _take_count(value: Any) -> int:
+    """A number that the chain has room for; raises ValueError."""
+    if type(value) is not int or not 0 <= value <= INTEGER_MAX:
+        raise ValueError("a number is not one that a build writes")
+    return value
+
+
+def _take_hash(value: Any) -> str:
+    """Hexadecimal digits of 32 bytes; raises ValueError."""
+    if not isinstance(value, str) or not _HASH_FORM.fullmatch(value):
+        raise ValueError("a hash has 64 hexadecimal digits")
+    return value

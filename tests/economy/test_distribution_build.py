@@ -247,6 +247,12 @@ def test_a_contradicting_manifest_is_refused(epochs, tmp_path):
         text + " ",
         "{}",
         text.replace('"version": 1', '"version": 2'),
+        "[" * 100_000,
+        "[]",
+        text.replace('"leaves": ', '"leaves": "', 1).replace(',\n   "records"', '",\n   "records"', 1),
+        text.replace('"totalGrains": "', '"totalGrains": "-', 1),
+        text.replace('"totalGrains": "', f'"totalGrains": "{10**19}', 1),
+        text.replace('"previousManifest": null', '"previousManifest": 5'),
     ):
         (tmp_path / "manifest.json").write_text(wrong)
         with pytest.raises(UnusableError):
@@ -317,6 +323,38 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
     pq.write_table(pa.table({"beneficiary": [beneficiary(0)], **amounts, "reference": [""]}), path)
     with pytest.raises(UnusableError, match="two columns of the same name"):
         build([path], None, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 40])
+def test_a_damaged_shard_is_told_of_in_a_sentence(epochs, tmp_path, content):
+    home, files, first, _ = epochs
+    shutil.copytree(home / "1", tmp_path / "1")
+    kind, identifier = key_of(beneficiary(1))
+    path = get_shard_path(tmp_path / "1", compute_shard_number(kind, identifier))
+    path.write_bytes(content)
+    with pytest.raises(UnusableError, match="is no file of a shard"):
+        build_leaf_proof(tmp_path / "1", first, BeneficiaryKind(kind), identifier)
+    with pytest.raises(UnusableError, match="is no file of a shard"):
+        build(files[2:], tmp_path / "1", tmp_path / "out")
+    (tmp_path / "1" / "manifest.json").unlink()
+    with pytest.raises(UnusableError, match="is no file of a shard"):
+        build(files[:2], None, tmp_path / "1")
+
+
+def test_sums_that_were_damaged_are_told_of_in_a_sentence(epochs, tmp_path):
+    _, files, *_ = epochs
+
+    def stop(what: str, done: int, _: int) -> None:
+        if (what, done) == ("hashing shards", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_distribution(files[:2], None, tmp_path / "out", OPTIONS, stop)
+    next(
+        (tmp_path / "out" / "earned" / f"shard={compute_shard_number(*key_of(beneficiary(1))):02x}").iterdir()
+    ).write_bytes(b"PAR1")
+    with pytest.raises(UnusableError, match="is damaged, build in a new directory"):
+        build(files[:2], None, tmp_path / "out")
 
 
 def test_a_damaged_file_of_records_is_refused(tmp_path):

@@ -17,7 +17,7 @@ from economy.distribution_manifest import (
     UnusableError,
     encode_manifest,
 )
-from economy.distribution_shards import get_shard_path
+from economy.distribution_shards import BENEFICIARY_BYTES, get_shard_path
 from ledger.codec import to_plain
 from ledger.primitives import Grains
 from ledger.transaction import Call
@@ -47,7 +47,7 @@ def publish(directory: Path, built: Distribution) -> Path:
     summaries = []
     for number, (shard, leaves) in enumerate(zip(built.shards, built.leaves, strict=True)):
         columns = {
-            "beneficiary": pa.array([encode_key(leaf.kind, leaf.id) for leaf in leaves], pa.binary()),
+            "beneficiary": pa.array([encode_key(leaf.kind, leaf.id) for leaf in leaves], pa.binary(BENEFICIARY_BYTES)),
             "lifetime_grains": pa.array([leaf.lifetime_grains for leaf in leaves], pa.int64()),
             "before_grains": pa.array([leaf.before_grains for leaf in leaves], pa.int64()),
         }
@@ -140,5 +140,40 @@ def test_a_file_of_another_root_is_refused(tmp_path):
     with pytest.raises(UnusableError, match="is not of the root in the manifest"):
         find_challenge(1, 1, wrong, None, [SHARD])
     get_shard_path(wrong, SHARD).write_bytes(b"nothing")
-    with pytest.raises(UnusableError, match="is no shard"):
+    with pytest.raises(UnusableError, match="is no file of a shard"):
         find_challenge(1, 1, wrong, None, [SHARD])
+
+
+SHORT, UNKNOWN = b"\1" * 20, b"\3" * 21
+TRAPS: dict[str, tuple[str, pa.Array]] = {
+    "nothing": ("lifetime_grains", pa.array([None, 1, 1, 1], pa.int64())),
+    "text": ("lifetime_grains", pa.array(["1"] * 4)),
+    "fraction": ("lifetime_grains", pa.array([1.5] * 4)),
+    "negative": ("lifetime_grains", pa.array([-1] * 4)),
+    "nothing before": ("before_grains", pa.array([None, 1, 1, 1], pa.int64())),
+    "text before": ("before_grains", pa.array(["1"] * 4)),
+    "no such kind": ("beneficiary", pa.array([UNKNOWN] * 4, pa.binary(BENEFICIARY_BYTES))),
+    "short": ("beneficiary", pa.array([SHORT] * 4)),
+    "text of beneficiaries": ("beneficiary", pa.array(["x" * BENEFICIARY_BYTES] * 4)),
+}
+"""A column of a published file, and what stands in it."""
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_published_file_with_traps_is_refused_in_a_sentence(tmp_path, trap):
+    published = publish(tmp_path / "out", distribute(LIFETIMES))
+    path, (name, values) = get_shard_path(published, SHARD), TRAPS[trap]
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, values), path)
+    with pytest.raises(UnusableError, match="is no file of a shard"):
+        find_challenge(1, 1, published, None, [SHARD])
+
+
+def test_a_published_file_without_a_column_or_with_two_is_refused(tmp_path):
+    published = publish(tmp_path / "out", distribute(LIFETIMES))
+    path = get_shard_path(published, SHARD)
+    table = pq.read_table(path)
+    for wrong in (table.drop_columns("lifetime_grains"), table.append_column("beneficiary", table["beneficiary"])):
+        pq.write_table(wrong, path)
+        with pytest.raises(UnusableError, match="is no file of a shard"):
+            find_challenge(1, 1, published, None, [SHARD])
