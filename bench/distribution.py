@@ -20,6 +20,7 @@ from bench.migration import read_peak_mib
 from bench.report import Result
 from bench.transfers import BenchAccount, sign_calls
 from economy.distribution_build import BuildOptions, build_distribution
+from economy.duckdb_connection import EngineLimits
 from identity.address import Address
 from identity.did import Did
 from identity.keys import KeyType
@@ -272,7 +273,7 @@ def _check_paid(funded: FundedChain, claims: int) -> None:
 def _build(records: Path, directory: Path, previous: Path | None) -> None:
     """What the measured process does: build, and print what it took."""
     started_s = time.perf_counter()
-    options = BuildOptions(memory_limit="1GB")
+    options = BuildOptions(limits=EngineLimits(memory_mb=1_000))
     manifest, _ = build_distribution([records], previous, directory, options, lambda *_: None)
     seconds = time.perf_counter() - started_s
     leaves = sum(each.leaves for each in manifest.shards)

@@ -23,10 +23,11 @@ import duckdb
 
 from bench.floor import measure_floor
 from bench.report import Result
+from economy.duckdb_connection import EngineLimits
 from economy.mining_build import build_mining
 from economy.mining_plan import BuildJob
 from economy.mining_tables import write_rewards
-from economy.tables import EngineLimits, quote
+from economy.tables import quote
 from tests.builders import address_of
 from tests.did_scene import SENDER
 from tests.distribution_scene import DistributionScene

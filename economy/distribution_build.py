@@ -47,13 +47,13 @@ from economy.distribution_shards import (
     summarise,
     write_shard,
 )
+from economy.duckdb_connection import EngineLimits
 from economy.whole_files import put_content, put_directory
 from ledger.primitives import INTEGER_MAX
 from vm.native.distribution_records import ManifestHash
 from vm.native.distribution_tree import SHARDS
 
-MEMORY_LIMIT_DEFAULT: Final = "2GB"  # of the engine; it spills to the disk beyond that
-THREADS_DEFAULT: Final = 2  # each holds buffers of its own
+LIMITS_DEFAULT: Final = EngineLimits(memory_mb=2_000)  # what the engine adds up spills well
 INPUTS_MAX: Final = 4_096  # each is opened, and stands in the manifest
 _EARNED: Final = "earned"
 _SPILL: Final = "spill"
@@ -67,8 +67,7 @@ class BuildOptions:
     """What has no influence on the result."""
 
     engine: EngineName = "duckdb"
-    memory_limit: str = MEMORY_LIMIT_DEFAULT
-    threads: int = THREADS_DEFAULT
+    limits: EngineLimits = LIMITS_DEFAULT
 
 
 def build_distribution(
@@ -105,7 +104,7 @@ def recompute_shard(
     if _make_plan(records, previous, lambda *_: None) != manifest.plan:
         raise UnusableError("these are not the inputs of the manifest")
     spill = directory / f"{_SPILL}-{number:03}"
-    with open_engine(options.engine, options.memory_limit, options.threads, spill) as engine:
+    with open_engine(options.engine, options.limits, spill) as engine:
         earned = engine.fetch(_express(engine, records, f"{number:02x}"))
     arranged, count = arrange_rows(earned, _open_base(previous)(number), number)
     return summarise(arranged, count)
@@ -163,7 +162,7 @@ def _build_shards(
     read_base, earned = _open_base(previous), directory / _EARNED
     if not earned.exists():
         report("adding up", 0, 0)
-        with open_engine(options.engine, options.memory_limit, options.threads, directory / _SPILL) as engine:
+        with open_engine(options.engine, options.limits, directory / _SPILL) as engine:
             rows = _express(engine, records, None)
             put_directory(earned, lambda part: engine.write_shards(rows, part))
     summaries = []

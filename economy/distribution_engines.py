@@ -14,7 +14,7 @@ import pyarrow as pa
 from ibis import udf
 
 from economy.distribution_manifest import UnusableError
-from economy.duckdb_connection import connect_duckdb
+from economy.duckdb_connection import EngineLimits, connect_duckdb
 
 EngineName = Literal["duckdb", "spark"]
 SPARK_PARTITIONS: Final = 64  # of a shuffle; each is sorted and written by itself
@@ -40,15 +40,15 @@ class Engine(Protocol):
 
 
 @contextmanager
-def open_engine(name: EngineName, memory_limit: str, threads: int, spill: Path) -> Iterator[Engine]:
-    """An engine that keeps to a memory limit, such as 2GB, and spills to this directory, which is there meanwhile."""
+def open_engine(name: EngineName, limits: EngineLimits, spill: Path) -> Iterator[Engine]:
+    """An engine that keeps to limits, and spills to this directory, which is there meanwhile."""
     match name:
         case "duckdb":
-            with connect_duckdb(memory_limit, threads, spill) as connection:
+            with connect_duckdb(limits, spill) as connection:
                 yield DuckDbEngine(connection)
         case "spark":
             shutil.rmtree(spill, ignore_errors=True)
-            spark = SparkEngine(memory_limit, threads, spill)
+            spark = SparkEngine(limits, spill)
             try:
                 yield spark
             finally:
@@ -107,11 +107,11 @@ class DuckDbEngine:
 class SparkEngine:
     """Spark on this machine; a cluster's session differs in its master alone."""
 
-    def __init__(self, memory_limit: str, threads: int, spill: Path) -> None:
+    def __init__(self, limits: EngineLimits, spill: Path) -> None:
         from pyspark.sql import SparkSession
 
         settings = {
-            "spark.driver.memory": memory_limit.lower().removesuffix("b"),
+            "spark.driver.memory": f"{limits.memory_mb}m",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.local.dir": str(spill.absolute()),
@@ -124,7 +124,7 @@ class SparkEngine:
         builder: Any = SparkSession.builder
         for key, value in settings.items():
             builder = builder.config(key, value)
-        self._session: Any = builder.master(f"local[{threads}]").appName("carlive distribution").getOrCreate()
+        self._session: Any = builder.master(f"local[{limits.threads}]").appName("carlive distribution").getOrCreate()
         self._session.sparkContext.setLogLevel("ERROR")
         self._connection = ibis.pyspark.connect(self._session)
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from economy.duckdb_connection import EngineLimits
 from economy.mining_layout import SHARDS_MAX
 from economy.mining_queries import RECORD_COLUMNS
-from economy.tables import EngineLimits
 from ledger.codec import encode
 from vm.native.mining_formulas import Epoch
 from vm.native.mining_records import RulesVersion

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from economy.duckdb_connection import connect_duckdb
+from economy.duckdb_connection import EngineLimits, connect_duckdb
 
 _TYPES: Final = {
     "int64": ("BIGINT", "INTEGER", "TINYINT"),  # a literal has the least type that holds it
@@ -22,15 +21,6 @@ _TYPES: Final = {
 """What Ibis calls types, and which of DuckDB's are as good."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """What a job may take of the machine."""
-
-    memory_mb: int = 4_096
-    """Beyond that, queries spill into the job's own directory."""
-    threads: int = 2
-
-
 class UnreadableFilesError(Exception):
     """Files that are not what a query needs: of another form, or without its columns."""
 
@@ -38,7 +28,7 @@ class UnreadableFilesError(Exception):
 @contextmanager
 def open_tables(limits: EngineLimits, spill: Path) -> Iterator["Engine"]:
     """An engine without tables yet; the directory for what does not fit into memory is there as long as it is open."""
-    with connect_duckdb(f"{limits.memory_mb}MB", limits.threads, spill) as connection:
+    with connect_duckdb(limits, spill) as connection:
         yield Engine(connection)
 
 

@@ -1,5 +1,6 @@
 """`carlive distribution`: look at sources, build and check roots, claim."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 MODULE: Final = "distribution"
 INSTALL_HINT: Final = "the builder needs more packages: pip install 'carlive[economy]', and 'carlive[spark]' for Spark"
+_SIZE_MB: Final = {"MB": 1, "GB": 1_000}
+_SIZE_FORM: Final = re.compile(r"([0-9]{1,9}) ?(MB|GB)")
+_MEMORY_MB_MIN: Final = 100  # less does not hold the buffers of two threads
+_MEMORY_MB_MAX: Final = 10**6  # no machine has more
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
@@ -45,13 +50,24 @@ _attester_option = click.option(
 _built_option = click.option("--in", "directory", type=_DIRECTORY, required=True, help="Where it was built.")
 
 
+def _parse_memory_mb(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """Megabytes of a size in MB or GB."""
+    found = _SIZE_FORM.fullmatch(text.strip().upper())
+    memory_mb = 0 if found is None else int(found[1]) * _SIZE_MB[found[2]]
+    if not _MEMORY_MB_MIN <= memory_mb <= _MEMORY_MB_MAX:
+        raise click.BadParameter(f"{text} is no size of {_MEMORY_MB_MIN}MB or more; say 500MB or 2GB")
+    return memory_mb
+
+
 def _engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the engine and its limits."""
     for option in (
         click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="Of the engine."),
         click.option(
             "--memory-limit",
+            "memory_mb",
             default="2GB",
+            callback=_parse_memory_mb,
             show_default=True,
             metavar="SIZE",
             help="Of the engine; what is more goes to the disk.",
@@ -84,7 +100,7 @@ def build(
     previous: Path | None,
     directory: Path,
     engine: "EngineName",
-    memory_limit: str,
+    memory_mb: int,
     threads: int,
     output: Output,
 ) -> None:
@@ -96,7 +112,7 @@ def build(
     with using_economy(), _show_progress() as report:
         from economy.distribution_build import build_distribution
 
-        options = _get_options(engine, memory_limit, threads)
+        options = _get_options(engine, memory_mb, threads)
         manifest, manifest_hash = build_distribution(records, previous, directory, options, report)
     output.show_record(
         {
@@ -124,7 +140,7 @@ def verify(
     directory: Path,
     shard: int,
     engine: "EngineName",
-    memory_limit: str,
+    memory_mb: int,
     threads: int,
     output: Output,
 ) -> None:
@@ -133,7 +149,7 @@ def verify(
         from economy.distribution_build import recompute_shard
         from economy.distribution_manifest import read_manifest
 
-        options = _get_options(engine, memory_limit, threads)
+        options = _get_options(engine, memory_mb, threads)
         found = recompute_shard(records, previous, directory, shard, options)
         manifest, _ = read_manifest(directory)
     expected = manifest.shards[shard]
@@ -442,10 +458,11 @@ def _build_proof(
     return shown
 
 
-def _get_options(engine: "EngineName", memory_limit: str, threads: int) -> "BuildOptions":
+def _get_options(engine: "EngineName", memory_mb: int, threads: int) -> "BuildOptions":
     from economy.distribution_build import BuildOptions
+    from economy.duckdb_connection import EngineLimits
 
-    return BuildOptions(engine, memory_limit, threads)
+    return BuildOptions(engine, EngineLimits(memory_mb, threads))
 
 
 @contextmanager

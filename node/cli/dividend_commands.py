@@ -111,7 +111,7 @@ def build(
     columns whose names end with force, which are added up; every attester needs the same files.
     """
     with using_economy(), ExitStack() as stack:
-        from economy.distribution_build import MEMORY_LIMIT_DEFAULT, THREADS_DEFAULT
+        from economy.distribution_build import LIMITS_DEFAULT
         from economy.distribution_engines import open_engine
         from economy.dividend_records import build_dividend, read_forces, write_records
         from node.audit import UnreadableBlockError
@@ -125,7 +125,7 @@ def build(
             with connect(node_url) as client:
                 terms = _parse_terms(_fetch_dividend(client, source)["dividend"]["terms"], network)
         place = Path(stack.enter_context(TemporaryDirectory(prefix="carlive-dividend-")))
-        engine = stack.enter_context(open_engine("duckdb", MEMORY_LIMIT_DEFAULT, THREADS_DEFAULT, place / "spill"))
+        engine = stack.enter_context(open_engine("duckdb", LIMITS_DEFAULT, place / "spill"))
         forces = read_forces(force_files, engine)
         period = Period(terms.starts_ms, terms.ends_ms)
         try:

@@ -281,11 +281,11 @@ def build(
     Columns of records: did, behaviour, count, provider, vehicle, phone, attester (docs/mining.md).
     """
     _require_economy()
+    from economy.duckdb_connection import EngineLimits
     from economy.mining_build import build_mining
     from economy.mining_layout import WEIGHTS_FILE
     from economy.mining_plan import BuildJob
     from economy.mining_tables import write_weights
-    from economy.tables import EngineLimits
     from node.platform_migration import load_or_create_master_key
     from vm.native.mining_formulas import Epoch
     from vm.native.mining_records import DEFAULT_VERSION

@@ -15,12 +15,13 @@ import pytest
 from economy.distribution_build import BuildOptions, build_distribution, recompute_shard
 from economy.distribution_manifest import UnusableError, encode_manifest, hash_manifest, read_manifest
 from economy.distribution_shards import build_leaf_proof, get_shard_path, iterate_leaves, read_shard
+from economy.duckdb_connection import EngineLimits
 from ledger.primitives import INTEGER_MAX
 from tests.distribution_scene import distribute
 from tests.economy.records import add_up, beneficiary, draw_rows, key_of, write_records
 from vm.native.distribution_tree import SHARDS, BeneficiaryKind, compute_shard_number, is_leaf_proven
 
-OPTIONS = BuildOptions(memory_limit="500MB")
+OPTIONS = BuildOptions(limits=EngineLimits(memory_mb=500))
 FIRST, SECOND, THIRD = (draw_rows(seed, 700, count) for seed, count in (("a", 1_500), ("b", 900), ("c", 800)))
 
 

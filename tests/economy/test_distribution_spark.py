@@ -8,6 +8,7 @@ import pytest
 
 from economy.distribution_build import BuildOptions, build_distribution, recompute_shard
 from economy.distribution_manifest import UnusableError
+from economy.duckdb_connection import EngineLimits
 from ledger.primitives import INTEGER_MAX
 from tests.distribution_scene import distribute
 from tests.economy.records import beneficiary, draw_rows, key_of, write_records
@@ -22,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Spark's gateway leaves its pipes to the collector
     pytest.mark.xdist_group("spark"),
 ]
-DUCKDB, SPARK = (BuildOptions(engine=name, memory_limit="1GB") for name in ("duckdb", "spark"))
+DUCKDB, SPARK = (BuildOptions(name, EngineLimits(memory_mb=1_000)) for name in ("duckdb", "spark"))
 
 
 def build(records, previous, directory, options):

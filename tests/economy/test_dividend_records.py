@@ -9,6 +9,7 @@ import pytest
 from economy.distribution_engines import open_engine
 from economy.distribution_manifest import UnusableError
 from economy.dividend_records import Dividend, DividendLine, Snapshot, build_dividend, read_forces
+from economy.duckdb_connection import EngineLimits
 from ledger.primitives import GrainDays, Grains, TimeMs
 from ledger.state import State
 from tests.builders import address_of, make_key, make_state
@@ -59,7 +60,7 @@ def read(tmp_path: Path, *tables: dict[str, list]) -> dict[bytes, int]:
     paths = [tmp_path / str(index) for index in range(len(tables))]
     for path, columns in zip(paths, tables, strict=True):
         pq.write_table(pa.table(columns), path)
-    with open_engine("duckdb", "200MB", 1, tmp_path / "spill") as engine:
+    with open_engine("duckdb", EngineLimits(200, 1), tmp_path / "spill") as engine:
         return read_forces(paths, engine)
 
 

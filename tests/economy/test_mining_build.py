@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from economy import mining_force, mining_plan, whole_files
+from economy.duckdb_connection import EngineLimits
 from economy.mining_build import build_mining
 from economy.mining_lookup import find_force, find_records, load_manifest, prove_record
 from economy.mining_plan import BuildError, BuildJob
 from economy.mining_tables import write_rewards
-from economy.tables import EngineLimits
 from economy.whole_files import PART_SUFFIX
 from identity.did import Did
 from identity.mining_record import encode_mining_leaf, is_same_act
@@ -293,7 +293,7 @@ from pathlib import Path
 from economy import mining_plan, whole_files
 from economy.mining_build import build_mining
 from economy.mining_plan import BuildJob
-from economy.tables import EngineLimits
+from economy.duckdb_connection import EngineLimits
 from economy.whole_files import PART_SUFFIX
 from tests.economy.test_mining_build import EPOCH, KEY
 from vm.native.mining_records import DEFAULT_VERSION

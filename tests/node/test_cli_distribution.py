@@ -97,6 +97,12 @@ def test_a_shard_is_verified_and_a_difference_fails(built: tuple[Path, Path], tm
     assert (failed.exit_code, "not the inputs of the manifest" in failed.output) == (ExitCode.WRONG_USE, True)
 
 
+@pytest.mark.parametrize("size", ["much", "2", "1MB", "80%"])
+def test_what_is_no_size_of_memory_is_refused(built: tuple[Path, Path], tmp_path: Path, size: str) -> None:
+    result = run("build", "--records", str(built[0]), "--out", str(tmp_path / "out"), "--memory-limit", size)
+    assert (result.exit_code, "is no size" in result.output) == (ExitCode.WRONG_USE, True)
+
+
 def test_a_proof_is_shown(built: tuple[Path, Path]) -> None:
     result = run("proof", ACCOUNT, "--in", str(built[1]), "--output", "json")
     shown = json.loads(result.stdout)
