@@ -79,7 +79,7 @@ def _keep_weights(job: BuildJob) -> BuildJob:
 def _build(job: BuildJob, plan: Plan, report: Report) -> None:
     find_lost(job, plan.shards, report)
     compute_users(job, plan.shards, report)
-    compute_providers(job)
+    compute_providers(job, plan.shards)
     force = merge_forces(job, plan.shards, report)
     roots = hash_shards(job, plan.shards, report)
     put_content(job.output / ROOTS_FILE, b"".join(roots))
@@ -88,12 +88,13 @@ def _build(job: BuildJob, plan: Plan, report: Report) -> None:
 
 def _encode_manifest(plan: Plan, root: RootHash, totals: Sequence[BehaviourTotal], force: int) -> bytes:
     """All that is needed to recompute the build but the salts' key."""
-    inputs = plan.inputs if plan.weights is None else (*plan.inputs, plan.weights)
     manifest = {
         "epoch": plan.epoch,
         "rules": plan.rules,
         "rules_from": plan.rules_from,
-        "inputs": [asdict(each) for each in inputs],
+        "inputs": [asdict(each) for each in plan.inputs],
+        "vouched": None if plan.vouched is None else asdict(plan.vouched),
+        "weights": None if plan.weights is None else asdict(plan.weights),
         "vouched_force": plan.vouched_force,
         "force": force,
         "shards": plan.shards,

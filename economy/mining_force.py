@@ -25,11 +25,11 @@ from ibis.expr.types import Table
 
 from economy import mining_queries as queries
 from economy.mining_layout import FORCES, RECORDS, SHARDS_MAX, WORK, express_shard, get_shard_file
-from economy.mining_plan import BuildError, BuildJob, Report, refuse_columns
-from economy.tables import Engine, UnreadableFilesError, open_tables, quote
+from economy.mining_plan import BuildError, BuildJob, Report, list_inputs, refuse_columns
+from economy.tables import Engine, UnreadableFilesError, express_files, open_tables, quote
 from economy.whole_files import put_directory, put_file
 from identity.did import DID_BYTES
-from vm.native.mining_formulas import Behaviour, compute_earned_force
+from vm.native.mining_formulas import COUNT_MAX, WEIGHT_FULL, Behaviour, compute_earned_force
 from vm.native.mining_records import BehaviourTotal
 
 THINGS_PER_SLICE: Final = 20_000_000  # about 3 GB while vehicles and phones are compared
@@ -49,11 +49,12 @@ def partition_records(job: BuildJob, shards: int, report: Report) -> None:
     with _open_engine(job) as engine:
         _bind_weights(engine, job)  # which are needed later, and may be wrong as well
         try:
-            engine.bind_files("incoming", job.records)
+            engine.bind_files("incoming", [*list_inputs(job.records), *([] if job.vouched is None else [job.vouched])])
             _check_records(engine, job)
         except UnreadableFilesError:
-            raise refuse_columns(job) from None
-        columns = ", ".join(queries.RECORD_COLUMNS)
+            raise refuse_columns(job.records, queries.RECORD_COLUMNS) from None
+        kinds = {"behaviour": "CAST(behaviour AS UTINYINT) AS behaviour", "count": "CAST(count AS UINTEGER) AS count"}
+        columns = ", ".join(kinds.get(name, name) for name in queries.RECORD_COLUMNS)
         # Else files are closed and others opened all the time: thousands of them, and half as large again.
         engine.run(f"SET partitioned_write_max_open_files = {SHARDS_MAX}")
 
@@ -76,8 +77,9 @@ def find_lost(job: BuildJob, shards: int, report: Report) -> None:
             things.mkdir(exist_ok=True)
             with _open_engine(job) as engine:
                 _collect_things(engine, job, shards, name, report)
-                engine.bind_files("shares", str(things / "*.parquet"))
-                _compare_things(engine, name, report)
+                engine.bind_files("shares", [get_shard_file(things, shard) for shard in range(shards)])
+                _bind_vouched(engine, job, name)
+                _compare_things(engine, job, name, report)
                 put_file(target, partial(engine.write_query, "SELECT * FROM lost"))
         shutil.rmtree(things, ignore_errors=True)
 
@@ -89,7 +91,7 @@ def compute_users(job: BuildJob, shards: int, report: Report) -> None:
         directory.mkdir(exist_ok=True)
     with _open_rules(job) as engine:
         for name in _THINGS:
-            engine.bind_files(f"lost_{name}s", str(_get_lost_file(job, name)))
+            engine.bind_files(f"lost_{name}s", [_get_lost_file(job, name)])
         for shard in range(shards):
             if not get_shard_file(work / "user_sums", shard).exists():
                 _compute_shard(engine, job, shard)
@@ -97,12 +99,12 @@ def compute_users(job: BuildJob, shards: int, report: Report) -> None:
             report("shards", shard + 1, shards)
 
 
-def compute_providers(job: BuildJob) -> None:
+def compute_providers(job: BuildJob, shards: int) -> None:
     """Force of providers, over all shards."""
     work = job.output / WORK
     if not (work / "providers.parquet").exists():
         with _open_rules(job) as engine:
-            engine.bind_files("provided", str(work / "provided" / "*.parquet"))
+            engine.bind_files("provided", [get_shard_file(work / "provided", shard) for shard in range(shards)])
             engine.materialise("provider_forces", queries.compute_provider_forces())
             _put_table(engine, queries.sum_providers_by_behaviour(), work / "provider_sums.parquet")
             totals = queries.compute_provider_totals(job.version.rules.provider_force_max)
@@ -115,18 +117,18 @@ def merge_forces(job: BuildJob, shards: int, report: Report) -> int:
     forces, work = job.output / FORCES, job.output / WORK
     forces.mkdir(exist_ok=True)
     with _open_engine(job) as engine:
-        engine.bind_files("providers", str(work / "providers.parquet"))
+        engine.bind_files("providers", [work / "providers.parquet"])
         for shard in range(shards):
             users, target = get_shard_file(work / "users", shard), get_shard_file(forces, shard)
             if not target.exists():
                 engine.run(
-                    f"CREATE OR REPLACE VIEW forces AS SELECT * FROM read_parquet({quote(users)}) "
+                    f"CREATE OR REPLACE VIEW forces AS SELECT * FROM {express_files([users])} "
                     f"UNION ALL SELECT * FROM providers WHERE {express_shard(shards)} = {shard}"
                 )
                 _put_table(engine, queries.merge_forces(), target)
             users.unlink(missing_ok=True)
             report("forces", shard + 1, shards)
-        engine.bind_files("forces", str(forces / "*.parquet"))
+        engine.bind_files("forces", [get_shard_file(forces, shard) for shard in range(shards)])
         ((_, force),) = engine.fetch(queries.sum_forces())
     return force or 0
 
@@ -179,12 +181,24 @@ def _bind_weights(engine: Engine, job: BuildJob) -> None:
         engine.bind_rows("weights", dict(queries.WEIGHTS.schema()), [])
         return
     try:
-        engine.run(
-            "CREATE OR REPLACE TABLE weights AS SELECT did, CAST(weight AS BIGINT) AS weight "
-            f"FROM read_parquet({quote(job.weights)})"
-        )
+        engine.bind_files("given_weights", [job.weights])
+        engine.run("CREATE OR REPLACE TABLE weights AS SELECT did, CAST(weight AS BIGINT) AS weight FROM given_weights")
     except UnreadableFilesError:
-        raise BuildError(f"{job.weights} is no Parquet file with columns did, weight") from None
+        raise refuse_columns(job.weights, queries.WEIGHT_COLUMNS) from None
+    wrong = (
+        f"did IS NULL OR octet_length(did) <> {DID_BYTES} OR weight IS NULL OR weight NOT BETWEEN 0 AND {WEIGHT_FULL}"
+    )
+    if _has_rows(engine, f"SELECT did FROM weights WHERE {wrong}"):
+        raise BuildError(f"{job.weights} holds a weight that is not from 0 to {WEIGHT_FULL}, or of no identity")
+    if _has_rows(engine, "SELECT did FROM weights GROUP BY did HAVING count(*) > 1"):
+        raise BuildError(f"{job.weights} holds two weights of one identity")
+
+
+def _has_rows(engine: Engine, query: str) -> bool:
+    """Whether a query, in DuckDB's words and with identities, finds any."""
+    engine.run(f"CREATE OR REPLACE TABLE found AS SELECT did FROM ({query}) LIMIT 1")
+    ((count,),) = engine.fetch(queries.count_identities("found"))
+    return bool(count)
 
 
 def _check_records(engine: Engine, job: BuildJob) -> None:
@@ -192,11 +206,12 @@ def _check_records(engine: Engine, job: BuildJob) -> None:
     behaviours = ", ".join(str(int(rule.behaviour)) for rule in job.version.behaviours)
     wrong = [f"octet_length({name}) <> {size}" for name, size in _ID_BYTES.items()]
     wrong += [f"{name} IS NULL" for name in queries.RECORD_COLUMNS if name not in _OPTIONAL]
-    wrong += ["count = 0", f"behaviour NOT IN ({behaviours})"]
-    engine.run(f"CREATE OR REPLACE TABLE wrong AS SELECT did FROM incoming WHERE {' OR '.join(wrong)} LIMIT 1")
-    ((count,),) = engine.fetch(queries.count_identities("wrong"))
-    if count:
-        raise BuildError(f"{job.records} holds a record of a wrong form, or of a behaviour without a rule")
+    wrong += [f"count NOT BETWEEN 1 AND {COUNT_MAX}", f"behaviour NOT IN ({behaviours})"]
+    if _has_rows(engine, f"SELECT did FROM incoming WHERE {' OR '.join(wrong)}"):
+        raise BuildError(
+            f"{job.records} holds a record of a wrong form, of a behaviour without a rule, or with a count that is not "
+            f"from 1 to {COUNT_MAX}"
+        )
 
 
 def _collect_things(engine: Engine, job: BuildJob, shards: int, name: str, report: Report) -> None:
@@ -210,12 +225,23 @@ def _collect_things(engine: Engine, job: BuildJob, shards: int, name: str, repor
         report(f"{name}s", shard + 1, shards)
 
 
-def _compare_things(engine: Engine, name: str, report: Report) -> None:
+def _bind_vouched(engine: Engine, job: BuildJob, name: str) -> None:
+    """Whom the chain has with a thing; of phones it knows nothing."""
+    if job.vouched is None or name != "vehicle":
+        engine.bind_rows("vouched", dict(queries.VOUCHED.schema()), [])
+        return
+    engine.run(
+        "CREATE OR REPLACE TABLE vouched AS SELECT DISTINCT vehicle AS thing, did "
+        f"FROM {express_files([job.vouched])} WHERE vehicle IS NOT NULL"
+    )
+
+
+def _compare_things(engine: Engine, job: BuildJob, name: str, report: Report) -> None:
     ((count,),) = engine.fetch(queries.count_identities("shares"))
     bounds = _cut(count // THINGS_PER_SLICE + 1)
     engine.run(f"CREATE OR REPLACE TABLE lost ({name} BLOB, did BLOB)")
     for done, (first, last) in enumerate(bounds):
-        engine.materialise("found", queries.find_lost(first, last))
+        engine.materialise("found", queries.find_lost(job.epoch, first, last))
         engine.run("INSERT INTO lost SELECT thing, did FROM found")
         report(f"shared {name}s", done + 1, len(bounds))
 
@@ -230,11 +256,12 @@ def _compute_shard(engine: Engine, job: BuildJob, shard: int) -> None:
     work, kept = job.output / WORK, get_shard_file(job.output / RECORDS, shard)
     _bind_source(engine, job, shard)
     _put_table(engine, queries.keep_records(), kept)
-    engine.bind_files("kept", str(kept))
+    engine.bind_files("kept", [kept])
     engine.materialise("user_forces", queries.compute_user_forces())
     totals = queries.compute_user_totals(job.version.rules.user_force_max)
     _put_table(engine, totals, get_shard_file(work / "users", shard))
-    _put_table(engine, queries.compute_provided(), get_shard_file(work / "provided", shard))
+    engine.materialise("served", queries.compute_served())
+    _put_table(engine, queries.compute_provided(job.epoch), get_shard_file(work / "provided", shard))
     _put_table(engine, queries.sum_users_by_behaviour(), get_shard_file(work / "user_sums", shard))
 
 
@@ -242,7 +269,7 @@ def _bind_source(engine: Engine, job: BuildJob, shard: int) -> None:
     """All records of a shard, of which there may be none."""
     source = _get_source(job, shard)
     if source.exists():
-        engine.bind_files("records", str(source / "*.parquet"))
+        engine.bind_files("records", sorted(source.glob("*.parquet")))
     else:
         engine.bind_rows("nobody", queries.RECORD_COLUMNS, [])
         engine.run("CREATE OR REPLACE VIEW records AS SELECT * FROM nobody")

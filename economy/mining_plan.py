@@ -1,7 +1,7 @@
 """What a build of a day is of: rules, inputs and salts, known before it begins so that no other build goes on there."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from economy.duckdb_connection import EngineLimits
 from economy.mining_layout import SHARDS_MAX
-from economy.mining_queries import RECORD_COLUMNS
+from economy.mining_queries import RECORD_COLUMNS, WEIGHT_COLUMNS
 from ledger.codec import encode
 from vm.native.mining_formulas import Epoch
 from vm.native.mining_records import RulesVersion
@@ -33,14 +33,16 @@ class BuildJob:
     """What is built, and where."""
 
     records: str
-    """Parquet files, also as a pattern."""
+    """Parquet files of gateways, also as a pattern."""
     output: Path
     epoch: Epoch
     version: RulesVersion
     master_key: bytes
     """From which the salts of records follow."""
+    vouched: Path | None = None
+    """Records that stand on the chain because vehicles vouched for them; their users come first (rule B2)."""
     vouched_force: int = 0
-    """What the chain has counted of records that vehicles vouched for; they stand in the records as well."""
+    """What the chain has counted of them."""
     weights: Path | None = None
     """Parquet with did and weight, of those whose weight is not full."""
     limits: EngineLimits = field(default_factory=EngineLimits)
@@ -48,9 +50,9 @@ class BuildJob:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that was given."""
+    """A file that was given, by its content: names are different wherever it lies."""
 
-    name: str
+    bytes: int
     sha256: str
 
 
@@ -63,6 +65,8 @@ class Plan:
     """SHA-256 of the version."""
     rules_from: Epoch
     inputs: tuple[InputFile, ...]
+    """Files of gateways, in the order of their hashes, each once."""
+    vouched: InputFile | None
     weights: InputFile | None
     vouched_force: int
     shards: int
@@ -73,17 +77,21 @@ class Plan:
 
 def make_plan(job: BuildJob) -> Plan:
     """Read all inputs once, to hash them; raises BuildError."""
-    paths = list_inputs(job.records)
-    if not paths:
-        raise BuildError(f"there are no files {job.records}")
+    inputs = {_describe_file(path): path for path in list_inputs(job.records)}
+    vouched = {} if job.vouched is None else {_describe_file(job.vouched): job.vouched}
+    weights = None
+    if job.weights is not None:
+        weights = _describe_file(job.weights)
+        read_rows_count(job.weights, WEIGHT_COLUMNS)
     return Plan(
         epoch=job.epoch,
         rules=sha256(encode(job.version)).hexdigest(),
         rules_from=job.version.first_epoch,
-        inputs=tuple(_describe_file(path) for path in paths),
-        weights=None if job.weights is None else _describe_file(job.weights),
+        inputs=tuple(sorted(inputs, key=lambda each: each.sha256)),
+        vouched=next(iter(vouched), None),
+        weights=weights,
         vouched_force=job.vouched_force,
-        shards=_count_shards(sum(_count_records(job, path) for path in paths)),
+        shards=_count_shards(sum(read_rows_count(path, RECORD_COLUMNS) for path in (inputs | vouched).values())),
         salts=hmac.digest(job.master_key, _MARK_DOMAIN, "sha256").hex(),
     )
 
@@ -94,15 +102,50 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return content | {"inputs": list(content["inputs"])}
 
 
-def refuse_columns(job: BuildJob) -> BuildError:
-    """What is said of files of another form."""
-    return BuildError(f"{job.records} are no Parquet files with columns {', '.join(RECORD_COLUMNS)}")
-
-
 def list_inputs(pattern: str) -> list[Path]:
-    """Files of records, in the order of their names."""
+    """Files of records, at least one, in the order of their names; raises BuildError."""
     path = Path(pattern)
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if path.is_file() and found != [path]:
+        if found:  # else whoever delivers such a file would decide which others count
+            raise BuildError(f"{pattern} is the name of a file, and a pattern for others; rename the file")
+        found = [path]
+    if not found:
+        raise BuildError(f"there are no files {pattern}")
+    return found
+
+
+def read_rows_count(path: Path, columns: Mapping[str, str]) -> int:
+    """How many rows a file has; raises BuildError if it is not Parquet with these columns, no others, and their kinds.
+
+    Kinds are Ibis's names of types: any integer may stand for another one, because values are checked later. All else
+    that engines would convert is refused: floats, decimals, texts, dates.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowException, OSError):
+        raise refuse_columns(path, columns) from None
+    kinds = sorted((each.path, _get_kind(each)) for each in map(metadata.schema.column, range(metadata.num_columns)))
+    if kinds != sorted((name, "bytes" if kind == "binary" else "integer") for name, kind in columns.items()):
+        raise refuse_columns(path, columns)
+    return int(metadata.num_rows)
+
+
+def refuse_columns(files: Path | str, columns: Mapping[str, str]) -> BuildError:
+    """What is said of files of another form."""
+    shown = ", ".join(f"{name} ({'bytes' if kind == 'binary' else 'integer'})" for name, kind in columns.items())
+    return BuildError(f"{files}: no Parquet with exactly the columns {shown}")
+
+
+def _get_kind(column: pq.ColumnSchema) -> str:
+    """As engines read it: what Arrow says of the file besides does not count."""
+    if column.max_repetition_level == 0:
+        match column.physical_type, column.logical_type.type:
+            case (("BYTE_ARRAY" | "FIXED_LEN_BYTE_ARRAY"), "NONE"):
+                return "bytes"
+            case (("INT32" | "INT64"), ("NONE" | "INT")):
+                return "integer"
+    return "other"
 
 
 def _count_shards(records: int) -> int:
@@ -112,16 +155,9 @@ def _count_shards(records: int) -> int:
     return shards
 
 
-def _count_records(job: BuildJob, path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowInvalid:
-        raise refuse_columns(job) from None
-
-
 def _describe_file(path: Path) -> InputFile:
     try:
         with path.open("rb") as file:
-            return InputFile(path.name, file_digest(file, "sha256").hexdigest())
+            return InputFile(path.stat().st_size, file_digest(file, "sha256").hexdigest())
     except OSError as error:
         raise BuildError(f"{path} cannot be read: {error.strerror}") from None

@@ -5,21 +5,32 @@
 | records          | did, behaviour, count, provider, vehicle, phone, attester                                      |
 | lost_vehicles    | vehicle, did: of a vehicle that stands behind several identities, the one for which it earns   |
 | lost_phones      | phone, did: the same for phones                                                                |
+| vouched          | thing, did: vehicles, and who has a record with them on the chain                              |
 | weights          | did, weight: in hundredths; who does not stand here has 100                                    |
 | earnings         | behaviour, times, user_force, provider_force: by the chain's own formula, for every count      |
 | limits           | behaviour, user_times, provider_times: counts beyond which nothing is earned                   |
 
 Rules
-* B1 What several attesters say of the same act (identity, behaviour, provider, vehicle, phone) counts once: the most.
-* B2 A vehicle and a phone earn for one identity a day, the first in order. Records with them of others count nothing.
-* B3 Nobody provides a service to oneself. A user's acts count for the provider as far as they count for the user, times
-  the user's weight.
+* B1 What several attesters say of the same act (identity, behaviour, provider, vehicle, phone) counts once: the most,
+  up to the most times that earn for the user (for the provider, where users earn nothing). Who says the most has seen
+  it; of several, the one with the least id.
+* B2 A vehicle and a phone earn for one identity a day. It is one that has a record with the vehicle on the chain, which
+  both have signed, before all others; and then the one that comes first by lot, which is SHA-256 over the epoch (4
+  bytes, big-endian), the vehicle's or phone's hash and the identity's id, so that another one comes first every day.
+  Records with them of others count nothing.
+* B3 Nobody provides a service to oneself. A user's acts count for providers as far as they count for the user: as often
+  as the user's limit says for one provider, and for all providers of a behaviour together. What is more is shared in
+  proportion: of providers in the order of their lots (SHA-256 over epoch, user and provider), the first n together get
+  the part of the limit, rounded down, that their acts are of all; each gets what that adds. Then the user's weight
+  counts.
 """
 
 from typing import Final
 
 import ibis
 from ibis.expr.types import Column, Table
+
+from vm.native.mining_formulas import Epoch
 
 RECORD_COLUMNS: Final = {
     "did": "binary",
@@ -30,13 +41,16 @@ RECORD_COLUMNS: Final = {
     "phone": "binary",
     "attester": "binary",
 }
+WEIGHT_COLUMNS: Final = {"did": "binary", "weight": "int64"}
 FORCE_COLUMNS: Final = {"did": "binary", "user_force": "int64", "provider_force": "int64"}
+_EPOCH_BYTES: Final = 4
 ACT: Final = ("did", "behaviour", "provider", "vehicle", "phone")
 
 RECORDS: Final = ibis.table(RECORD_COLUMNS, name="records")
 LOST_VEHICLES: Final = ibis.table({"vehicle": "binary", "did": "binary"}, name="lost_vehicles")
 LOST_PHONES: Final = ibis.table({"phone": "binary", "did": "binary"}, name="lost_phones")
-WEIGHTS: Final = ibis.table({"did": "binary", "weight": "int64"}, name="weights")
+VOUCHED: Final = ibis.table({"thing": "binary", "did": "binary"}, name="vouched")
+WEIGHTS: Final = ibis.table(WEIGHT_COLUMNS, name="weights")
 EARNINGS: Final = ibis.table(
     {"behaviour": "uint8", "times": "int64", "user_force": "int64", "provider_force": "int64"}, name="earnings"
 )
@@ -47,9 +61,56 @@ KEPT: Final = ibis.table(
 USER_FORCES: Final = ibis.table(
     {"did": "binary", "behaviour": "uint8", "records": "int64", "times": "int64", "force": "int64"}, name="user_forces"
 )
+SERVED: Final = ibis.table(
+    {"did": "binary", "behaviour": "uint8", "provider": "binary", "times": "int64", "times_max": "int64"}, name="served"
+)
 PROVIDED: Final = ibis.table({"did": "binary", "behaviour": "uint8", "times": "int64"}, name="provided")
 FORCES: Final = ibis.table(FORCE_COLUMNS, name="forces")
 SHARES: Final = ibis.table({"thing": "binary", "did": "binary"}, name="shares")
+
+
+# Functions of DuckDB; Ibis writes their names and never runs what stands here.
+
+
+@ibis.udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]
+def _hash_as_hex(joined: bytes) -> str:
+    raise NotImplementedError
+
+
+@ibis.udf.scalar.builtin(name="concat")  # type: ignore[untyped-decorator]
+def _join_three(first: bytes, second: bytes, third: bytes) -> bytes:
+    raise NotImplementedError
+
+
+@ibis.udf.scalar.builtin(name="divide")  # type: ignore[untyped-decorator]
+def _divide(dividend: int, divisor: int) -> int:
+    """Whole numbers, rounded down; Ibis's own `//` goes through floats."""
+    raise NotImplementedError
+
+
+@ibis.udf.scalar.builtin(name="create_sort_key")  # type: ignore[untyped-decorator]
+def _order(first: int, first_order: str, second: bytes, second_order: str) -> bytes:
+    raise NotImplementedError
+
+
+@ibis.udf.agg.builtin(name="arg_min")  # type: ignore[untyped-decorator]
+def _pick_by_text(value: bytes, key: str) -> bytes:
+    raise NotImplementedError
+
+
+@ibis.udf.agg.builtin(name="arg_min")  # type: ignore[untyped-decorator]
+def _pick_by_bytes(value: bytes, key: bytes) -> bytes:
+    raise NotImplementedError
+
+
+def _limit_times(limits: Table) -> Column:
+    """How often a user's acts count."""
+    return limits.user_times.coalesce(limits.provider_times)
+
+
+def _draw_lot(epoch: Epoch, first: Column, second: Column) -> Column:
+    """Who comes first on this day, and can have that on no other: see B2 and B3."""
+    return _hash_as_hex(_join_three(ibis.literal(epoch.to_bytes(_EPOCH_BYTES, "big"), type="binary"), first, second))
 
 
 def add_up(column: Column) -> Column:
@@ -63,18 +124,24 @@ def count_identities(name: str) -> Table:
     return table.agg(count=table.count())
 
 
-def find_lost(first: bytes, last: bytes | None) -> Table:
+def find_lost(epoch: Epoch, first: bytes, last: bytes | None) -> Table:
     """Rule B2: things behind several identities, from `first` to before `last`, and for whom each earns."""
     chosen = SHARES.filter(SHARES.thing >= ibis.literal(first, type="binary"))
     if last is not None:
         chosen = chosen.filter(chosen.thing < ibis.literal(last, type="binary"))
-    sides = chosen.group_by("thing").agg(did=chosen.did.min(), other=chosen.did.max())
-    return sides.filter(sides.did != sides.other).select("thing", "did")
+    sides = chosen.group_by("thing").agg(least=chosen.did.min(), greatest=chosen.did.max())
+    several = sides.filter(sides.least != sides.greatest)
+    drawn = chosen.semi_join(several, "thing")
+    drawn = drawn.left_join(VOUCHED.select("thing", "did", is_vouched=True), ["thing", "did"])
+    turn = drawn.is_vouched.isnull().ifelse("1", "0") + _draw_lot(epoch, drawn.thing, drawn.did)
+    return drawn.group_by("thing").agg(did=_pick_by_text(drawn.did, turn))
 
 
 def keep_records() -> Table:
     """Rules B1 and B2, in the order of the batch's leaves."""
-    once = RECORDS.group_by(list(ACT)).agg(count=RECORDS["count"].max().cast("int64"), attester=RECORDS.attester.min())
+    order = _order(RECORDS["count"], "DESC NULLS LAST", RECORDS.attester, "ASC NULLS LAST")
+    witness = _pick_by_bytes(RECORDS.attester, order)
+    once = RECORDS.group_by(list(ACT)).agg(count=RECORDS["count"].max().cast("int64"), attester=witness)
     vehicles = LOST_VEHICLES.select(vehicle="vehicle", vehicle_did="did")
     phones = LOST_PHONES.select(phone="phone", phone_did="did")
     joined = once.left_join(vehicles, "vehicle").drop("vehicle_right")
@@ -83,7 +150,9 @@ def keep_records() -> Table:
         joined.vehicle_did.isnull() | (joined.vehicle_did == joined.did),
         joined.phone_did.isnull() | (joined.phone_did == joined.did),
     )
-    return kept.select(*ACT, "count", "attester").order_by(list(ACT))
+    limited = kept.join(LIMITS, "behaviour")
+    limited = limited.select(*ACT, "attester", count=ibis.least(limited["count"], _limit_times(limited)))
+    return limited.select(*ACT, "count", "attester").order_by(list(ACT))
 
 
 def compute_user_forces() -> Table:
@@ -114,21 +183,40 @@ def compute_user_totals(force_max: int) -> Table:
     )
 
 
-def compute_provided() -> Table:
-    """Rule B3: how often a shard's users were served, by provider and behaviour."""
+def compute_served() -> Table:
+    """Rule B3: how often a shard's users were served, by provider and behaviour, each as often as it may count."""
     served = KEPT.filter(KEPT.provider.notnull(), KEPT.provider != KEPT.did)
     summed = served.group_by("did", "behaviour", "provider").agg(times=add_up(served["count"]))
-    limited = summed.join(LIMITS, "behaviour").left_join(WEIGHTS, "did")
-    capped = limited.select(
-        did=summed.provider,
-        behaviour=summed.behaviour,
-        times=(
-            ibis.least(summed.times, LIMITS.user_times.coalesce(LIMITS.provider_times))
-            * WEIGHTS.weight.coalesce(100)
-            // 100
-        ).cast("int64"),
+    limited = summed.join(LIMITS, "behaviour")
+    times_max = _limit_times(limited)
+    return limited.select(
+        summed.did, summed.behaviour, summed.provider, times=ibis.least(summed.times, times_max), times_max=times_max
     )
-    return capped.group_by("did", "behaviour").agg(times=add_up(capped.times))
+
+
+def compute_provided(epoch: Epoch) -> Table:
+    """Rule B3: how often what providers have done for a shard's users counts, by provider and behaviour."""
+    summed = SERVED.group_by("did", "behaviour").agg(all_times=add_up(SERVED.times), most=SERVED.times_max.max())
+    beyond = summed.filter(summed.all_times > summed.most).drop("most")
+    within = SERVED.anti_join(beyond, ["did", "behaviour"]).drop("times_max")
+    counted = within.union(_share_limit(epoch, SERVED.join(beyond, ["did", "behaviour"])))
+    weighed = counted.left_join(WEIGHTS, "did")
+    weighed = weighed.select(
+        did=counted.provider,
+        behaviour=counted.behaviour,
+        times=_divide(counted.times * WEIGHTS.weight.coalesce(100), 100),
+    )
+    return weighed.group_by("did", "behaviour").agg(times=add_up(weighed.times))
+
+
+def _share_limit(epoch: Epoch, served: Table) -> Table:
+    """The limit of each user and behaviour, among providers, in whole times."""
+    drawn = served.mutate(lot=_draw_lot(epoch, served.did, served.provider))
+    window = ibis.cumulative_window(group_by=["did", "behaviour"], order_by="lot")
+    reached = drawn.mutate(reached=drawn.times.sum().over(window).cast("int64"))
+    until, before = reached.reached, reached.reached - reached.times
+    shares = [_divide(times * reached.times_max, reached.all_times) for times in (until, before)]
+    return reached.select("did", "behaviour", "provider", times=shares[0] - shares[1])
 
 
 def compute_provider_forces() -> Table:

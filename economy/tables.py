@@ -1,6 +1,7 @@
 """Queries that are written once, in Ibis, over names that stand for Parquet files; DuckDB runs them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,9 @@ _TYPES: Final = {
     "binary": ("BLOB",),
 }
 """What Ibis calls types, and which of DuckDB's are as good."""
+_UNREADABLE: Final = (duckdb.BinderException, duckdb.InvalidInputException, duckdb.ConversionException)
+_PATTERN_SIGN: Final = re.compile(r"[*?\[]")
+"""What DuckDB takes for a pattern in the name of a file, unless it stands in brackets."""
 
 
 class UnreadableFilesError(Exception):
@@ -38,9 +42,9 @@ class Engine:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def bind_files(self, name: str, pattern: str) -> None:
-        """Let a name stand for Parquet files."""
-        self.run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({quote(pattern)})")
+    def bind_files(self, name: str, paths: Sequence[Path]) -> None:
+        """Let a name stand for Parquet files, of which there is one at least."""
+        self.run(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {express_files(paths)}")
 
     def bind_rows(self, name: str, schema: Mapping[str, str], rows: Iterable[tuple[Any, ...]]) -> None:
         """Let a name stand for these few rows."""
@@ -72,8 +76,10 @@ class Engine:
         """A statement that is DuckDB's own: files in, files out."""
         try:
             self._connection.execute(statement)
-        except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
-            raise UnreadableFilesError(str(error)) from error
+        except duckdb.Error as error:
+            if type(error) is duckdb.Error or isinstance(error, _UNREADABLE):  # a damaged page has no kind of its own
+                raise UnreadableFilesError(str(error)) from error
+            raise
 
     def _compile(self, expression: Table) -> str:
         """The query, whose columns have the types that it was written with: amounts never become floats."""
@@ -88,6 +94,16 @@ class Engine:
 def compile_query(expression: Table) -> str:
     """The query in DuckDB's language. Ibis writes `//` as a rounded quotient of floats: keep it below 2^53."""
     return str(ibis.to_sql(expression, dialect="duckdb"))
+
+
+def express_files(paths: Sequence[Path]) -> str:
+    """Rows of these Parquet files and of no others, in DuckDB's words.
+
+    A name is no pattern, and none says what a column holds, as `count=5/` otherwise does. Files that have integers of
+    other sizes are read as the widest of them.
+    """
+    names = ", ".join(quote(_PATTERN_SIGN.sub(r"[\g<0>]", str(path))) for path in paths)
+    return f"read_parquet([{names}], hive_partitioning = false, union_by_name = true)"
 
 
 def quote(text: str | Path) -> str:

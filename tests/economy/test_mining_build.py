@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,13 +18,14 @@ from economy.duckdb_connection import EngineLimits
 from economy.mining_build import build_mining
 from economy.mining_lookup import find_force, find_records, load_manifest, prove_record
 from economy.mining_plan import BuildError, BuildJob
-from economy.mining_tables import write_rewards
+from economy.mining_tables import write_rewards, write_vouched
 from economy.whole_files import PART_SUFFIX
 from identity.did import Did
 from identity.mining_record import encode_mining_leaf, is_same_act
 from ledger.merkle import compute_leaf_hash, compute_path_root
 from ledger.primitives import EMPTY_ROOT
 from vm.native.mining_formulas import (
+    COUNT_MAX,
     DEFAULT_BEHAVIOURS,
     Behaviour,
     Epoch,
@@ -85,31 +87,56 @@ def draw_records(seed: int, users: int = 60):
     return rows, weights
 
 
-def compute_expected(rows, weights):
+def draw_lot(epoch: int, first: bytes, second: bytes) -> bytes:
+    return sha256(epoch.to_bytes(4, "big") + first + second).digest()
+
+
+def share_times(served, most, did, epoch=EPOCH):
+    """Rule B3: what a user's acts of a behaviour count for providers; together no more than for the user."""
+    capped = {provider: min(count, most) for provider, count in served.items()}
+    together = sum(capped.values())
+    if together <= most:
+        return capped
+    shares, reached, given = {}, 0, 0
+    for provider in sorted(capped, key=lambda each: draw_lot(epoch, did, each)):
+        reached += capped[provider]
+        shares[provider] = reached * most // together - given
+        given += shares[provider]
+    assert given == most
+    return shares
+
+
+def compute_expected(rows, weights, vouched=(), epoch=EPOCH):
     """Rules B1 to B3, F1 and F2, one row after the other."""
-    winners = {}
-    for did, *_, vehicle, phone, _ in rows:
+    claims = defaultdict(set)
+    for did, *_, vehicle, phone, _ in [*rows, *vouched]:
         for thing in ((4, vehicle), (5, phone)):
             if thing[1] is not None:
-                winners[thing] = min(winners.get(thing, did), did)
+                claims[thing].add(did)
+    on_chain = {((4, vehicle), did) for did, _, _, _, vehicle, _, _ in vouched}
+    winners = {
+        thing: min(dids, key=lambda did: ((thing, did) not in on_chain, draw_lot(epoch, thing[1], did)))
+        for thing, dids in claims.items()
+    }
     once = defaultdict(int)
-    for did, behaviour, count, provider, vehicle, phone, _ in rows:
+    for did, behaviour, count, provider, vehicle, phone, _ in [*rows, *vouched]:
         act = (did, behaviour, provider, vehicle, phone)
-        once[act] = max(once[act], count)
+        once[act] = max(once[act], min(count, RULES[behaviour].user.count_max))
     kept = {
         act: count
         for act, count in once.items()
         if winners.get((4, act[3]), act[0]) == act[0] and winners.get((5, act[4]), act[0]) == act[0]
     }
-    times, records, served, provided = defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int)
+    times, records, provided = defaultdict(int), defaultdict(int), defaultdict(int)
+    served = defaultdict(lambda: defaultdict(int))
     for (did, behaviour, provider, *_), count in kept.items():
         times[did, behaviour] += count
         records[behaviour] += 1
         if provider not in (None, did):
-            served[did, behaviour, provider] += count
-    for (did, behaviour, provider), count in served.items():
-        limited = min(count, RULES[behaviour].user.count_max)
-        provided[provider, behaviour] += limited * weights.get(did, 100) // 100
+            served[did, behaviour][provider] += count
+    for (did, behaviour), counts in served.items():
+        for provider, count in share_times(counts, RULES[behaviour].user.count_max, did, epoch).items():
+            provided[provider, behaviour] += count * weights.get(did, 100) // 100
     sums, sides = defaultdict(lambda: [0, 0, 0]), defaultdict(lambda: [0, 0])
     for (did, behaviour), count in times.items():
         force = compute_earned_force(RULES[behaviour].user, count)
@@ -154,13 +181,33 @@ def make_job(tmp_path: Path, rows, weights=None, **changes) -> BuildJob:
     return replace(job, **changes)
 
 
+def with_vouched(tmp_path: Path, vouched) -> Path:
+    """What vehicles vouched for, as `carlive mining collect` writes it."""
+    path = tmp_path / "vouched"
+    write_vouched(
+        path, [(did, behaviour, count, seen, vehicle) for did, behaviour, count, _, vehicle, _, seen in vouched]
+    )
+    return path
+
+
+def draw_vouched(rows, seed: int):
+    """For a few vehicles one of those who say that they drove it."""
+    draw = random.Random(seed)
+    drivers = {row[4]: row[0] for row in rows if row[4] is not None}
+    return [
+        (did, int(Behaviour.CAR_STARTED), draw.choice([1, 9]), None, vehicle, None, vehicle[:20])
+        for vehicle, did in draw.sample(sorted(drivers.items()), 12)
+    ]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_force_and_totals_are_those_of_the_rules(tmp_path, monkeypatch, seed):
     monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 100)
     monkeypatch.setattr(mining_force, "THINGS_PER_SLICE", 20)
     rows, weights = draw_records(seed)
-    kept, forces, totals = compute_expected(rows, weights)
-    built = build_mining(make_job(tmp_path, rows, weights), quiet)
+    vouched = draw_vouched(rows, seed)
+    kept, forces, totals = compute_expected(rows, weights, vouched)
+    built = build_mining(make_job(tmp_path, rows, weights, vouched=with_vouched(tmp_path, vouched)), quiet)
     assert read_forces(tmp_path / "out") == forces
     assert built.totals == totals
     assert (built.records, built.identities) == (len(kept), len(forces))
@@ -224,6 +271,66 @@ def test_rewards_are_rounded_down_one_by_one(tmp_path):
     assert find_force(tmp_path / "out", Did(bytes(20))) == (0, 0)
 
 
+A, B, GATE = (bytes([number]) * 20 for number in (0xA1, 0xB2, 0x77))
+CAR = b"v" * 32
+
+
+def make_row(did=A, behaviour=Behaviour.APP_OPENED, count=1, provider=None, vehicle=None, phone=None, attester=GATE):
+    return did, int(behaviour), count, provider, vehicle, phone, attester
+
+
+@pytest.mark.parametrize("thing", ["vehicle", "phone"])
+def test_another_identity_comes_first_every_day(tmp_path, thing):
+    """Whatever an id begins with: the lot decides, and is another one the day after."""
+    dids = [bytes([number]) * 20 for number in range(8)]
+    rows = [make_row(did, **{thing: CAR}) for did in dids]
+    winners = []
+    for epoch in range(EPOCH, EPOCH + 6):
+        output = tmp_path / str(epoch)
+        build_mining(make_job(tmp_path, rows, epoch=Epoch(epoch), output=output), quiet)
+        (winner,) = read_forces(output)
+        winners.append(winner)
+    assert winners == [min(dids, key=lambda did: draw_lot(epoch, CAR, did)) for epoch in range(EPOCH, EPOCH + 6)]
+    assert len(set(winners)) > 2
+
+
+@pytest.mark.parametrize("owner", range(4))
+def test_a_vehicle_earns_for_who_has_its_record_on_the_chain(tmp_path, owner):
+    dids = [bytes([number]) * 20 for number in range(4)]
+    rows = [make_row(did, Behaviour.CAR_STARTED, vehicle=CAR, attester=CAR[:20]) for did in dids]
+    vouched = with_vouched(tmp_path, [make_row(dids[owner], Behaviour.CAR_STARTED, vehicle=CAR, attester=CAR[:20])])
+    build_mining(make_job(tmp_path, rows, vouched=vouched, vouched_force=100), quiet)
+    assert read_forces(tmp_path / "out") == {dids[owner]: (100, 0)}
+
+
+def test_all_providers_of_a_user_together_count_as_one_would(tmp_path):
+    """Else whoever has ten identities serves each with nine others, for nine times as much."""
+    dids = [bytes([number]) * 20 for number in range(1, 11)]
+    rows = [
+        make_row(user, rule.behaviour, rule.user.count_max, other)
+        for user in dids
+        for other in dids
+        for rule in DEFAULT_BEHAVIOURS
+        if user != other and rule.provider is not None
+    ]
+    build_mining(make_job(tmp_path, rows), quiet)
+    forces = read_forces(tmp_path / "out")
+    assert forces == compute_expected(rows, {})[1]
+    once = sum(
+        rule.user.count_max * rule.provider.base_force for rule in DEFAULT_BEHAVIOURS if rule.provider is not None
+    )
+    assert sum(provider for _, provider in forces.values()) <= len(dids) * once
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_record_names_who_has_seen_the_most(tmp_path, turned):
+    said = [(1, b"\x01" * 20), (2, b"\xfe" * 20), (2, b"\xfd" * 20), (2, b"\xff" * 20)]
+    rows = [make_row(behaviour=Behaviour.MAINTENANCE, count=count, attester=attester) for count, attester in said]
+    build_mining(make_job(tmp_path, rows[::-1] if turned else rows), quiet)
+    (record,) = find_records(tmp_path / "out", Did(A), KEY)
+    assert (record.opening.count, record.opening.attester) == (2, b"\xfd" * 20)
+
+
 GOOD = (b"d" * 20, 1, 1, None, None, None, b"a" * 20)
 
 
@@ -234,6 +341,8 @@ GOOD = (b"d" * 20, 1, 1, None, None, None, b"a" * 20)
         (None, *GOOD[1:]),
         (GOOD[0], 99, *GOOD[2:]),
         (*GOOD[:2], 0, *GOOD[3:]),
+        (*GOOD[:2], COUNT_MAX + 1, *GOOD[3:]),
+        (*GOOD[:2], 2**32 - 1, *GOOD[3:]),
         (*GOOD[:3], b"", *GOOD[4:]),
         (*GOOD[:4], b"v" * 31, *GOOD[5:]),
         (*GOOD[:5], b"p" * 33, GOOD[6]),
@@ -241,8 +350,132 @@ GOOD = (b"d" * 20, 1, 1, None, None, None, b"a" * 20)
     ],
 )
 def test_files_that_are_no_records_are_refused(tmp_path, row):
-    with pytest.raises(BuildError):
+    with pytest.raises(BuildError, match="wrong form"):
         build_mining(make_job(tmp_path, [GOOD, row]), quiet)
+
+
+def write_with(path: Path, changed: dict[str, tuple[pa.DataType, object]]) -> None:
+    """One record, some of whose columns have another type and value."""
+    schema = pa.schema([(each.name, changed[each.name][0] if each.name in changed else each.type) for each in SCHEMA])
+    row = dict(zip(SCHEMA.names, GOOD, strict=True)) | {name: value for name, (_, value) in changed.items()}
+    pq.write_table(pa.Table.from_pylist([row], schema), path)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value"),
+    [
+        ("count", pa.float64(), 1.5),
+        ("count", pa.string(), "1"),
+        ("count", pa.decimal128(9, 2), 1),
+        ("count", pa.date32(), 1),
+        ("count", pa.bool_(), True),
+        ("count", pa.list_(pa.uint32()), [1]),
+        ("behaviour", pa.string(), "1"),
+        ("did", pa.string(), "d" * 20),
+        ("did", pa.list_(pa.binary()), [b"d" * 20]),
+        ("attester", pa.string(), "a" * 20),
+        ("provider", pa.null(), None),
+        ("more", pa.uint8(), 1),
+    ],
+)
+def test_columns_of_other_kinds_are_refused_in_any_file(tmp_path, column, kind, value):
+    job = make_job(tmp_path, [GOOD, GOOD])
+    if column == "more":
+        pq.write_table(
+            pq.read_table(tmp_path / "b.parquet").append_column("more", pa.array([1])), tmp_path / "b.parquet"
+        )
+    else:
+        write_with(tmp_path / "b.parquet", {column: (kind, value)})
+    with pytest.raises(BuildError, match=r"b.parquet: no Parquet with exactly the columns did"):
+        build_mining(job, quiet)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64()])
+def test_integers_of_other_sizes_are_the_same_records(tmp_path, kind):
+    job = make_job(tmp_path, [GOOD, GOOD])
+    expected = build_mining(job, quiet).root
+    write_with(tmp_path / "b.parquet", {"count": (kind, 1), "behaviour": (kind, 1), "did": (pa.binary(20), GOOD[0])})
+    assert build_mining(replace(job, output=tmp_path / "again"), quiet).root == expected
+
+
+@pytest.mark.parametrize("value", [-1, 0, COUNT_MAX + 1, 2**40])
+def test_counts_of_other_sizes_are_within_the_limits_too(tmp_path, value):
+    job = make_job(tmp_path, [GOOD, GOOD])
+    write_with(tmp_path / "b.parquet", {"count": (pa.int64(), value)})
+    with pytest.raises(BuildError, match="not from 1 to 10000"):
+        build_mining(job, quiet)
+
+
+@pytest.mark.parametrize("where", ["end", "page"])
+def test_a_damaged_file_is_refused(tmp_path, where):
+    rows, _ = draw_records(6)
+    job, path = make_job(tmp_path, rows), tmp_path / "b.parquet"
+    content = path.read_bytes()
+    if where == "end":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.write_bytes(content[:4] + bytes(len(content) // 2) + content[4 + len(content) // 2 :])
+    with pytest.raises(BuildError, match="no Parquet with exactly the columns"):
+        build_mining(job, quiet)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([(A, 50), (A, 50)], "two weights of one identity"),
+        ([(A, 101)], "not from 0 to 100"),
+        ([(A, -1)], "not from 0 to 100"),
+        ([(A, None)], "not from 0 to 100"),
+        ([(A[1:], 50)], "of no identity"),
+        ([(None, 50)], "of no identity"),
+    ],
+)
+def test_weights_that_are_none_are_refused(tmp_path, weights, said):
+    job = make_job(tmp_path, [GOOD, GOOD], {})
+    write(job.weights, weights, pa.schema([("did", pa.binary()), ("weight", pa.int64())]))
+    with pytest.raises(BuildError, match=said):
+        build_mining(job, quiet)
+
+
+def test_names_of_files_and_directories_say_nothing_of_what_is_in_them(tmp_path):
+    expected = build_mining(make_job(tmp_path, [GOOD, (b"e" * 20, *GOOD[1:])]), quiet)
+    odd = tmp_path / "count=5" / "did=x" / "a'[b]*?"
+    odd.mkdir(parents=True)
+    for name, there in (("a", "day-[1].parquet"), ("b", "*.parquet")):
+        (tmp_path / f"{name}.parquet").rename(odd / there)
+    pattern = str(tmp_path / "count=5" / "did=x" / "*" / "*.parquet")
+    job = make_job(tmp_path, [GOOD], records=pattern, output=odd / "out")
+    assert build_mining(job, quiet) == expected
+    assert read_forces(odd / "out") == read_forces(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["day-[1].parquet", "day-?.parquet", "*.parquet"])
+def test_a_name_that_is_a_pattern_for_others_is_refused(tmp_path, name):
+    given, other = tmp_path / "given" / name, tmp_path / "given" / "day-1.parquet"
+    given.parent.mkdir()
+    write(given, [GOOD])
+    job = make_job(tmp_path, [], records=str(given))
+    assert build_mining(job, quiet).records == 1
+    write(other, [make_row()])
+    with pytest.raises(BuildError, match="pattern for others; rename"):
+        build_mining(replace(job, output=tmp_path / "more"), quiet)
+
+
+def test_names_and_copies_of_files_are_no_part_of_what_is_signed(tmp_path):
+    job = make_job(tmp_path, [GOOD, (b"e" * 20, *GOOD[1:])])
+    expected = build_mining(job, quiet)
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").rename(tmp_path / "z.parquet")
+    assert build_mining(job, quiet) == expected
+    (tmp_path / "copy.parquet").write_bytes(content)
+    assert build_mining(replace(job, output=tmp_path / "again"), quiet) == expected
+    assert load_manifest(job.output)["inputs"] == sorted(
+        [
+            {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+            for path in (tmp_path / "b.parquet", tmp_path / "z.parquet")
+        ],
+        key=lambda each: each["sha256"],
+    )
 
 
 def test_a_directory_is_free_again_when_its_records_are_none(tmp_path):
@@ -391,10 +624,10 @@ def test_other_files_are_no_records(tmp_path):
     with pytest.raises(BuildError, match="no files"):
         build_mining(replace(job, records=str(tmp_path / "nothing*")), quiet)
     (tmp_path / "text").write_text("did")
-    with pytest.raises(BuildError, match="columns did"):
+    with pytest.raises(BuildError, match="exactly the columns did"):
         build_mining(replace(job, records=str(tmp_path / "text")), quiet)
     pq.write_table(pa.table({"did": [b"d" * 20]}), tmp_path / "narrow")
-    with pytest.raises(BuildError, match="columns did"):
+    with pytest.raises(BuildError, match="exactly the columns did"):
         build_mining(replace(job, records=str(tmp_path / "narrow")), quiet)
 
 
@@ -402,7 +635,7 @@ def test_other_files_are_no_weights(tmp_path):
     job = make_job(tmp_path, [GOOD, GOOD], {GOOD[0]: 50})
     with pytest.raises(BuildError, match="nowhere cannot be read"):
         build_mining(replace(job, weights=tmp_path / "nowhere"), quiet)
-    with pytest.raises(BuildError, match="columns did, weight"):
+    with pytest.raises(BuildError, match=r"columns did .bytes., weight .integer."):
         build_mining(replace(job, weights=tmp_path / "a.parquet"), quiet)
     assert build_mining(job, quiet).force == 50
 

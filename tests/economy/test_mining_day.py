@@ -120,7 +120,7 @@ async def test_records_of_a_day_become_coins_of_those_who_claim(scene: CliScene,
     half = len(rows) // 2
     for name, part in (("app", rows[:half]), ("cars", rows[half:])):
         write(tmp_path / f"{name}-records.parquet", part)
-    kept, forces, totals = compute_expected(rows, weights)
+    kept, forces, totals = compute_expected(rows, weights, epoch=DAY)
 
     # the day is built, and what it comes to is posted by those who agree on it
     day, key = tmp_path / "day", str(tmp_path / "key")
