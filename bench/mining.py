@@ -181,7 +181,11 @@ def _build(directory: Path, answers: "Queue[Any]") -> None:
             MINING_FUND_GRAINS, DEFAULT_VERSION.release_share, 0, built.batch_force, NEW_MARKET, DEFAULT_VERSION.rules
         )
         paid, paid_grains = write_rewards(
-            directory / "built", closing.price_micrograins, directory / "built" / "rewards", report
+            directory / "built",
+            closing.price_micrograins,
+            closing.released_grains,
+            directory / "built" / "rewards",
+            report,
         )
         own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         answers.put(

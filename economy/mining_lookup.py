@@ -1,7 +1,8 @@
 """Reads a build of a day back: what it states, what an identity has in it, and the proof of a record."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from economy.mining_layout import (
     MANIFEST_FILE,
     RECORDS,
     ROOTS_FILE,
+    SHARDS_MAX,
     get_hashes_file,
     get_shard,
     get_shard_file,
@@ -32,12 +34,15 @@ from identity.mining_record import (
     derive_record_salt,
     encode_place,
 )
+from ledger.codec import DecodeError, decode, encode
 from ledger.merkle import InclusionPath, build_inclusion_path
 from ledger.primitives import RootHash
-from vm.native.mining_formulas import Behaviour, Epoch
+from vm.native.mining_formulas import EPOCH_MAX, Behaviour, Epoch
 from vm.native.mining_records import BatchPayload, BehaviourTotal
 
 _TOTAL_FIELDS: Final = ("records", "times", "user_force", "provider_force")
+_MANIFEST_KINDS: Final = {"epoch": int, "force": int, "vouched_force": int, "shards": int, "root": str, "totals": list}
+_SHARDS: Final = tuple(2**exponent for exponent in range(SHARDS_MAX.bit_length()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,15 @@ class DescribedBatch:
     manifest_hash: bytes
 
     def make_payload(self, attesters: Sequence[Did], number: int, corrected: int) -> BatchPayload:
-        """What the attesters sign, the first of whom has built it."""
+        """What the attesters sign, the first of whom has built it; raises BuildError if no batch says that."""
         records = sum(total.records for total in self.totals)
         ordered = tuple(sorted(set(attesters)))
         counted = self.root, records, self.force, self.totals, self.manifest_hash
-        return BatchPayload(attesters[0], self.epoch, number, corrected, ordered, *counted)
+        payload = BatchPayload(attesters[0], self.epoch, number, corrected, ordered, *counted)
+        try:
+            return decode(BatchPayload, encode(payload))
+        except DecodeError as error:
+            raise BuildError(f"what was built is no batch: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,38 +97,56 @@ class KeptRecord:
     """In its shard."""
 
 
+@contextmanager
+def refuse_damage(directory: Path) -> Iterator[None]:
+    """Whatever is wrong with the files of a build, as one sentence: BuildError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+        raise BuildError(f"the build in {directory} is damaged ({type(error).__name__}): build it anew") from None
+
+
 def load_manifest(directory: Path) -> dict[str, Any]:
     """What a build has come to; raises BuildError."""
-    try:
-        loaded: dict[str, Any] = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BuildError(f"{directory} holds no complete build") from None
-    return loaded
+    path = directory / MANIFEST_FILE
+    if not path.exists():
+        raise BuildError(f"{directory} holds no complete build")
+    with refuse_damage(directory):
+        loaded: dict[str, Any] = json.loads(path.read_bytes())
+        if not all(type(loaded[name]) is kind for name, kind in _MANIFEST_KINDS.items()):
+            raise TypeError
+        if not 0 <= loaded["epoch"] <= EPOCH_MAX or loaded["shards"] not in _SHARDS:
+            raise ValueError
+        return loaded
 
 
 def describe_batch(directory: Path) -> DescribedBatch:
     """A build as it can be posted; raises BuildError."""
     manifest = load_manifest(directory)
-    totals = [
-        BehaviourTotal(Behaviour[each["behaviour"].upper()], *[each[name] for name in _TOTAL_FIELDS])
-        for each in manifest["totals"]
-    ]
-    return DescribedBatch(
-        Epoch(manifest["epoch"]),
-        RootHash(bytes.fromhex(manifest["root"])),
-        max(0, manifest["force"] - manifest["vouched_force"]),
-        tuple(totals),
-        sha256((directory / MANIFEST_FILE).read_bytes()).digest(),
-    )
+    with refuse_damage(directory):
+        totals = [
+            BehaviourTotal(Behaviour[each["behaviour"].upper()], *[each[name] for name in _TOTAL_FIELDS])
+            for each in manifest["totals"]
+        ]
+        return DescribedBatch(
+            Epoch(manifest["epoch"]),
+            RootHash(bytes.fromhex(manifest["root"])),
+            max(0, manifest["force"] - manifest["vouched_force"]),
+            tuple(totals),
+            sha256((directory / MANIFEST_FILE).read_bytes()).digest(),
+        )
 
 
 def read_built(directory: Path) -> Built:
     """What a complete build has come to; raises BuildError."""
     manifest, described = load_manifest(directory), describe_batch(directory)
+    with refuse_damage(directory):
+        forces = [get_shard_file(directory / FORCES, shard) for shard in range(manifest["shards"])]
+        identities = sum(pq.read_metadata(path).num_rows for path in forces)
     return Built(
         described.root,
         sum(total.records for total in described.totals),
-        sum(pq.read_metadata(path).num_rows for path in (directory / FORCES).glob("*.parquet")),
+        identities,
         manifest["force"],
         described.force,
         described.totals,
@@ -130,27 +157,36 @@ def read_built(directory: Path) -> Built:
 def find_records(directory: Path, did: Did, master_key: bytes) -> list[KeptRecord]:
     """All records of an identity that count; raises BuildError."""
     manifest = load_manifest(directory)
-    table = pq.read_table(get_shard_file(directory / RECORDS, get_shard(did, manifest["shards"])))
-    indexes = pc.indices_nonzero(pc.equal(table["did"], pa.scalar(did, table["did"].type)))
-    rows = zip(table.take(indexes).to_pylist(), indexes.to_pylist(), strict=True)
-    return [open_record(row, index, Epoch(manifest["epoch"]), master_key) for row, index in rows]
+    with refuse_damage(directory):
+        table = read_table(get_shard_file(directory / RECORDS, get_shard(did, manifest["shards"])))
+        indexes = pc.indices_nonzero(pc.equal(table["did"], pa.scalar(did, table["did"].type)))
+        rows = zip(table.take(indexes).to_pylist(), indexes.to_pylist(), strict=True)
+        return [open_record(row, index, Epoch(manifest["epoch"]), master_key) for row, index in rows]
 
 
 def find_force(directory: Path, did: Did) -> tuple[int, int]:
     """What an identity has earned as a user and as a provider; raises BuildError."""
     path = get_shard_file(directory / FORCES, get_shard(did, load_manifest(directory)["shards"]))
-    table = pq.read_table(path, filters=[("did", "=", did)])
-    rows = table.to_pylist()
-    return (rows[0]["user_force"], rows[0]["provider_force"]) if rows else (0, 0)
+    with refuse_damage(directory):
+        rows = read_table(path, filters=[("did", "=", did)]).to_pylist()
+        return (rows[0]["user_force"], rows[0]["provider_force"]) if rows else (0, 0)
 
 
 def prove_record(directory: Path, record: KeptRecord) -> InclusionPath:
-    """That a record stands in the batch: the path in its shard, and then that of the shard."""
+    """That a record stands in the batch: the path in its shard, and then that of the shard; raises BuildError."""
     shards = load_manifest(directory)["shards"]
     number = get_shard(record.did, shards)
-    inner = build_inclusion_path(read_hashes(get_hashes_file(directory, number)), record.index)
-    outer = build_inclusion_path(read_hashes(directory / ROOTS_FILE), number)
-    return InclusionPath((*inner.siblings, *outer.siblings))
+    with refuse_damage(directory):
+        hashes, roots = read_hashes(get_hashes_file(directory, number)), read_hashes(directory / ROOTS_FILE)
+        if record.index >= len(hashes) or len(roots) != shards:
+            raise LookupError
+        inner, outer = build_inclusion_path(hashes, record.index), build_inclusion_path(roots, number)
+        return InclusionPath((*inner.siblings, *outer.siblings))
+
+
+def read_table(path: Path, **options: Any) -> pa.Table:
+    """One file of a build; what the names of its directories say does not become columns."""
+    return pq.read_table(path, partitioning=None, **options)
 
 
 def open_record(row: dict[str, Any], index: int, epoch: Epoch, master_key: bytes) -> KeptRecord:

@@ -1,6 +1,7 @@
 """Tables beside a build: what goes into it apart from gateways' records, and the rewards that come of it."""
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,14 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from economy import mining_queries as queries
-from economy.mining_layout import FORCES
+from economy.mining_layout import FORCES, get_shard_file
 from economy.mining_leaves import BATCH_ROWS
-from economy.mining_lookup import load_manifest
-from economy.mining_plan import Report
+from economy.mining_lookup import load_manifest, refuse_damage
+from economy.mining_plan import BuildError, Report
+from economy.mining_queries import FORCE_COLUMNS
+from economy.whole_files import PART_SUFFIX, put_directory
 from identity.did import Did
 from vm.native.mining_formulas import compute_reward
 
 _BENEFICIARY_DID: Final = bytes([2])  # what a distribution writes before the id of an identity
+_REWARDS: Final = pa.schema([("beneficiary", pa.binary()), ("amount_grains", pa.int64()), ("reference", pa.int64())])
 
 
 def write_weights(path: Path, weights: Sequence[tuple[Did, int]]) -> None:
@@ -52,34 +56,76 @@ def write_vouched(path: Path, lines: Iterable[tuple[Did, int, int, Did, bytes | 
     pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 
-def write_rewards(directory: Path, price_micrograins: int, output: Path, report: Report) -> tuple[int, int]:
+def write_rewards(
+    directory: Path, price_micrograins: int, released_grains: int, output: Path, report: Report
+) -> tuple[int, int]:
     """Rewards of all identities at a price, as records of a distribution. Returns how many there are and their sum.
 
     Every reward is rounded down, so their sum is at most what the epoch has released, and the rest stays. The Parquet
     files have the columns beneficiary (kind, 1 byte ‖ id, 20 bytes), amount_grains and reference, which is the epoch.
-    Raises BuildError.
+    The directory is new or empty, or holds rewards, all of which are replaced. Raises BuildError.
     """
-    epoch = load_manifest(directory)["epoch"]
-    output.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([("beneficiary", pa.binary()), ("amount_grains", pa.int64()), ("reference", pa.int64())])
-    paid = paid_grains = 0
-    paths = sorted((directory / FORCES).glob("*.parquet"))
-    for done, path in enumerate(paths):
-        with pq.ParquetWriter(output / path.name, schema, compression="zstd") as writer:
-            for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS):
-                dids = batch.column("did").to_pylist()
-                sides = zip(
-                    batch.column("user_force").to_pylist(), batch.column("provider_force").to_pylist(), strict=True
-                )
-                grains = [compute_reward(user + provider, price_micrograins) for user, provider in sides]
-                pairs = [(did, amount) for did, amount in zip(dids, grains, strict=True) if amount > 0]
-                paid += len(pairs)
-                paid_grains += sum(amount for _, amount in pairs)
-                columns = [
-                    pa.array([_BENEFICIARY_DID + did for did, _ in pairs], type=pa.binary()),
-                    pa.array([amount for _, amount in pairs], type=pa.int64()),
-                    pa.array([epoch] * len(pairs), type=pa.int64()),
-                ]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
-        report("rewards", done + 1, len(paths))
-    return paid, paid_grains
+    manifest = load_manifest(directory)
+    old = _list_rewards(output)
+    rewarded = [0, 0]
+
+    def write(part: Path) -> None:
+        part.mkdir(parents=True)
+        force = 0
+        for shard in range(manifest["shards"]):
+            paid, paid_grains, shard_force = _write_shard(directory, shard, manifest["epoch"], price_micrograins, part)
+            rewarded[0] += paid
+            rewarded[1] += paid_grains
+            force += shard_force
+            report("rewards", shard + 1, manifest["shards"])
+        if force != manifest["force"]:
+            raise BuildError(f"the build in {directory} is damaged: its identities have {force} force")
+        if rewarded[1] > released_grains:
+            raise BuildError(f"rewards of {rewarded[1]} grains are more than the {released_grains} that were released")
+        for path in old:
+            path.unlink()
+
+    try:
+        put_directory(output, write)
+    except BuildError:
+        shutil.rmtree(output.with_name(output.name + PART_SUFFIX))
+        raise
+    return rewarded[0], rewarded[1]
+
+
+def _list_rewards(output: Path) -> list[Path]:
+    """Rewards that are there already; raises BuildError if anything else is."""
+    try:
+        paths = sorted(output.iterdir()) if output.exists() else []
+        if all(pq.read_schema(path).equals(_REWARDS) for path in paths):
+            return paths
+    except (pa.ArrowException, OSError):
+        pass
+    raise BuildError(f"{output} holds something else than rewards; choose a directory of its own")
+
+
+def _write_shard(directory: Path, shard: int, epoch: int, price_micrograins: int, part: Path) -> tuple[int, int, int]:
+    """Returns how many are rewarded, the sum, and the force of all."""
+    paid = paid_grains = force = 0
+    with pq.ParquetWriter(get_shard_file(part, shard), _REWARDS, compression="zstd") as writer:
+        for dids, forces in _iterate_forces(directory, shard):
+            grains = [compute_reward(each, price_micrograins) for each in forces]
+            pairs = [(did, amount) for did, amount in zip(dids, grains, strict=True) if amount > 0]
+            paid += len(pairs)
+            paid_grains += sum(grains)
+            force += sum(forces)
+            columns = [
+                pa.array([_BENEFICIARY_DID + did for did, _ in pairs], type=pa.binary()),
+                pa.array([amount for _, amount in pairs], type=pa.int64()),
+                pa.array([epoch] * len(pairs), type=pa.int64()),
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=_REWARDS))
+    return paid, paid_grains, force
+
+
+def _iterate_forces(directory: Path, shard: int) -> Iterator[tuple[list[bytes], list[int]]]:
+    """Identities of a shard and the force of both their sides, some at a time."""
+    with refuse_damage(directory), pq.ParquetFile(get_shard_file(directory / FORCES, shard)) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            dids, *sides = [batch.column(name).to_pylist() for name in FORCE_COLUMNS]
+            yield dids, [user + provider for user, provider in zip(*sides, strict=True)]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from rpc import calls
 if TYPE_CHECKING:
     from economy.mining_lookup import KeptRecord
     from identity.did import Did
+    from ledger.primitives import RootHash
     from node.cli.mining_proofs import OpenedData
     from node.cli.signing import ChainFacts
     from rpc.client import Client
@@ -163,9 +165,9 @@ def export(
     records = [
         ProvenRecord(
             *(did, number, each.behaviour, each.provider, each.vehicle, each.phone, each.opening),
-            prove_record(directory, each),
+            _run(partial(prove_record, directory, each)),
         )
-        for each in find_records(directory, did, key)
+        for each in _run(lambda: find_records(directory, did, key))
         if behaviour in (None, each.behaviour.name.lower())
     ]
     try:
@@ -233,7 +235,7 @@ def verify(file: Path, node_url: str, output: Output) -> None:
 @node_option
 @output_option
 def collect(number: int, file: Path, node_url: str, output: Output) -> None:
-    """Collect a day's records that vehicles vouched for from a node's blocks, as input of carlive mining build.
+    """Collect a day's records that vehicles vouched for from a node's blocks, for carlive mining build --vouched.
 
     It fails when the node has not all of them. More may come until the day is over.
     """
@@ -256,6 +258,7 @@ def collect(number: int, file: Path, node_url: str, output: Output) -> None:
 @click.option("--epoch", "number", type=_EPOCH, required=True, help="The day.")
 @click.option("--out", "directory", type=_DIRECTORY, required=True, help="Where it is built; not the place of another.")
 @click.option("--master-key", type=_FILE, required=True, help="Secret file, from which salts follow.")
+@click.option("--vouched", type=_FILE, help="What carlive mining collect has written, of vehicles' own records.")
 @click.option("--weights", type=_FILE, help="Parquet with did and weight, in place of the chain's.")
 @click.option("--memory", "memory_mb", type=click.IntRange(256), default=4_096, show_default=True, help="MB.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Processor cores.")
@@ -267,6 +270,7 @@ def build(
     number: int,
     directory: Path,
     master_key: Path,
+    vouched: Path | None,
     weights: Path | None,
     memory_mb: int,
     threads: int,
@@ -274,9 +278,10 @@ def build(
     node_url: str,
     output: Output,
 ) -> None:
-    """Build a day's force and batch from records: what attesters sign, and anybody with the records recomputes.
+    """Build a day's force and batch from records: what attesters sign, and whoever has records and key recomputes.
 
-    A build that was interrupted goes on when it is started with the same records, rules, weights and key.
+    A build that was interrupted goes on when it is started with the same records, rules, weights and key. A vehicle
+    earns for who has its own record, so --vouched is needed when there are such records on the chain.
 
     Columns of records: did, behaviour, count, provider, vehicle, phone, attester (docs/mining.md).
     """
@@ -296,6 +301,10 @@ def build(
             with connect(node_url) as client:
                 version = _fetch_rules(client, number)
                 vouched_force = client.run(calls.mining_epoch(number)).vouched_force
+                if vouched_force and vouched is None:
+                    raise CommandFailedError(
+                        f"vehicles have vouched: give --vouched of carlive mining collect {number}"
+                    )
                 if weights is None:
                     weights = Path(place) / WEIGHTS_FILE
                     write_weights(weights, _fetch_weights(client, number))
@@ -305,6 +314,7 @@ def build(
             epoch=Epoch(number),
             version=version,
             master_key=load_or_create_master_key(master_key),
+            vouched=vouched,
             vouched_force=vouched_force,
             weights=weights,
             limits=EngineLimits(memory_mb, threads),
@@ -353,7 +363,7 @@ def post(directory: Path, attesters: tuple[str, ...], corrects: int | None, sign
         described = _run(lambda: describe_batch(directory))
         dids = [parse_did_text(each, facts.network) for each in attesters]
         number = client.run(calls.mining_epoch(described.epoch)).batches + 1
-        payload = described.make_payload(dids, number, corrects or 0)
+        payload = _run(lambda: described.make_payload(dids, number, corrects or 0))
         return Operation("mining.post_batch", payload, find_signer(client, facts, dids[0]))
 
     send_operation(prepare, signing, sending)
@@ -458,24 +468,27 @@ def record(
 @mining.command()
 @click.argument("directory", type=_DIRECTORY, metavar="BUILD")
 @click.option("--out", "rewards", type=_DIRECTORY, required=True, help="Where the rewards go.")
-@click.option("--price", type=click.IntRange(0), help="Millionths of a grain for one force; without it, ask the node.")
 @node_option
 @output_option
-def rewards(directory: Path, rewards: Path, price: int | None, node_url: str, output: Output) -> None:
-    """Turn a built day into rewards at the price of its epoch, as input of a distribution."""
+def rewards(directory: Path, rewards: Path, node_url: str, output: Output) -> None:
+    """Turn a built day into rewards at the price of its epoch, as input of a distribution.
+
+    The build must be that of the batch which stands on the chain. Rewards that are there already are replaced.
+    """
     _require_economy()
-    from economy.mining_lookup import load_manifest
+    from economy.mining_lookup import describe_batch
     from economy.mining_tables import write_rewards
 
-    if price is None:
-        number = _run(lambda: load_manifest(directory))["epoch"]
-        with connect(node_url) as client:
-            outcome = client.run(calls.mining_epoch(number)).outcome
-        if outcome is None:
-            raise CommandFailedError(f"epoch {number} is not closed yet", ExitCode.FAILED)
-        price = outcome.price
+    described = _run(lambda: describe_batch(directory))
+    with connect(node_url) as client:
+        epoch = client.run(calls.mining_epoch(described.epoch))
+        if epoch.outcome is None:
+            raise CommandFailedError(f"epoch {described.epoch} is not closed yet", ExitCode.FAILED)
+        if described.root != _find_standing_root(client, described.epoch, epoch.batches):
+            raise CommandFailedError(f"the batch that stands on the chain is not of {directory}", ExitCode.FAILED)
+    price, released = epoch.outcome.price, epoch.outcome.released
     with _show_progress() as report:
-        paid, grains = _run(lambda: write_rewards(directory, price, rewards, report))
+        paid, grains = _run(lambda: write_rewards(directory, price, released, rewards, report))
     output.show_record({"price": str(price), "identities": paid, "reward": str(grains), "files": str(rewards)}, _GRAINS)
 
 
@@ -531,10 +544,10 @@ def _explain(client: "Client", identity: str, directory: Path, master_key: Path 
     key = bytes(32) if master_key is None else _load_master_key(master_key)
     claim = client.run(calls.mining_claim(number, identity))
     version = _fetch_rules(client, number)
-    records = find_records(directory, did, key)
+    records = _run(lambda: find_records(directory, did, key))
     behaviours = _explain_behaviours(records, version)
     earned = sum(each["force"] for each in behaviours)
-    user_force, provider_force = find_force(directory, did)
+    user_force, provider_force = _run(lambda: find_force(directory, did))
     weighed = compute_identity_force(earned, version.rules.user_force_max, claim.weight)
     shown: dict[str, Any] = {
         "epoch": number,
@@ -595,7 +608,8 @@ def _prove(directory: Path, record: "KeptRecord", batch: "MiningBatchView | None
     from identity.mining_record import encode_mining_leaf
     from ledger.merkle import compute_leaf_hash, compute_path_root
 
-    root = compute_path_root(prove_record(directory, record), compute_leaf_hash(encode_mining_leaf(record.leaf)))
+    path = _run(lambda: prove_record(directory, record))
+    root = compute_path_root(path, compute_leaf_hash(encode_mining_leaf(record.leaf)))
     return None if batch is None or batch.root != root else f"batch {batch.number}"
 
 
@@ -612,6 +626,19 @@ def _open_data(data: Path, did: "Did", epoch: int, known: "list[MiningRecordView
     if record is None:
         raise CommandFailedError(f"no record of that day commits to {data}", ExitCode.FAILED)
     return OpenedData(did, epoch, Behaviour[record.behaviour.upper()], record.count, salt, data_hash)
+
+
+def _find_standing_root(client: "Client", number: int, batches: int) -> "RootHash | None":
+    """The root of the batch of an epoch that counts: the last one that was posted, unless it is void."""
+    from ledger.codec import from_plain
+    from rpc.arguments import describe_type, from_json
+    from vm.native.mining_records import Batch, BatchStatus
+
+    if batches == 0:
+        return None
+    value = client.run(calls.module_view(MODULE, "batch", {"epoch": number, "number": batches})).value
+    batch = from_plain(Batch, from_json(describe_type(Batch), value, read_chain_facts(client).network))
+    return batch.payload.root if batch.status is BatchStatus.STANDING else None
 
 
 def _fetch_weights(client: "Client", number: int) -> "list[tuple[Did, int]]":

@@ -1,5 +1,6 @@
 """The builder of a day's force, against the same rules written down once more, row by row."""
 
+import json
 import random
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from economy import mining_force, mining_plan, whole_files
 from economy.duckdb_connection import EngineLimits
 from economy.mining_build import build_mining
-from economy.mining_lookup import find_force, find_records, load_manifest, prove_record
+from economy.mining_lookup import describe_batch, find_force, find_records, load_manifest, prove_record
 from economy.mining_plan import BuildError, BuildJob
 from economy.mining_tables import write_rewards, write_vouched
 from economy.whole_files import PART_SUFFIX
@@ -260,7 +261,7 @@ def test_rewards_are_rounded_down_one_by_one(tmp_path):
     records, weights = draw_records(2)
     build_mining(make_job(tmp_path, records, weights), quiet)
     price = 1_234_567
-    paid, grains = write_rewards(tmp_path / "out", price, tmp_path / "rewards", quiet)
+    paid, grains = write_rewards(tmp_path / "out", price, 10**18, tmp_path / "rewards", quiet)
     expected = {did: compute_reward(sum(both), price) for did, both in read_forces(tmp_path / "out").items()}
     tables = [pq.read_table(path).to_pylist() for path in sorted((tmp_path / "rewards").iterdir())]
     rows = [(row["beneficiary"], row["amount_grains"], row["reference"]) for table in tables for row in table]
@@ -640,6 +641,104 @@ def test_other_files_are_no_weights(tmp_path):
     assert build_mining(job, quiet).force == 50
 
 
+def read_rewards(directory: Path) -> dict[bytes, int]:
+    rows = [row for path in sorted(directory.iterdir()) for row in pq.read_table(path).to_pylist()]
+    return {row["beneficiary"][1:]: row["amount_grains"] for row in rows}
+
+
 def test_nobodys_rewards_are_not_written(tmp_path):
     with pytest.raises(BuildError, match="no complete build"):
-        write_rewards(tmp_path, 1, tmp_path / "rewards", quiet)
+        write_rewards(tmp_path, 1, 10**18, tmp_path / "rewards", quiet)
+    assert not (tmp_path / "rewards").exists()
+
+
+def test_rewards_are_replaced_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(mining_plan, "RECORDS_PER_SHARD", 1)
+    build_mining(make_job(tmp_path, [make_row(bytes([number]) * 20) for number in range(0, 256, 8)]), quiet)
+    rewards = tmp_path / "rewards"
+    write_rewards(tmp_path / "out", 10**6, 10**18, rewards, quiet)
+    assert len(list(rewards.iterdir())) == 32
+    monkeypatch.undo()
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)], output=tmp_path / "fewer"), quiet)
+    assert write_rewards(tmp_path / "fewer", 10**6, 10**18, rewards, quiet) == (2, 200)
+    assert read_rewards(rewards) == {A: 100, B: 100}
+
+
+def test_rewards_beyond_what_was_released_are_not_written(tmp_path):
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)]), quiet)
+    rewards = tmp_path / "rewards"
+    write_rewards(tmp_path / "out", 10**6, 200, rewards, quiet)
+    with pytest.raises(BuildError, match="400 grains are more than the 399"):
+        write_rewards(tmp_path / "out", 2 * 10**6, 399, rewards, quiet)
+    assert read_rewards(rewards) == {A: 100, B: 100}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet", "out", "rewards"]
+
+
+@pytest.mark.parametrize("there", ["forces", "text", "directory", "file"])
+def test_rewards_do_not_take_the_place_of_something_else(tmp_path, there):
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)]), quiet)
+    rewards = tmp_path / "out" / "forces" if there == "forces" else tmp_path / "rewards"
+    if there == "text":
+        rewards.mkdir()
+        (rewards / "000.parquet").write_text("mine")
+    elif there == "directory":
+        (rewards / "000.parquet").mkdir(parents=True)
+    elif there == "file":
+        rewards.write_text("mine")
+    before = list_files(tmp_path)
+    with pytest.raises(BuildError, match="something else than rewards"):
+        write_rewards(tmp_path / "out", 10**6, 10**18, rewards, quiet)
+    assert list_files(tmp_path) == before
+
+
+def change_manifest(directory: Path, **changes) -> None:
+    path = directory / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+DAMAGES = {
+    "half a manifest": lambda out: (out / "manifest.json").write_text("{"),
+    "an empty manifest": lambda out: (out / "manifest.json").write_text("{}"),
+    "a list": lambda out: (out / "manifest.json").write_text("[]"),
+    "no text": lambda out: (out / "manifest.json").write_bytes(b"\xff"),
+    "a long number": lambda out: (out / "manifest.json").write_text("1" * 5_000),
+    "no shards": lambda out: change_manifest(out, shards=3),
+    "no epoch": lambda out: change_manifest(out, epoch=-1),
+    "another force": lambda out: change_manifest(out, force=True),
+    "no root": lambda out: change_manifest(out, root="xy"),
+    "another total": lambda out: change_manifest(out, totals=[{"behaviour": "flying"}]),
+    "totals of numbers": lambda out: change_manifest(out, totals=[1]),
+    "records": lambda out: (out / "records" / "000.parquet").write_bytes(b"PAR1"),
+    "no records": lambda out: (out / "records" / "000.parquet").unlink(),
+    "other records": lambda out: write(out / "records" / "000.parquet", [(1,)], pa.schema([("did", pa.int8())])),
+    "forces": lambda out: (out / "forces" / "000.parquet").write_bytes(b""),
+    "no forces": lambda out: (out / "forces" / "000.parquet").unlink(),
+    "other forces": lambda out: write(out / "forces" / "000.parquet", [(A,)], pa.schema([("did", pa.binary())])),
+    "more force": lambda out: change_manifest(out, force=201),
+    "hashes": lambda out: (out / "hashes" / "000").write_bytes(b""),
+    "no roots": lambda out: (out / "roots").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_build_is_told_of_in_a_sentence(tmp_path, damage):
+    out = tmp_path / "out"
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)]), quiet)
+    DAMAGES[damage](out)
+
+    def read_all() -> None:
+        describe_batch(out)
+        for record in find_records(out, Did(A), KEY):
+            prove_record(out, record)
+        find_force(out, Did(A))
+        write_rewards(out, 10**6, 10**18, tmp_path / "rewards", quiet)
+
+    with pytest.raises(BuildError, match="is damaged"):
+        read_all()
+
+
+@pytest.mark.parametrize("rows", [[], [make_row(A, Behaviour.FAN_INTERACTION, provider=A)]])
+def test_a_day_without_records_or_force_is_no_batch(tmp_path, rows):
+    build_mining(make_job(tmp_path, rows, {A: 0}), quiet)
+    with pytest.raises(BuildError, match="no batch"):
+        describe_batch(tmp_path / "out").make_payload([Did(A)], 1, 0)

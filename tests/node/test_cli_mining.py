@@ -98,6 +98,37 @@ async def test_a_day_is_built_posted_closed_paid_and_explained(scene: CliScene, 
     assert "100 each, halved after every 1, up to 5" in shown.output
 
 
+async def test_rewards_are_of_the_batch_that_stands_on_the_chain(scene: CliScene, tmp_path: Path) -> None:
+    mining, out = scene.scene, str(tmp_path / "day")
+    write_records(tmp_path, mining)
+    await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY), "--out", out),
+        *("--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    mining.accept(mining.batch())
+    mining.end_block(TODAY + 2)
+    refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert refused.exit_code == 1 and "the batch that stands on the chain is not of" in refused.output
+    assert not (tmp_path / "rewards").exists()
+
+
+async def test_a_damaged_build_is_one_sentence(scene: CliScene, tmp_path: Path) -> None:
+    mining, out, key = scene.scene, tmp_path / "day", str(tmp_path / "key")
+    write_records(tmp_path, mining)
+    await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY)),
+        *("--out", str(out), "--master-key", key, "--threads", "1"),
+    )
+    (out / "records" / "000.parquet").write_bytes(b"PAR1")
+    given = (format_did(mining.alice, NETWORK), "--build", str(out), "--master-key", key)
+    for command in (("statement", *given), ("export", *given, "--out", str(tmp_path / "mine"))):
+        result = await scene.run("mining", *command)
+        assert result.exit_code == 1 and "is damaged" in result.output
+    (out / "manifest.json").write_text("[]", encoding="utf-8")
+    result = await scene.run("mining", "rewards", str(out), "--out", str(tmp_path / "rewards"))
+    assert result.exit_code == 1 and "is damaged" in result.output
+
+
 async def check_export(scene: CliScene, tmp_path: Path, alice: str, out: str, key: str) -> None:
     """The owner gets records with proofs, which others check; a changed one is found."""
     file, one = tmp_path / "mine.json", tmp_path / "one.json"
@@ -182,9 +213,7 @@ def test_bad_records_are_one_sentence(tmp_path: Path) -> None:
     )
     assert result.exit_code == 1
     assert "wrong form" in result.output
-    result = CliRunner().invoke(
-        cli, ["mining", "rewards", str(tmp_path / "out"), "--price", "1", "--out", str(tmp_path / "rewards")]
-    )
+    result = CliRunner().invoke(cli, ["mining", "rewards", str(tmp_path / "out"), "--out", str(tmp_path / "rewards")])
     assert (result.exit_code, "no complete build" in result.output) == (1, True)
 
 
@@ -323,10 +352,14 @@ async def test_what_vehicles_vouched_for_is_collected_from_blocks(scene: CliScen
         "phone": None,
         "attester": mining.car,
     }
+    write(tmp_path / "records.parquet", [(b"\0" * 20, int(Behaviour.CAR_STARTED), 1, None, HASH, None, GATE)])
+    given = ("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(mining.day))
+    given = (*given, "--master-key", str(tmp_path / "secret"), "--threads", "1")
+    without = await scene.run(*given, "--out", str(tmp_path / "built"))
+    assert without.exit_code == 2 and f"give --vouched of carlive mining collect {mining.day}" in without.output
     built = await scene.run_json(
-        *("mining", "build", "--records", str(file), "--epoch", str(mining.day), "--default-rules"),
-        *("--out", str(tmp_path / "built"), "--master-key", str(tmp_path / "secret"), "--threads", "1"),
+        *(*given, "--vouched", str(file), "--out", str(tmp_path / "built")),
     )
-    assert (built["records"], built["force"]) == (1, 175)
+    assert (built["records"], built["identities"], built["force"]) == (1, 1, 0), "the chain has counted it"
     empty = await scene.run_json("mining", "collect", str(mining.day - 5), "--out", str(file))
     assert (empty["records"], pq.read_table(file).num_rows) == (0, 0)
