@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from economy.mining_tables import write_vouched
 from identity.did import format_did
 from identity.mining_record import compute_data_commitment
 from ledger.primitives import Height
@@ -106,10 +107,26 @@ async def test_rewards_are_of_the_batch_that_stands_on_the_chain(scene: CliScene
         *("--master-key", str(tmp_path / "key"), "--threads", "1"),
     )
     mining.accept(mining.batch())
-    mining.end_block(TODAY + 2)
+    mining.begin_day(TODAY + 2)
     refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
     assert refused.exit_code == 1 and "the batch that stands on the chain is not of" in refused.output
     assert not (tmp_path / "rewards").exists()
+
+
+async def test_a_day_on_which_only_vehicles_vouched_is_rewarded_without_a_batch(
+    scene: CliScene, tmp_path: Path
+) -> None:
+    mining, file, out = scene.scene, tmp_path / "vouched.parquet", str(tmp_path / "day")
+    mining.accept(mining.record())
+    write_vouched(file, [(mining.alice, int(Behaviour.CAR_STARTED), 1, mining.car, HASH)])
+    built = await scene.run_json(
+        *("mining", "build", "--records", str(file), "--vouched", str(file), "--epoch", str(TODAY), "--out", out),
+        *("--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    assert (built["records"], built["force"]) == (1, 0)
+    mining.begin_day(TODAY + 2)
+    paid = await scene.run_json("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert (paid["identities"], paid["reward"]) == (1, str(100 * 10**6))
 
 
 async def test_a_damaged_build_is_one_sentence(scene: CliScene, tmp_path: Path) -> None:
@@ -163,9 +180,11 @@ async def test_data_of_a_vehicles_record_are_opened_for_whoever_is_shown_them(sc
     mining.accept(mining.record(commitment=commit_to_data(data, load_or_create_salt(data))))
     write_records(tmp_path, mining)
     out, key, alice = str(tmp_path / "day"), str(tmp_path / "key"), format_did(mining.alice, NETWORK)
+    vouched = tmp_path / "vouched.parquet"
+    write_vouched(vouched, [(mining.alice, int(Behaviour.CAR_STARTED), 1, mining.car, HASH)])
     await scene.run_json(
-        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY)),
-        *("--out", out, "--master-key", key, "--threads", "1"),
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--vouched", str(vouched)),
+        *("--epoch", str(TODAY), "--out", out, "--master-key", key, "--threads", "1"),
     )
     given = ("mining", "export", alice, "--build", out, "--master-key", key, "--behaviour", "post", "--data", str(data))
     exported = await scene.run_json(*given, "--out", str(file))
