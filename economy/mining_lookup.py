@@ -42,6 +42,10 @@ from vm.native.mining_records import BatchPayload, BehaviourTotal
 
 _TOTAL_FIELDS: Final = ("records", "times", "user_force", "provider_force")
 _MANIFEST_KINDS: Final = {"epoch": int, "force": int, "vouched_force": int, "shards": int, "root": str, "totals": list}
+_DAMAGES: Final = (
+    *(pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError),
+    *(AttributeError, RecursionError),  # null in place of a value, and JSON that is nested too deep
+)
 _SHARDS: Final = tuple(2**exponent for exponent in range(SHARDS_MAX.bit_length()))
 
 
@@ -102,7 +106,7 @@ def refuse_damage(directory: Path) -> Iterator[None]:
     """Whatever is wrong with the files of a build, as one sentence: BuildError."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+    except _DAMAGES as error:
         raise BuildError(f"the build in {directory} is damaged ({type(error).__name__}): build it anew") from None
 
 
