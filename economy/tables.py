@@ -1,6 +1,6 @@
 """Queries that are written once, in Ibis, over names that stand for Parquet files; DuckDB runs them."""
 
-import re
+import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +21,6 @@ _TYPES: Final = {
 }
 """What Ibis calls types, and which of DuckDB's are as good."""
 _UNREADABLE: Final = (duckdb.BinderException, duckdb.InvalidInputException, duckdb.ConversionException)
-_PATTERN_SIGN: Final = re.compile(r"[*?\[]")
-"""What DuckDB takes for a pattern in the name of a file, unless it stands in brackets."""
 
 
 class UnreadableFilesError(Exception):
@@ -102,7 +100,7 @@ def express_files(paths: Sequence[Path]) -> str:
     A name is no pattern, and none says what a column holds, as `count=5/` otherwise does. Files that have integers of
     other sizes are read as the widest of them.
     """
-    names = ", ".join(quote(_PATTERN_SIGN.sub(r"[\g<0>]", str(path))) for path in paths)
+    names = ", ".join(quote(glob.escape(str(path))) for path in paths)
     return f"read_parquet([{names}], hive_partitioning = false, union_by_name = true)"
 
 
