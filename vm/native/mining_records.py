@@ -243,7 +243,7 @@ class BatchPayload:
     """Of all identities, after limits and weights, without what vehicles have vouched for on the chain."""
     totals: Totals
     manifest_hash: Hash
-    """Names the files from which anybody who has them recomputes all this."""
+    """Names the files from which anybody who has them and the key of the salts recomputes all this."""
 
 
 @dataclass(frozen=True, slots=True)
