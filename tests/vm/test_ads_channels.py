@@ -1,17 +1,27 @@
 """Channels: rules W14 to W16."""
 
+from dataclasses import replace
+
 import pytest
 
 from ledger.reasons import Reason
 from ledger.receipt import Event
 from ledger.transaction import Call
-from tests.ads_scene import FIRST, AdsScene
+from tests.ads_scene import FIRST, RICH, AdsScene
 from tests.did_scene import build_call
-from vm.native.ads_records import ADS_ADDRESS, DEFAULT_RULES, CampaignId, Counterparty
+from vm.native.ads_records import (
+    ADS_ADDRESS,
+    DEFAULT_RULES,
+    CampaignId,
+    Counterparty,
+    get_campaign,
+    put_campaign,
+)
 from vm.native.distribution_records import DISTRIBUTION_ADDRESS, get_source
-from vm.native.iov import get_balance
+from vm.native.iov import credit, get_balance
 from vm.native.mining_formulas import Epoch
 from vm.native.mining_records import begin_mining, get_revenue, put_progress
+from vm.native.recognition import Recognition, put_recognised
 
 WINDOWS = DEFAULT_RULES.windows
 
@@ -221,11 +231,22 @@ def test_nobody_holds_up_a_settlement_by_giving_up_the_account(opened):
     assert opened.book().paid_grains == 1_000
 
 
-def test_what_is_spent_stays_among_the_parties_and_is_no_revenue_for_mining(opened):
+@pytest.mark.parametrize(
+    ("is_platform", "is_own", "revenue"), [(True, False, 166 + 116), (False, False, 0), (True, True, 0)]
+)
+def test_what_recognised_platforms_get_of_others_is_revenue_for_mining(opened, is_platform, is_own, revenue):
+    """Of 1,001 and 700. Whoever is advertiser, user and platform at once pays itself, and that is no revenue."""
+    credit(opened.state, opened.platform, RICH, 0)
+    did = opened.create_linked("platform")
+    if is_platform:
+        put_recognised(opened.state, Recognition.PLATFORM, did)
+    if is_own:
+        found = get_campaign(opened.state, FIRST)
+        put_campaign(opened.state, FIRST, replace(found, advertiser=did))
     put_progress(opened.state, begin_mining(Epoch(20_800), 1))
     opened.state.forget_marks()
     opened.accept(opened.build_complete(opened.accept_order()))
     opened.accept(opened.build_balance(1, 700))
     opened.pass_time(WINDOWS.challenge_ms)
     _settle(opened)
-    assert get_revenue(opened.state) == 0
+    assert get_revenue(opened.state) == revenue

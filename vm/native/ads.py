@@ -24,8 +24,9 @@ Rules
 * W11 A nullifier stands for one slot of one person, below the cap, and there is one order for it, also if it lapses.
   Without a matcher it is computed from the user's identity, which has the role person; a matcher signs for it.
 * W12 An order completes before its deadline and before the grace period is over, by a word of user and publisher.
-* W13 It is paid at once (formulas G1, G2); the campaign has the rest. Its user is one of those reached, counted once.
-  An order that is too late lapses, and the campaign has all of it.
+* W13 It is paid at once (formulas G1, G2); the campaign has the rest. What a platform that governance recognises gets
+  for another's campaign is revenue for mining. The user is one of those reached, counted once. An order that is too
+  late lapses, and the campaign has all of it.
 * W14 A channel sets money aside for a user and a publisher. Offerer and counterparty sign for it, and name a key each.
   Off the chain these keys, and no others, whatever becomes of the identities, sign balances that only grow.
 * W15 Whoever has a balance posts it; until the challenge window, that begins with the first one, is over, a newer one
@@ -146,7 +147,7 @@ _GAS_STEP: Final = _GAS_SENDER + _GAS_CAMPAIGN + 2 * GAS_STATE_READ + 2 * GAS_ST
 _GAS_MONEY: Final = _GAS_CAMPAIGN + 3 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
 _GAS_ACCEPT: Final = _GAS_CAMPAIGN + 3 * GAS_DID_READ + 3 * GAS_STATE_READ + 2 * GAS_STATE_WRITE
 _GAS_SOURCE: Final = 2 * GAS_STATE_READ + 3 * GAS_STATE_WRITE
-_GAS_PAY: Final = _GAS_CAMPAIGN + 2 * GAS_DID_READ + 8 * GAS_STATE_READ + 8 * GAS_STATE_WRITE
+_GAS_PAY: Final = _GAS_CAMPAIGN + 2 * GAS_DID_READ + 12 * GAS_STATE_READ + 9 * GAS_STATE_WRITE
 _GAS_POST: Final = _GAS_CAMPAIGN + GAS_STATE_READ + GAS_STATE_WRITE
 _GAS_REVIEWERS: Final = _GAS_SENDER + GAS_DID_READ + GAS_STATE_WRITE
 _GAS_COMPLAIN: Final = _GAS_SENDER + _GAS_CAMPAIGN + 7 * GAS_STATE_READ + 10 * GAS_STATE_WRITE

@@ -15,7 +15,7 @@ from vm.native.accounts import DAY_MS
 from vm.native.ads_campaigns import check_grace_over
 from vm.native.ads_events import BalancePosted, ChannelOpened, ChannelSettled, DistributionOpened
 from vm.native.ads_formulas import BPS, Shares, compute_shares
-from vm.native.ads_orders import check_running, find_payee, get_payee, pay_shares, promise
+from vm.native.ads_orders import check_running, find_payee, get_payee, pay_platform, pay_shares, promise
 from vm.native.ads_records import (
     ADS_ADDRESS,
     CHANNELS_OPEN_MAX,
@@ -153,7 +153,7 @@ def apply_settle_channel(state: State, context: Context, call: SettleChannel) ->
     elif now_ms < channel.closes_ms:
         raise Rejected(Reason.ADS_TOO_EARLY, "newer balances may be posted", until_ms=channel.closes_ms)
     gross = channel.gross_grains
-    shares = _pay_channel(state, found.terms, book, channel, now_ms)
+    shares = _pay_channel(state, found, book, channel, now_ms)
     put_channel(state, call.campaign, call.channel, replace(channel, is_settled=True))
     settled = replace(
         book,
@@ -214,19 +214,19 @@ def _open_source(state: State, context: Context, campaign: CampaignId, terms: Te
     return create_source(state, rules)
 
 
-def _pay_channel(state: State, terms: Terms, book: Book, channel: Channel, now_ms: int) -> Shares:
+def _pay_channel(state: State, found: Campaign, book: Book, channel: Channel, now_ms: int) -> Shares:
     """Rules W16 and W22."""
     publisher = find_payee(state, channel.publisher) or channel.publisher_account
     if channel.user is not None:
         assert channel.user_account is not None, "a user had an account"
         user = find_payee(state, channel.user) or channel.user_account
-        return pay_shares(state, terms, user, publisher, channel.gross_grains, now_ms)
+        return pay_shares(state, found, user, publisher, channel.gross_grains, now_ms)
     assert book.source is not None, "the channel has opened it"
-    shares = compute_shares(terms.split, channel.gross_grains)
+    shares = compute_shares(found.terms.split, channel.gross_grains)
     if shares.user_grains:
         fund_source(state, book.source, ADS_ADDRESS, shares.user_grains, now_ms)
     pay(state, publisher, shares.publisher_grains, now_ms)
-    pay(state, terms.platform, shares.platform_grains, now_ms)
+    pay_platform(state, found, shares.platform_grains, now_ms)
     return shares
 
 

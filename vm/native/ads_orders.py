@@ -41,8 +41,10 @@ from vm.native.ads_records import (
 )
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures, get_party
 from vm.native.did_payloads import DidSignatures
-from vm.native.did_records import get_did_record
+from vm.native.did_records import get_account_did, get_did_record
 from vm.native.distribution_records import find_payout_account
+from vm.native.mining_records import note_revenue
+from vm.native.recognition import Recognition, is_recognised
 from vm.native.role_records import Role, holds_role
 
 
@@ -137,7 +139,7 @@ def apply_complete(state: State, context: Context, call: Complete) -> None:
     check_agreed(state, context, parties, call.signatures)
     gross = order.reserved_grains if found.terms.fixed is not None else order.price_grains * given.units
     accounts = get_payee(state, order.user), get_payee(state, order.publisher)
-    shares = pay_shares(state, found.terms, *accounts, gross, now_ms)
+    shares = pay_shares(state, found, *accounts, gross, now_ms)
     completed = replace(order, status=OrderStatus.COMPLETED, units=given.units, gross_grains=Grains(gross))
     put_order(state, given.order, completed)
     updated = replace(
@@ -189,13 +191,23 @@ def promise(terms: Terms, book: Book, grains: int, now_ms: int) -> Book:
     return replace(book, day=day, day_grains=Grains(spent + grains))
 
 
-def pay_shares(state: State, terms: Terms, user: Address, publisher: Address, gross_grains: int, now_ms: int) -> Shares:
+def pay_shares(
+    state: State, found: Campaign, user: Address, publisher: Address, gross_grains: int, now_ms: int
+) -> Shares:
     """Rule W13: pay all three shares."""
-    shares = compute_shares(terms.split, gross_grains)
+    shares = compute_shares(found.terms.split, gross_grains)
     pay(state, user, shares.user_grains, now_ms)
     pay(state, publisher, shares.publisher_grains, now_ms)
-    pay(state, terms.platform, shares.platform_grains, now_ms)
+    pay_platform(state, found, shares.platform_grains, now_ms)
     return shares
+
+
+def pay_platform(state: State, found: Campaign, grains: int, now_ms: int) -> None:
+    """Rule W13: pay the platform's share, which is revenue for mining if governance recognises the platform."""
+    pay(state, found.terms.platform, grains, now_ms)
+    did = get_account_did(state, found.terms.platform)
+    if did is not None and did != found.advertiser and is_recognised(state, Recognition.PLATFORM, did):
+        note_revenue(state, grains)
 
 
 def get_payee(state: StateReader, did: Did) -> Address:

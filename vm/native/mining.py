@@ -27,7 +27,8 @@ Rules
   what it pays leaves the fund for the source of distributions that governance has named, through which it is claimed.
   What that source holds beyond what its roots promise and the last RESERVED_EPOCHS closed epochs have released comes
   back. Nothing else ever leaves the fund; before there is a source, days pay nothing.
-* N10 Days without records release nothing. Fees count as revenue of the next epoch with force that is closed.
+* N10 Days without records release nothing. Fees, and what recognised platforms get for ads, count as revenue of the
+  next epoch with force that is closed.
 * N11 Governance changes rules and behaviours from the next day on; every version is kept. It also reinstates attesters,
   and voids the batch of an epoch that is not closed.
 """

@@ -554,7 +554,7 @@ def get_revenue(state: StateReader) -> int:
 
 
 def note_revenue(state: State, grains: int) -> None:
-    """Count fees towards the budget of the next epoch that has force."""
+    """Count fees, and what recognised platforms get for ads, towards the budget of the next epoch that has force."""
     if grains > 0 and get_progress(state) is not None:
         state.put(MINING_REVENUE_KEY, min(get_revenue(state) + grains, INTEGER_MAX).to_bytes(_NUMBER_BYTES, "big"))
 
