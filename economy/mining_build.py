@@ -9,7 +9,7 @@
 | forces/NNN.parquet         | did, user_force, provider_force                                                       |
 | hashes/NNN                 | hashes of their leaves, 32 bytes each; one tree a shard                               |
 | roots                      | roots of the shards, 32 bytes each                                                    |
-| manifest.json              | inputs, rules, totals and root; its hash stands in the batch; written last            |
+| manifest.json              | inputs, rules, totals, root, hashes of forces; its own stands in the batch; last      |
 
 The NNN are shards: identities by the first bits of their ids, which are hashes and so spread evenly. Memory does not
 grow with the number of identities; the widest table, of vehicles and phones with their identities, is cut in slices.
@@ -32,12 +32,11 @@ from economy.mining_force import (
     read_totals,
 )
 from economy.mining_layout import MANIFEST_FILE, ROOTS_FILE, WEIGHTS_FILE, WORK
-from economy.mining_leaves import hash_shards
+from economy.mining_leaves import ShardHashes, hash_shards
 from economy.mining_lookup import Built, read_built
 from economy.mining_plan import BuildError, BuildJob, Plan, Report, make_plan, plan_to_json
 from economy.whole_files import put_content
 from ledger.merkle import compute_root
-from ledger.primitives import RootHash
 from vm.native.mining_records import BehaviourTotal
 
 
@@ -81,12 +80,12 @@ def _build(job: BuildJob, plan: Plan, report: Report) -> None:
     compute_users(job, plan.shards, report)
     compute_providers(job, plan.shards)
     force = merge_forces(job, plan.shards, report)
-    roots = hash_shards(job, plan.shards, report)
-    put_content(job.output / ROOTS_FILE, b"".join(roots))
-    put_content(job.output / MANIFEST_FILE, _encode_manifest(plan, compute_root(roots), read_totals(job.output), force))
+    hashes = hash_shards(job, plan.shards, report)
+    put_content(job.output / ROOTS_FILE, b"".join(each.root for each in hashes))
+    put_content(job.output / MANIFEST_FILE, _encode_manifest(plan, hashes, read_totals(job.output), force))
 
 
-def _encode_manifest(plan: Plan, root: RootHash, totals: Sequence[BehaviourTotal], force: int) -> bytes:
+def _encode_manifest(plan: Plan, hashes: Sequence[ShardHashes], totals: Sequence[BehaviourTotal], force: int) -> bytes:
     """All that is needed to recompute the build but the salts' key."""
     manifest = {
         "epoch": plan.epoch,
@@ -98,7 +97,8 @@ def _encode_manifest(plan: Plan, root: RootHash, totals: Sequence[BehaviourTotal
         "vouched_force": plan.vouched_force,
         "force": force,
         "shards": plan.shards,
-        "root": root.hex(),
+        "root": compute_root([each.root for each in hashes]).hex(),
+        "forces": [each.forces.hex() for each in hashes],
         "totals": [{**asdict(total), "behaviour": total.behaviour.name.lower()} for total in totals],
     }
     return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()

@@ -7,6 +7,7 @@ from identity.did import Did
 from ledger.primitives import HASH_BYTES
 
 SHARDS_MAX: Final = 256  # by the first byte of an id
+BATCH_ROWS: Final = 65_536  # of a table that is read by Python: some ten MB
 WORK: Final = "work"
 RECORDS: Final = "records"
 FORCES: Final = "forces"

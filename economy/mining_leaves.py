@@ -1,8 +1,9 @@
-"""Hashes of a day's leaves, shard by shard, in as many processes as a build may have threads."""
+"""Hashes of a day's leaves and forces, shard by shard, in as many processes as a build may have threads."""
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from economy.mining_layout import HASHES, RECORDS, WORK, get_hashes_file, get_shard_file, read_hashes
+from economy.mining_layout import BATCH_ROWS, HASHES, RECORDS, WORK, get_hashes_file, get_shard_file, read_hashes
+from economy.mining_lookup import hash_forces
 from economy.mining_plan import BuildJob, Report
 from economy.mining_queries import ACT
 from economy.whole_files import put_content
@@ -22,8 +24,7 @@ from ledger.merkle import compute_root
 from ledger.primitives import RootHash
 from vm.native.mining_formulas import Epoch
 
-BATCH_ROWS: Final = 65_536  # of a table that is read by Python: some ten MB
-_ROOTS: Final = "roots"
+_SHARD_HASHES: Final = "shard_hashes"
 _SALT_DOMAIN: Final = b"carlive mining salt\0"
 _COMMITMENT_DOMAIN: Final = b"carlive mining commitment\0"
 _HASH_BLOCK_BYTES: Final = 64  # of SHA-256, to which HMAC fills up its key
@@ -33,12 +34,21 @@ _LEAF: Final = Struct(f">x{_PLACE.size}s32s")
 """What the hashes of a leaf are over, as in identity/mining_record.py; the first byte of the last one is the tree's."""
 
 
-def hash_shards(job: BuildJob, shards: int, report: Report) -> list[RootHash]:
-    """Write hashes of all leaves, and return the roots of the shards."""
-    for directory in (job.output / HASHES, job.output / WORK / _ROOTS):
+@dataclass(frozen=True, slots=True)
+class ShardHashes:
+    """What binds a shard's files to the manifest."""
+
+    root: RootHash
+    """Of its records."""
+    forces: bytes
+
+
+def hash_shards(job: BuildJob, shards: int, report: Report) -> list[ShardHashes]:
+    """Write hashes of all leaves, and return those of the shards."""
+    for directory in (job.output / HASHES, job.output / WORK / _SHARD_HASHES):
         directory.mkdir(exist_ok=True)
     tasks = [(job.output, shard, job.epoch, job.master_key) for shard in range(shards)]
-    tasks = [task for task in tasks if not _get_root_file(job.output, task[1]).exists()]
+    tasks = [task for task in tasks if not _get_shard_hashes_file(job.output, task[1]).exists()]
     done = shards - len(tasks)
     if job.limits.threads == 1 or len(tasks) <= 1:
         for each in tasks:
@@ -52,7 +62,8 @@ def hash_shards(job: BuildJob, shards: int, report: Report) -> list[RootHash]:
             for _ in pool.map(_hash_shard, tasks):
                 done += 1
                 report("leaves", done, shards)
-    return [RootHash(_get_root_file(job.output, shard).read_bytes()) for shard in range(shards)]
+    pairs = [read_hashes(_get_shard_hashes_file(job.output, shard)) for shard in range(shards)]
+    return [ShardHashes(RootHash(root), forces) for root, forces in pairs]
 
 
 def _end_with_parent() -> None:
@@ -68,13 +79,13 @@ def _end_with_parent() -> None:
 
 
 def _hash_shard(task: tuple[Path, int, Epoch, bytes]) -> None:
-    """Write the hashes of a shard's leaves, and then its root, which says that they are there."""
+    """Write the hashes of a shard's leaves, and then its own, which say that they are there."""
     output, shard, epoch, master_key = task
     path = get_hashes_file(output, shard)
     if not path.exists():
         batches = pq.ParquetFile(get_shard_file(output / RECORDS, shard)).iter_batches(BATCH_ROWS)
         put_content(path, b"".join(digest for batch in batches for digest in hash_leaves(batch, epoch, master_key)))
-    put_content(_get_root_file(output, shard), compute_root(read_hashes(path)))
+    put_content(_get_shard_hashes_file(output, shard), compute_root(read_hashes(path)) + hash_forces(output, shard))
 
 
 def hash_leaves(batch: pa.RecordBatch, epoch: Epoch, master_key: bytes) -> Iterator[bytes]:
@@ -114,5 +125,5 @@ def hash_leaves(batch: pa.RecordBatch, epoch: Epoch, master_key: bytes) -> Itera
         yield sha256(_LEAF.pack(place, sha256(committed).digest())).digest()
 
 
-def _get_root_file(output: Path, shard: int) -> Path:
-    return output / WORK / _ROOTS / f"{shard:03}"
+def _get_shard_hashes_file(output: Path, shard: int) -> Path:
+    return output / WORK / _SHARD_HASHES / f"{shard:03}"

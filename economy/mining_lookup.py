@@ -1,11 +1,13 @@
 """Reads a build of a day back: what it states, what an identity has in it, and the proof of a record."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from struct import Struct
+from struct import error as StructError
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from economy.mining_layout import (
+    BATCH_ROWS,
     FORCES,
     MANIFEST_FILE,
     RECORDS,
@@ -24,7 +27,8 @@ from economy.mining_layout import (
     read_hashes,
 )
 from economy.mining_plan import BuildError
-from identity.did import Did
+from economy.mining_queries import FORCE_COLUMNS
+from identity.did import DID_BYTES, Did
 from identity.mining_record import (
     MiningLeaf,
     RecordOpening,
@@ -37,16 +41,32 @@ from identity.mining_record import (
 from ledger.codec import DecodeError, decode, encode
 from ledger.merkle import InclusionPath, build_inclusion_path
 from ledger.primitives import RootHash
-from vm.native.mining_formulas import EPOCH_MAX, Behaviour, Epoch
+from vm.native.mining_formulas import EPOCH_MAX, FORCE_MAX, Behaviour, Epoch
 from vm.native.mining_records import BatchPayload, BehaviourTotal
 
 _TOTAL_FIELDS: Final = ("records", "times", "user_force", "provider_force")
-_MANIFEST_KINDS: Final = {"epoch": int, "force": int, "vouched_force": int, "shards": int, "root": str, "totals": list}
+_MANIFEST_KINDS: Final = {
+    **dict.fromkeys(("epoch", "force", "vouched_force", "shards"), int),
+    "root": str,
+    "forces": list,
+    "totals": list,
+}
 _DAMAGES: Final = (
     *(pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError),
-    *(AttributeError, RecursionError),  # null in place of a value, and JSON that is nested too deep
+    *(AttributeError, StructError, RecursionError),  # null in place of a value, and JSON that is nested too deep
 )
 _SHARDS: Final = tuple(2**exponent for exponent in range(SHARDS_MAX.bit_length()))
+_FORCE: Final = Struct(f">{DID_BYTES}sQQ")
+"""What the hash of a shard's forces is over, one after the other: identity, force as a user, force as a provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forces:
+    """Some identities of a shard in order, and what they have earned as users and as providers."""
+
+    dids: list[bytes]
+    users: list[int]
+    providers: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +141,8 @@ def load_manifest(directory: Path) -> dict[str, Any]:
             raise TypeError
         if not 0 <= loaded["epoch"] <= EPOCH_MAX or loaded["shards"] not in _SHARDS:
             raise ValueError
+        if len(loaded["forces"]) != loaded["shards"]:
+            raise ValueError
         return loaded
 
 
@@ -170,10 +192,43 @@ def find_records(directory: Path, did: Did, master_key: bytes) -> list[KeptRecor
 
 def find_force(directory: Path, did: Did) -> tuple[int, int]:
     """What an identity has earned as a user and as a provider; raises BuildError."""
-    path = get_shard_file(directory / FORCES, get_shard(did, load_manifest(directory)["shards"]))
+    manifest, found = load_manifest(directory), (0, 0)
+    for forces in iterate_forces(directory, manifest, get_shard(did, manifest["shards"])):
+        if did in forces.dids:
+            place = forces.dids.index(did)
+            found = forces.users[place], forces.providers[place]
+    return found
+
+
+def iterate_forces(directory: Path, manifest: Mapping[str, Any], shard: int) -> Iterator[Forces]:
+    """All of a shard; raises BuildError, after the last of them, if they are not those of the manifest."""
+    digest = sha256()
     with refuse_damage(directory):
-        rows = read_table(path, filters=[("did", "=", did)]).to_pylist()
-        return (rows[0]["user_force"], rows[0]["provider_force"]) if rows else (0, 0)
+        for forces in _read_forces(directory, shard):
+            digest.update(_encode_forces(forces))
+            yield forces
+        if digest.hexdigest() != manifest["forces"][shard]:
+            raise ValueError
+
+
+def hash_forces(directory: Path, shard: int) -> bytes:
+    """What the manifest says of a shard's forces, whose file may be different bytes elsewhere."""
+    digest = sha256()
+    for forces in _read_forces(directory, shard):
+        digest.update(_encode_forces(forces))
+    return digest.digest()
+
+
+def _read_forces(directory: Path, shard: int) -> Iterator[Forces]:
+    with pq.ParquetFile(get_shard_file(directory / FORCES, shard)) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            yield Forces(*[batch.column(name).to_pylist() for name in FORCE_COLUMNS])
+
+
+def _encode_forces(forces: Forces) -> bytes:
+    if any(len(did) != DID_BYTES for did in forces.dids) or max(forces.users + forces.providers, default=0) > FORCE_MAX:
+        raise ValueError
+    return b"".join(map(_FORCE.pack, forces.dids, forces.users, forces.providers))
 
 
 def prove_record(directory: Path, record: KeptRecord) -> InclusionPath:

@@ -1,19 +1,17 @@
 """Tables beside a build: what goes into it apart from gateways' records, and the rewards that come of it."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from economy import mining_queries as queries
-from economy.mining_layout import FORCES, get_shard_file
-from economy.mining_leaves import BATCH_ROWS
-from economy.mining_lookup import load_manifest, refuse_damage
+from economy.mining_layout import get_shard_file
+from economy.mining_lookup import iterate_forces, load_manifest
 from economy.mining_plan import BuildError, Report
-from economy.mining_queries import FORCE_COLUMNS
 from economy.whole_files import PART_SUFFIX, put_directory
 from identity.did import Did
 from vm.native.mining_formulas import compute_reward
@@ -73,15 +71,16 @@ def write_rewards(
         part.mkdir(parents=True)
         force = 0
         for shard in range(manifest["shards"]):
-            paid, paid_grains, shard_force = _write_shard(directory, shard, manifest["epoch"], price_micrograins, part)
+            paid, paid_grains, shard_force = _write_shard(
+                directory, manifest, shard, price_micrograins, released_grains, part
+            )
             rewarded[0] += paid
             rewarded[1] += paid_grains
             force += shard_force
+            _check_released(rewarded[1], released_grains)
             report("rewards", shard + 1, manifest["shards"])
         if force != manifest["force"]:
             raise BuildError(f"the build in {directory} is damaged: its identities have {force} force")
-        if rewarded[1] > released_grains:
-            raise BuildError(f"rewards of {rewarded[1]} grains are more than the {released_grains} that were released")
         for path in old:
             path.unlink()
 
@@ -104,28 +103,34 @@ def _list_rewards(output: Path) -> list[Path]:
     raise BuildError(f"{output} holds something else than rewards; choose a directory of its own")
 
 
-def _write_shard(directory: Path, shard: int, epoch: int, price_micrograins: int, part: Path) -> tuple[int, int, int]:
+def _write_shard(
+    directory: Path,
+    manifest: Mapping[str, Any],
+    shard: int,
+    price_micrograins: int,
+    released_grains: int,
+    part: Path,
+) -> tuple[int, int, int]:
     """Returns how many are rewarded, the sum, and the force of all."""
     paid = paid_grains = force = 0
     with pq.ParquetWriter(get_shard_file(part, shard), _REWARDS, compression="zstd") as writer:
-        for dids, forces in _iterate_forces(directory, shard):
+        for found in iterate_forces(directory, manifest, shard):
+            forces = [user + provider for user, provider in zip(found.users, found.providers, strict=True)]
             grains = [compute_reward(each, price_micrograins) for each in forces]
-            pairs = [(did, amount) for did, amount in zip(dids, grains, strict=True) if amount > 0]
+            pairs = [(did, amount) for did, amount in zip(found.dids, grains, strict=True) if amount > 0]
             paid += len(pairs)
             paid_grains += sum(grains)
             force += sum(forces)
+            _check_released(paid_grains, released_grains)  # and so each fits into its column
             columns = [
                 pa.array([_BENEFICIARY_DID + did for did, _ in pairs], type=pa.binary()),
                 pa.array([amount for _, amount in pairs], type=pa.int64()),
-                pa.array([epoch] * len(pairs), type=pa.int64()),
+                pa.array([manifest["epoch"]] * len(pairs), type=pa.int64()),
             ]
             writer.write_batch(pa.record_batch(columns, schema=_REWARDS))
     return paid, paid_grains, force
 
 
-def _iterate_forces(directory: Path, shard: int) -> Iterator[tuple[list[bytes], list[int]]]:
-    """Identities of a shard and the force of both their sides, some at a time."""
-    with refuse_damage(directory), pq.ParquetFile(get_shard_file(directory / FORCES, shard)) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
-            dids, *sides = [batch.column(name).to_pylist() for name in FORCE_COLUMNS]
-            yield dids, [user + provider for user, provider in zip(*sides, strict=True)]
+def _check_released(grains: int, released_grains: int) -> None:
+    if grains > released_grains:
+        raise BuildError(f"rewards of {grains} grains are more than the {released_grains} that were released")

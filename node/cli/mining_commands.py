@@ -25,12 +25,11 @@ from rpc import calls
 if TYPE_CHECKING:
     from economy.mining_lookup import KeptRecord
     from identity.did import Did
-    from ledger.primitives import RootHash
     from node.cli.mining_proofs import OpenedData
     from node.cli.signing import ChainFacts
     from rpc.client import Client
     from rpc.models import MiningBatchView, MiningRecordView
-    from vm.native.mining_records import RulesVersion
+    from vm.native.mining_records import BatchPayload, RulesVersion
 
 MODULE: Final = "mining"
 
@@ -473,7 +472,8 @@ def record(
 def rewards(directory: Path, rewards: Path, node_url: str, output: Output) -> None:
     """Turn a built day into rewards at the price of its epoch, as input of a distribution.
 
-    The build must be that of the batch which stands on the chain. Rewards that are there already are replaced.
+    The build must be that of the batch which stands on the chain, down to its manifest. Rewards that are there already
+    are replaced.
     """
     _require_economy()
     from economy.mining_lookup import describe_batch
@@ -484,10 +484,16 @@ def rewards(directory: Path, rewards: Path, node_url: str, output: Output) -> No
         epoch = client.run(calls.mining_epoch(described.epoch))
         if epoch.outcome is None:
             raise CommandFailedError(f"epoch {described.epoch} is not closed yet", ExitCode.FAILED)
-        # A day on which only vehicles have vouched has no batch.
-        expected = described.root if described.force else None
-        if expected != _find_standing_root(client, described.epoch, epoch.batches):
-            raise CommandFailedError(f"the batch that stands on the chain is not of {directory}", ExitCode.FAILED)
+        standing = _find_standing_batch(client, described.epoch, epoch.batches)
+    # A day on which only vehicles have vouched has no batch.
+    if (described.root if described.force else None) != (standing and standing.root):
+        raise CommandFailedError(f"the batch that stands on the chain is not of {directory}", ExitCode.FAILED)
+    if standing is not None and standing.manifest_hash != described.manifest_hash:
+        raise CommandFailedError(
+            f"{directory} has the root of the batch on the chain and another manifest: build it of copies of the same "
+            "files, also those of --vouched and --weights",
+            ExitCode.FAILED,
+        )
     price, released = epoch.outcome.price, epoch.outcome.released
     with _show_progress() as report:
         paid, grains = _run(lambda: write_rewards(directory, price, released, rewards, report))
@@ -630,8 +636,8 @@ def _open_data(data: Path, did: "Did", epoch: int, known: "list[MiningRecordView
     return OpenedData(did, epoch, Behaviour[record.behaviour.upper()], record.count, salt, data_hash)
 
 
-def _find_standing_root(client: "Client", number: int, batches: int) -> "RootHash | None":
-    """The root of the batch of an epoch that counts: the last one that was posted, unless it is void."""
+def _find_standing_batch(client: "Client", number: int, batches: int) -> "BatchPayload | None":
+    """The batch of an epoch that counts: the last one that was posted, unless it is void."""
     from ledger.codec import from_plain
     from rpc.arguments import describe_type, from_json
     from vm.native.mining_records import Batch, BatchStatus
@@ -640,7 +646,7 @@ def _find_standing_root(client: "Client", number: int, batches: int) -> "RootHas
         return None
     value = client.run(calls.module_view(MODULE, "batch", {"epoch": number, "number": batches})).value
     batch = from_plain(Batch, from_json(describe_type(Batch), value, read_chain_facts(client).network))
-    return batch.payload.root if batch.status is BatchStatus.STANDING else None
+    return batch.payload if batch.status is BatchStatus.STANDING else None
 
 
 def _fetch_weights(client: "Client", number: int) -> "list[tuple[Did, int]]":

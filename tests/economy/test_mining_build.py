@@ -696,6 +696,11 @@ def change_manifest(directory: Path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def write_forces(directory: Path, rows) -> None:
+    schema = pq.read_schema(directory / "forces" / "000.parquet")
+    write(directory / "forces" / "000.parquet", rows, schema)
+
+
 DAMAGES = {
     "half a manifest": lambda out: (out / "manifest.json").write_text("{"),
     "an empty manifest": lambda out: (out / "manifest.json").write_text("{}"),
@@ -718,6 +723,12 @@ DAMAGES = {
     "forces": lambda out: (out / "forces" / "000.parquet").write_bytes(b""),
     "no forces": lambda out: (out / "forces" / "000.parquet").unlink(),
     "other forces": lambda out: write(out / "forces" / "000.parquet", [(A,)], pa.schema([("did", pa.binary())])),
+    "forces of another": lambda out: write_forces(out, [(A, 150, 0), (B, 50, 0)]),
+    "forces of too few bytes": lambda out: write_forces(out, [(A, 100, 0), (B[:19], 100, 0)]),
+    "forces below zero": lambda out: write_forces(out, [(A, 201, 0), (B, -1, 0)]),
+    "forces beyond all": lambda out: write_forces(out, [(A, 2**63 - 1, 0), (B, 100, 0)]),
+    "no hashes of forces": lambda out: change_manifest(out, forces=[]),
+    "other hashes of forces": lambda out: change_manifest(out, forces=[0]),
     "more force": lambda out: change_manifest(out, force=201),
     "hashes": lambda out: (out / "hashes" / "000").write_bytes(b""),
     "no roots": lambda out: (out / "roots").unlink(),
@@ -739,6 +750,25 @@ def test_a_damaged_build_is_told_of_in_a_sentence(tmp_path, damage):
 
     with pytest.raises(BuildError, match="is damaged"):
         read_all()
+
+
+def test_rewards_are_those_of_the_forces_in_the_manifest(tmp_path):
+    """A root binds records alone: whoever hands over a build could else give one's force to another."""
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)]), quiet)
+    expected = sha256(b"".join(did + bytes(7) + b"\x64" + bytes(8) for did in (A, B))).hexdigest()
+    assert load_manifest(tmp_path / "out")["forces"] == [expected]
+    write_forces(tmp_path / "out", [(A, 0, 0), (B, 200, 0)])
+    with pytest.raises(BuildError, match="is damaged"):
+        write_rewards(tmp_path / "out", 10**6, 10**18, tmp_path / "rewards", quiet)
+    with pytest.raises(BuildError, match="is damaged"):
+        find_force(tmp_path / "out", Did(B))
+    assert not (tmp_path / "rewards").exists()
+
+
+def test_a_reward_that_no_column_holds_is_more_than_was_released(tmp_path):
+    build_mining(make_job(tmp_path, [make_row(A), make_row(B)]), quiet)
+    with pytest.raises(BuildError, match=f"{200 * 10**19} grains are more than the {2**63 - 1}"):
+        write_rewards(tmp_path / "out", 10**25, 2**63 - 1, tmp_path / "rewards", quiet)
 
 
 @pytest.mark.parametrize("rows", [[], [make_row(A, Behaviour.FAN_INTERACTION, provider=A)]])

@@ -106,10 +106,26 @@ async def test_rewards_are_of_the_batch_that_stands_on_the_chain(scene: CliScene
         *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY), "--out", out),
         *("--master-key", str(tmp_path / "key"), "--threads", "1"),
     )
+    mining.day = Epoch(TODAY + 1)
     mining.accept(mining.batch())
     mining.begin_day(TODAY + 2)
     refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
     assert refused.exit_code == 1 and "the batch that stands on the chain is not of" in refused.output
+    assert not (tmp_path / "rewards").exists()
+
+
+async def test_rewards_are_of_the_manifest_that_was_posted(scene: CliScene, tmp_path: Path) -> None:
+    mining, out = scene.scene, str(tmp_path / "day")
+    write_records(tmp_path, mining)
+    built = await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY), "--out", out),
+        *("--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    mining.day = Epoch(TODAY + 1)
+    mining.accept(mining.batch(root=bytes.fromhex(built["root"][2:])))
+    mining.begin_day(TODAY + 2)
+    refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert refused.exit_code == 1 and "the root of the batch on the chain and another manifest" in refused.output
     assert not (tmp_path / "rewards").exists()
 
 
