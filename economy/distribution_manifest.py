@@ -118,7 +118,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, ManifestHash]:
             raise UnusableError(f"{path} is larger than any manifest")
         encoded = path.read_bytes()
         manifest = _decode_manifest(json.loads(encoded))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UnusableError(f"{path} is no manifest of a complete build: {error}") from None
     if encode_manifest(manifest) != encoded:
         raise UnusableError(f"{path} contradicts itself, or was not written by a build")
