@@ -280,7 +280,7 @@ def build(
     """Build a day's force and batch from records: what attesters sign, and whoever has records and key recomputes.
 
     A build that was interrupted goes on when it is started with the same records, rules, weights and key. A vehicle
-    earns for who has its own record, so --vouched is needed when there are such records on the chain.
+    earns for who has its own record, so --vouched is needed when there are such records on the chain: all of them.
 
     Columns of records: did, behaviour, count, provider, vehicle, phone, attester (docs/mining.md).
     """
@@ -300,10 +300,7 @@ def build(
             with connect(node_url) as client:
                 version = _fetch_rules(client, number)
                 vouched_force = client.run(calls.mining_epoch(number)).vouched_force
-                if vouched_force and vouched is None:
-                    raise CommandFailedError(
-                        f"vehicles have vouched: give --vouched of carlive mining collect {number}"
-                    )
+                _check_vouched(client, number, vouched)
                 if weights is None:
                     weights = Path(place) / WEIGHTS_FILE
                     write_weights(weights, _fetch_weights(client, number))
@@ -634,6 +631,20 @@ def _open_data(data: Path, did: "Did", epoch: int, known: "list[MiningRecordView
     if record is None:
         raise CommandFailedError(f"no record of that day commits to {data}", ExitCode.FAILED)
     return OpenedData(did, epoch, Behaviour[record.behaviour.upper()], record.count, salt, data_hash)
+
+
+def _check_vouched(client: "Client", number: int, vouched: Path | None) -> None:
+    """That all records on the chain are given, and no others: whose they are, come first with their vehicles."""
+    from economy.mining_plan import read_rows_count
+    from economy.mining_queries import RECORD_COLUMNS
+
+    known = client.run(calls.module_view(MODULE, "epoch", {"epoch": number})).value["record"]["vouchedRecords"]
+    given = 0 if vouched is None else _run(lambda: read_rows_count(vouched, RECORD_COLUMNS))
+    if given != known:
+        raise CommandFailedError(
+            f"records of vehicles on the chain: {known}, with --vouched: {given}; give --vouched of carlive mining "
+            f"collect {number}, made when the day was over"
+        )
 
 
 def _find_standing_batch(client: "Client", number: int, batches: int) -> "BatchPayload | None":

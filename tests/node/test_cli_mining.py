@@ -391,7 +391,16 @@ async def test_what_vehicles_vouched_for_is_collected_from_blocks(scene: CliScen
     given = ("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(mining.day))
     given = (*given, "--master-key", str(tmp_path / "secret"), "--threads", "1")
     without = await scene.run(*given, "--out", str(tmp_path / "built"))
-    assert without.exit_code == 2 and f"give --vouched of carlive mining collect {mining.day}" in without.output
+    assert without.exit_code == 2
+    assert "on the chain: 1, with --vouched: 0; give --vouched of carlive mining collect" in without.output
+    twice = (mining.alice, int(Behaviour.CAR_STARTED), 1, mining.car, HASH)
+    write_vouched(tmp_path / "more.parquet", [twice, twice])
+    more = await scene.run(*given, "--vouched", str(tmp_path / "more.parquet"), "--out", str(tmp_path / "built"))
+    assert more.exit_code == 2 and "on the chain: 1, with --vouched: 2;" in more.output
+    (tmp_path / "other.parquet").write_text("did", encoding="utf-8")
+    other = await scene.run(*given, "--vouched", str(tmp_path / "other.parquet"), "--out", str(tmp_path / "built"))
+    assert other.exit_code == 1 and "exactly the columns did" in other.output
+    assert not (tmp_path / "built").exists()
     built = await scene.run_json(
         *(*given, "--vouched", str(file), "--out", str(tmp_path / "built")),
     )
