@@ -23,7 +23,7 @@ from node.cli.sending import Sending, sending_options
 from rpc import calls
 
 if TYPE_CHECKING:
-    from economy.mining_lookup import KeptRecord
+    from economy.mining_lookup import DescribedBatch, KeptRecord
     from identity.did import Did
     from node.cli.mining_proofs import OpenedData
     from node.cli.signing import ChainFacts
@@ -464,9 +464,14 @@ def record(
 @mining.command()
 @click.argument("directory", type=_DIRECTORY, metavar="BUILD")
 @click.option("--out", "rewards", type=_DIRECTORY, required=True, help="Where the rewards go.")
+@click.option(
+    "--restated",
+    is_flag=True,
+    help="The batch was voided after its day was closed: this build is without what was proven wrong.",
+)
 @node_option
 @output_option
-def rewards(directory: Path, rewards: Path, node_url: str, output: Output) -> None:
+def rewards(directory: Path, rewards: Path, restated: bool, node_url: str, output: Output) -> None:
     """Turn a built day into rewards at the price of its epoch, as input of a distribution.
 
     The build must be that of the batch which stands on the chain, down to its manifest. Rewards that are there already
@@ -482,15 +487,17 @@ def rewards(directory: Path, rewards: Path, node_url: str, output: Output) -> No
         if epoch.outcome is None:
             raise CommandFailedError(f"epoch {described.epoch} is not closed yet", ExitCode.FAILED)
         standing = _find_standing_batch(client, described.epoch, epoch.batches)
-    # A day on which only vehicles have vouched has no batch.
-    if (described.root if described.force else None) != (standing and standing.root):
-        raise CommandFailedError(f"the batch that stands on the chain is not of {directory}", ExitCode.FAILED)
-    if standing is not None and standing.manifest_hash != described.manifest_hash:
-        raise CommandFailedError(
-            f"{directory} has the root of the batch on the chain and another manifest: build it of copies of the same "
-            "files, also those of --vouched and --weights",
-            ExitCode.FAILED,
-        )
+    if standing is None and epoch.batches:
+        if not restated:
+            raise CommandFailedError(
+                f"the batch of epoch {described.epoch} was voided: build the day without what was proven wrong, and "
+                "say --restated; the attesters of the distribution must all have the same build",
+                ExitCode.FAILED,
+            )
+    elif restated:
+        raise CommandFailedError(f"no batch of epoch {described.epoch} was voided for good", ExitCode.FAILED)
+    else:
+        _check_same_build(described, standing, directory)
     price, released = epoch.outcome.price, epoch.outcome.released
     with _show_progress() as report:
         paid, grains = _run(lambda: write_rewards(directory, price, released, rewards, report))
@@ -658,6 +665,18 @@ def _find_standing_batch(client: "Client", number: int, batches: int) -> "BatchP
     value = client.run(calls.module_view(MODULE, "batch", {"epoch": number, "number": batches})).value
     batch = from_plain(Batch, from_json(describe_type(Batch), value, read_chain_facts(client).network))
     return batch.payload if batch.status is BatchStatus.STANDING else None
+
+
+def _check_same_build(described: "DescribedBatch", standing: "BatchPayload | None", directory: Path) -> None:
+    """Whether a build is that of the batch; a day on which only vehicles have vouched has none."""
+    if (described.root if described.force else None) != (standing and standing.root):
+        raise CommandFailedError(f"the batch that stands on the chain is not of {directory}", ExitCode.FAILED)
+    if standing is not None and standing.manifest_hash != described.manifest_hash:
+        raise CommandFailedError(
+            f"{directory} has the root of the batch on the chain and another manifest: build it of copies of the same "
+            "files, also those of --vouched and --weights",
+            ExitCode.FAILED,
+        )
 
 
 def _fetch_weights(client: "Client", number: int) -> "list[tuple[Did, int]]":

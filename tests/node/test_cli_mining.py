@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,9 +29,11 @@ from vm.native.mining_records import (
     BatchStatus,
     BehaviourTotal,
     WeightReason,
+    get_mining_epoch,
     get_weight_record,
     list_batches,
     list_day_records,
+    put_batch,
 )
 from vm.native.role_records import Grant, Role, put_grant
 from vm.native.vehicle_records import Binding, VehicleRecord, VinAttestation, put_vehicle
@@ -112,6 +115,31 @@ async def test_rewards_are_of_the_batch_that_stands_on_the_chain(scene: CliScene
     refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
     assert refused.exit_code == 1 and "the batch that stands on the chain is not of" in refused.output
     assert not (tmp_path / "rewards").exists()
+
+
+async def test_a_day_whose_batch_was_voided_late_is_built_anew(scene: CliScene, tmp_path: Path) -> None:
+    """All that stays paid: whatever is built, it comes to no more than the day has released."""
+    mining, out = scene.scene, str(tmp_path / "day")
+    write_records(tmp_path, mining)
+    built = await scene.run_json(
+        *("mining", "build", "--records", str(tmp_path / "records.parquet"), "--epoch", str(TODAY), "--out", out),
+        *("--master-key", str(tmp_path / "key"), "--threads", "1"),
+    )
+    early = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"), "--restated")
+    assert early.exit_code == 1
+    mining.day = Epoch(TODAY + 1)
+    mining.accept(mining.batch())
+    mining.begin_day(TODAY + 2)
+    refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"), "--restated")
+    assert refused.exit_code == 1 and "no batch of epoch" in refused.output
+    (batch,) = list_batches(mining.state, TODAY)
+    put_batch(mining.state, replace(batch, status=BatchStatus.VOID))
+    refused = await scene.run("mining", "rewards", out, "--out", str(tmp_path / "rewards"))
+    assert refused.exit_code == 1 and "say --restated" in refused.output
+    paid = await scene.run_json("mining", "rewards", out, "--out", str(tmp_path / "rewards"), "--restated")
+    outcome = get_mining_epoch(mining.state, TODAY).outcome
+    assert outcome is not None and built["force"] < 1_000 == batch.payload.force
+    assert int(paid["reward"]) == built["force"] * outcome.price_micrograins // 10**6 < outcome.released_grains
 
 
 async def test_rewards_are_of_the_manifest_that_was_posted(scene: CliScene, tmp_path: Path) -> None:
