@@ -26,7 +26,7 @@ from identity.did import Did
 from identity.keys import KeyType
 from ledger.codec import encode, to_plain
 from ledger.merkle import InclusionPath, Sibling, compute_leaf_hash, compute_next_level
-from ledger.primitives import Grains, TimeMs
+from ledger.primitives import Grains, Height, TimeMs
 from ledger.state_keys import did_key
 from ledger.transaction import decode_transaction
 from node.collector import calm_collector
@@ -228,7 +228,9 @@ def _open_source(funded: FundedChain) -> list[ProvenLeaf]:
     breaker = Breaker(86_400_000, total, 10_000, total)
     source = create_source(state, SourceRules("bench", payer, (attester,), 1, 1, breaker))
     fund_source(state, source, payer, total, funded.chain.head.header.time_ms)
-    root = PostedRoot(compute_epoch_root(shards), total, ManifestHash(bytes(32)), 0, TimeMs(0), TimeMs(1), None)
+    root = PostedRoot(
+        compute_epoch_root(shards), total, ManifestHash(bytes(32)), 0, TimeMs(0), TimeMs(1), Height(1), None
+    )
     put_root(state, source, ROOT_NUMBER, root)
     opened = get_source(state, source)
     put_source(state, source, replace(opened, roots=1, latest=ROOT_NUMBER, promised_grains=total))

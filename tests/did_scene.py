@@ -115,11 +115,13 @@ class DidScene:
 
     height: int = 1
     state: State = field(default_factory=lambda: make_state({address_of(SENDER): 10**12}))
+    halted_ms: int = 0
+    """How long the chain has stood still in all."""
 
     def send(self, call: Call, key: PrivateKey = SENDER) -> Receipt:
         """The receipt of one call, in a block of its own; the clock goes on by a second each block."""
         sequence = get_account(self.state, address_of(key)).sequence
-        context = block_context(self.height, self.height * 1_000)
+        context = block_context(self.height, self.height * 1_000 + self.halted_ms)
         draft = Draft(key, [call], sequence=sequence, gas_limit=GAS_LIMIT, valid_until=self.height + 10)
         receipt = apply_transaction(self.state, context, draft.sign())
         self.state.forget_marks()

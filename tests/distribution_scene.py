@@ -181,12 +181,16 @@ class DistributionScene(DidScene):
     @property
     def now_ms(self) -> int:
         """Time of the next block."""
-        return self.height * 1_000
+        return self.height * 1_000 + self.halted_ms
 
     def pass_ms(self, milliseconds: int) -> None:
         """Let time go by."""
         assert milliseconds % 1_000 == 0
         self.height += milliseconds // 1_000
+
+    def halt(self, milliseconds: int) -> None:
+        """Let time go by without a block."""
+        self.halted_ms += milliseconds
 
     def refuse(self, call: Call, reason: Reason) -> None:
         """The call fails for this reason and changes nothing of distributions."""
@@ -201,7 +205,7 @@ class DistributionScene(DidScene):
 
     def answer(self, view: str, *arguments: Any) -> Any:
         """A view after the last block."""
-        moment = Moment(Height(self.height - 1), TimeMs((self.height - 1) * 1_000))
+        moment = Moment(Height(self.height - 1), TimeMs(self.now_ms - 1_000))
         return answer_view(self.state, moment, "distribution", view, list(arguments))
 
     def sign_as(self, purpose: SigningPurpose, payload: object, names: Sequence[str]) -> Any:

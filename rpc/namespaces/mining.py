@@ -110,7 +110,7 @@ def _find_payout(
     source = find_mining_source(state)
     if source is None:
         return None
-    root, _ = find_claimable_root(state, source, get_source(state, source), state.moment.time_ms)
+    root, _ = find_claimable_root(state, source, get_source(state, source), state.moment)
     claimed = get_claimed(state, source, BeneficiaryKind.DID, BeneficiaryId(did))
     claimable = None
     if proof is not None:

@@ -16,7 +16,7 @@ from identity.did import Did, format_did, parse_did
 from identity.keys import PrivateKey, PublicKey, verify_signature
 from identity.signing import SigningPurpose, signing_bytes
 from ledger.codec import encode, to_plain
-from ledger.primitives import Grains, RootHash, TimeMs
+from ledger.primitives import Grains, Height, RootHash, TimeMs
 from node.cli.accounts import find_development_account
 from node.cli.did_signing import read_payload
 from node.cli.failures import ExitCode
@@ -178,7 +178,9 @@ async def test_attesters_post_what_was_built(attested: Attested, built: tuple[Pa
 def put_standing_root(attested: Attested, latest: int, manifest_hash: bytes) -> None:
     """Of two roots that were posted one is the newest that is not void."""
     scene = attested.scene
-    root = PostedRoot(RootHash(bytes(32)), Grains(5), ManifestHash(manifest_hash), 0, TimeMs(0), TimeMs(1), None)
+    root = PostedRoot(
+        RootHash(bytes(32)), Grains(5), ManifestHash(manifest_hash), 0, TimeMs(0), TimeMs(1), Height(1), None
+    )
     put_root(scene.state, scene.source, latest, root)
     put_source(scene.state, scene.source, replace(get_source(scene.state, scene.source), roots=2, latest=latest))
 
@@ -239,7 +241,7 @@ async def test_what_others_are_to_sign_is_saved_whole(
 
 
 async def test_attesters_void_a_root(attested: Attested) -> None:
-    root = PostedRoot(RootHash(bytes(32)), Grains(5), ManifestHash(bytes(32)), 0, TimeMs(0), TimeMs(1), None)
+    root = PostedRoot(RootHash(bytes(32)), Grains(5), ManifestHash(bytes(32)), 0, TimeMs(0), TimeMs(1), Height(1), None)
     put_root(attested.scene.state, attested.scene.source, 1, root)
     signed = await attested.node.sign("distribution", "void", "1", "1", "--as", attested.ann, "--by", "dev1")
     assert signed.payload == VoidPayload(SourceId(1), 1, RootHash(bytes(32)))
@@ -283,6 +285,8 @@ async def test_sources_are_listed(node: CliScene) -> None:
     built = scene.settle({(1, address_of(make_key("anne"))): 300})
     scene.accept(scene.claim(built, (1, address_of(make_key("anne")))))
     node.scene.state = scene.state
+    while len(node.backend.blocks) < scene.height:
+        node.backend.make_block()
     row = {"source": 1, "label": "mining", "funded": "10000", "claimed": "300", "free": "9700"}
     assert await node.run_json("distribution", "list") == [row | {"claimableRoot": 1}]
 

@@ -39,7 +39,7 @@ from vm.native.accounts import DAY_MS, get_account
 from vm.native.did_payloads import LinkPayload
 from vm.native.did_records import get_did_record
 from vm.native.distribution import Claim, PostRoot, RootPayload
-from vm.native.distribution_records import Breaker, SourceId
+from vm.native.distribution_records import CHALLENGE_BLOCKS, Breaker, SourceId
 from vm.native.distribution_tree import BeneficiaryKind, ProvenLeaf
 from vm.native.dividend import DividendRules, Merit, compute_dividend, compute_totals
 from vm.native.dividends import CLAIMS_MS_MIN, DividendTerms, answer_dividend
@@ -205,6 +205,8 @@ def test_it_is_declared_built_posted_claimed_and_taken_back(year, tmp_path):
     signatures = sign(SigningPurpose.DISTRIBUTION_ROOT, payload, [(year.dids["ann attester"], "ann attester")], DOMAIN)
     post = Call("distribution", "post_root", to_plain(PostRoot(payload, manifest.list_shards(), signatures)))
     year.blocks.add((5, post), gas_limit=200_000)
+    for _ in range(CHALLENGE_BLOCKS - 1):
+        year.blocks.add()
     before_grains = year.balance("anne")
     year.blocks.add((5, claim(year, tmp_path, "anne")), passed_ms=CHALLENGE_MS)
     assert year.balance("anne") - before_grains == expected["anne"]

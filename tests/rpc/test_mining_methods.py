@@ -125,7 +125,7 @@ async def test_a_claim_says_what_was_claimed_and_by_a_proof_what_is_claimable(
 ) -> None:
     built = distribute({did_key(scene.alice): 900, did_key(scene.bob): 50})
     source = get_source(scene.state, scene.source)
-    counted = PostedRoot(built.root, Grains(950), MANIFEST, 0, TimeMs(0), TimeMs(1), None)
+    counted = PostedRoot(built.root, Grains(950), MANIFEST, 0, TimeMs(0), TimeMs(1), Height(0), None)
     put_root(scene.state, scene.source, 1, counted)
     put_source(scene.state, scene.source, replace(source, roots=1, latest=1, promised_grains=Grains(950)))
     put_claimed(scene.state, scene.source, BeneficiaryKind.DID, BeneficiaryId(scene.alice), 300)

@@ -42,6 +42,7 @@ from tests.simulation.economy_founders import (
 from tests.simulation.identities import CARS, ISSUER, MISTAKES, PERSONS, SHOP, Wish, err, list_own_signers, list_signers
 from tests.simulation.slips import Refusals, Slips
 from tests.simulation.wrong_roots import CROWD, WrongRoot, prove_somewhere, spoil
+from vm.context import Moment
 from vm.native.did_records import DidRecord, get_did_record
 from vm.native.distribution import Challenge, Claim, PayoutPayload, PostRoot, RootPayload, VoidPayload, VoidRoot
 from vm.native.distribution_faults import Fault, is_at_home
@@ -54,6 +55,7 @@ from vm.native.distribution_records import (
     find_root,
     get_payout,
     get_source,
+    is_open,
 )
 from vm.native.distribution_tree import SHARDS, BeneficiaryKind
 from vm.native.gifts import GiftClaimPayload, find_gift
@@ -251,7 +253,7 @@ class EconomyTraffic:
             latest = get_source(self._state, source).latest
             posted = find_root(self._state, source, latest)
             if posted is not None and posted.root in self._built:
-                yield _NewestRoot(source, latest, posted, self._now_ms < posted.counts_ms)
+                yield _NewestRoot(source, latest, posted, self._is_open(source, latest))
 
     def _claim_payout(self) -> Call | None:
         """Somebody has beneficiaries paid under some root, mostly one that counts."""
@@ -302,7 +304,8 @@ class EconomyTraffic:
 
     def _is_open(self, source: SourceId, number: int) -> bool:
         posted = find_root(self._state, source, number)
-        return posted is not None and self._now_ms < posted.counts_ms
+        moment = Moment(Height(self._height), TimeMs(self._now_ms))
+        return posted is not None and is_open(posted, moment)
 
     # Mining
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from identity.address import Address
 from ledger.codec import decode, encode
-from ledger.primitives import SUPPLY_GRAINS
+from ledger.primitives import SUPPLY_GRAINS, Height, TimeMs
 from ledger.state import State
 from ledger.state_keys import Table
 from tests.builders import DOMAIN, PARAMETERS, Draft, address_of, block_context, make_key, make_state
@@ -23,9 +23,10 @@ from tests.simulation.promoters import FIRST_ACCOUNT, PROMOTERS, found_promoters
 from tests.simulation.slips import Refusals
 from tests.simulation.wrong_roots import WrongRoot
 from vm.block_end import apply_block_end
+from vm.context import Moment
 from vm.native.accounts import DAY_MS, add_to_balance, get_account
 from vm.native.distribution_events import RootVoided
-from vm.native.distribution_records import PostedRoot, SourceId, VoidCause, find_root
+from vm.native.distribution_records import PostedRoot, SourceId, VoidCause, find_root, is_open
 from vm.native.governance import BodyKind, put_body
 from vm.parameters import put_parameters
 from vm.transition import apply_transaction
@@ -118,7 +119,7 @@ def run_calls(seed: int, calls: int) -> Happened:
             check_economy(state, height, now_ms)
         if height % SNAPSHOT_CALLS == 0:
             happened.snapshots.append(Snapshot(height, dict(state.changes)))
-    happened.settled.update(_list_settled(state, traders, START_MS + calls * BLOCK_MS))
+    happened.settled.update(_list_settled(state, traders, Moment(Height(calls), TimeMs(START_MS + calls * BLOCK_MS))))
     return happened
 
 
@@ -128,12 +129,12 @@ def _find_wrong(state: State, traders: EconomyTraffic, source: int, number: int)
     return traders.wrong_roots.get(posted.root)
 
 
-def _list_settled(state: State, traders: EconomyTraffic, now_ms: int) -> Iterator[str]:
+def _list_settled(state: State, traders: EconomyTraffic, moment: Moment) -> Iterator[str]:
     """Faults of wrong roots that count."""
     for _, value in state.iterate_prefix(bytes([Table.DISTRIBUTION_ROOT])):
         posted = decode(PostedRoot, value)
         wrong = traders.wrong_roots.get(posted.root)
-        if wrong is not None and posted.voided is None and posted.counts_ms <= now_ms:
+        if wrong is not None and posted.voided is None and not is_open(posted, moment):
             yield wrong.fault.name
 
 

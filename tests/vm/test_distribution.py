@@ -48,6 +48,7 @@ from vm.native.distribution import (
 )
 from vm.native.distribution_faults import Fault, is_fault_shown
 from vm.native.distribution_records import (
+    CHALLENGE_BLOCKS,
     DISTRIBUTION_ADDRESS,
     NO_FLOW,
     PostedRoot,
@@ -160,10 +161,11 @@ def test_a_root_is_posted_and_counts_after_its_window(scene):
     built = distribute({ANNE: 300, BERT: 100})
     posted_ms = scene.now_ms
     receipt = scene.accept(scene.post(built, ATTESTERS[0], ATTESTERS[2]))
-    counts_ms = posted_ms + CHALLENGE_MS
-    fields = [scene.source, 1, built.root, 400, MANIFEST, counts_ms]
+    counts_ms, counts_height = posted_ms + CHALLENGE_MS, scene.height - 1 + CHALLENGE_BLOCKS
+    fields = [scene.source, 1, built.root, 400, MANIFEST, counts_ms, counts_height]
     assert receipt.events[-1] == Event("distribution", "RootPosted", fields)
-    assert scene.answer("root", scene.source, 1) == PostedRoot(built.root, 400, MANIFEST, 0, posted_ms, counts_ms, None)
+    posted = PostedRoot(built.root, 400, MANIFEST, 0, posted_ms, counts_ms, counts_height, None)
+    assert scene.answer("root", scene.source, 1) == posted
     scene.refuse(scene.claim(built, ANNE), Reason.DISTRIBUTION_ROOT_PENDING)
     scene.height = counts_ms // 1_000 - 1
     scene.refuse(scene.claim(built, ANNE), Reason.DISTRIBUTION_ROOT_PENDING)
@@ -597,6 +599,29 @@ def test_a_root_that_counts_is_challenged_no_more():
     scene.pass_ms(CHALLENGE_MS - 1_000)
     scene.refuse(call, Reason.DISTRIBUTION_CHALLENGE_OVER)
     scene.refuse(scene.void(), Reason.DISTRIBUTION_CHALLENGE_OVER)
+
+
+def test_a_chain_that_stood_still_takes_challenges_first():
+    wrong = build_shard_seven((0, 2, 1))
+    scene = challenge_scene(wrong)
+    assert CHALLENGE_MS <= 10_000, "which the halt is longer than"
+    scene.halt(60_000)
+    assert scene.answer("source", scene.source).claimable_root == 0
+    scene.refuse(scene.claim(wrong, account_key(find_names(7, 1)[0])), Reason.DISTRIBUTION_ROOT_PENDING)
+    scene.refuse(scene.post(wrong), Reason.DISTRIBUTION_ROOT_PENDING)
+    assert_voided(scene, scene.challenge(Fault.WRONG_ORDER, wrong.prove(7, 1), wrong.prove(7, 2)))
+
+
+def test_a_root_counts_after_a_halt_from_its_last_block_of_challenges_on(scene):
+    built = distribute({ANNE: 300})
+    scene.accept(scene.post(built))
+    posted_height = scene.height - 1
+    scene.halt(CHALLENGE_MS)
+    scene.height = posted_height + CHALLENGE_BLOCKS - 1
+    scene.refuse(scene.claim(built, ANNE), Reason.DISTRIBUTION_ROOT_PENDING)
+    scene.refuse(scene.void(), Reason.DISTRIBUTION_CHALLENGE_OVER)
+    scene.accept(scene.claim(built, ANNE))
+    assert scene.answer("source", scene.source).claimable_root == 1
 
 
 def test_the_root_before_is_the_newest_that_is_not_void():

@@ -94,7 +94,7 @@ def test_governance_voids_a_root_that_counts(chamber, rules):
     open_source(chamber, rules)
     assert chamber.propose("propose_root_void", 1, 1) == Reason.DISTRIBUTION_UNKNOWN_ROOT
     chamber.proposals -= 1
-    root = PostedRoot(bytes(32), 5, ManifestHash(bytes(32)), 0, 0, 1, None)
+    root = PostedRoot(bytes(32), 5, ManifestHash(bytes(32)), 0, 0, 1, 1, None)
     put_root(chamber.state, SourceId(1), 1, root)
     put_source(chamber.state, SourceId(1), Source(rules, 9, 2, 1, 1, 5))
     events = chamber.decide("propose_root_void", 1, 1)

@@ -26,6 +26,7 @@ from tests.distribution_scene import (
 )
 from vm.native.accounts import get_account
 from vm.native.distribution_records import (
+    CHALLENGE_BLOCKS,
     Breaker,
     VoidCause,
     get_claimed,
@@ -51,6 +52,7 @@ class ModelRoot:
     lifetimes: dict[int, int]
     built: Distribution
     counts_ms: int
+    counts_height: int
     is_void: bool = False
 
     @property
@@ -82,8 +84,10 @@ class DistributionMachine(RuleBasedStateMachine):
     # The model
 
     def list_standing(self, counting_only: bool) -> list[ModelRoot]:
-        now_ms = self.scene.now_ms
-        return [each for each in self.roots if not each.is_void and (not counting_only or each.counts_ms <= now_ms)]
+        return [each for each in self.roots if not each.is_void and not (counting_only and self.is_open(each))]
+
+    def is_open(self, root: ModelRoot) -> bool:
+        return self.scene.now_ms < root.counts_ms or self.scene.height < root.counts_height
 
     def get_promise(self) -> int:
         standing = self.list_standing(counting_only=False)
@@ -92,7 +96,7 @@ class DistributionMachine(RuleBasedStateMachine):
     def expect_claims(self, root: ModelRoot, indices: list[int]) -> dict[int, int] | None:
         """What is paid to whom; None: the call is refused. Changes the model's breaker."""
         now_ms = self.scene.now_ms
-        if now_ms < self.tripped_until_ms or root.is_void or now_ms < root.counts_ms:
+        if now_ms < self.tripped_until_ms or root.is_void or self.is_open(root):
             return None
         oldest = (now_ms - WINDOW_MS) // PART_MS if now_ms > WINDOW_MS else 0
         recent = sum(grains for time_ms, grains in self.payments if time_ms // PART_MS >= oldest)
@@ -137,9 +141,9 @@ class DistributionMachine(RuleBasedStateMachine):
         base = standing[-1].lifetimes if standing else dict.fromkeys(range(len(KEYS)), 0)
         lifetimes = {index: max(0, base[index] + raises[index]) for index in base}
         built = distribute({KEYS[index]: lifetime for index, lifetime in lifetimes.items()})
-        now_ms = self.scene.now_ms
-        root = ModelRoot(lifetimes, built, now_ms + CHALLENGE_MS)
-        is_open = any(not each.is_void and each.counts_ms > now_ms for each in self.roots)
+        counts_height = self.scene.height + CHALLENGE_BLOCKS
+        root = ModelRoot(lifetimes, built, self.scene.now_ms + CHALLENGE_MS, counts_height)
+        is_open = any(not each.is_void and self.is_open(each) for each in self.roots)
         is_allowed = not is_open and self.get_promise() <= root.total <= self.funded
         assert (self.send(self.scene.post(built)).reason == 0) is is_allowed
         if is_allowed:
@@ -150,7 +154,7 @@ class DistributionMachine(RuleBasedStateMachine):
         self.post(raises)
         self.scene.pass_ms(CHALLENGE_MS)
 
-    @precondition(lambda self: self.roots[-1].counts_ms > self.scene.now_ms)
+    @precondition(lambda self: self.is_open(self.roots[-1]))
     @rule()
     def void_by_attesters(self):
         newest = self.roots[-1]
@@ -190,6 +194,10 @@ class DistributionMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 10, 60, 240]))
     def wait(self, seconds):
         self.scene.pass_ms(seconds * 1_000)
+
+    @rule(seconds=st.sampled_from([5, 10, 240]))
+    def halt(self, seconds):
+        self.scene.halt(seconds * 1_000)
 
     # What holds after every step
 

@@ -11,7 +11,9 @@ Rules
   other root of it is open to challenges. A number is used once, also if the root is voided.
 * D5 It comes with the roots and totals of its 256 shards, which give the root and add up to the lifetime total.
 * D6 The lifetime total never falls below that of the newest root that is not void, and is at most what was funded.
-* D7 A root counts once its challenge window has passed. One that counts is claimed for ever: later roots do not end it.
+* D7 A root counts once its challenge window has passed: the time that the source's rules say, and CHALLENGE_BLOCKS
+  blocks, so that a chain that stood still takes challenges first. One that counts is claimed for ever: later roots do
+  not end it.
 * D8 A claim pays the lifetime total under the root less what the source has paid the beneficiary before, if that is
   more than nothing. So an old root pays no more than it says, and the same claim twice pays once.
 * D9 All claims of a source together are no more than the lifetime total of its newest root that counts, nor than its
@@ -44,10 +46,10 @@ from identity.address import Address
 from identity.did import Did
 from identity.signing import SigningPurpose
 from ledger.codec import encode
-from ledger.primitives import JSON_INTEGER_MAX, Grains, RootHash, TimeMs
+from ledger.primitives import JSON_INTEGER_MAX, Grains, Height, RootHash, TimeMs
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
-from vm.context import Context, Moment
+from vm.context import BlockContext, Context, Moment
 from vm.gas import GAS_STATE_READ, GAS_STATE_WRITE
 from vm.native.did_control import check_agreed, check_did_signatures, check_signatures
 from vm.native.did_payloads import DidSignature, DidSignatures
@@ -66,6 +68,7 @@ from vm.native.distribution_events import (
 )
 from vm.native.distribution_faults import Fault, is_at_home, is_fault_shown
 from vm.native.distribution_records import (
+    CHALLENGE_BLOCKS,
     DISTRIBUTION_ADDRESS,
     MODULE_NAME,
     ManifestHash,
@@ -91,6 +94,7 @@ from vm.native.distribution_records import (
     get_payout,
     get_root,
     get_source,
+    is_open,
     put_claimed,
     put_flow,
     put_payout,
@@ -280,9 +284,9 @@ def apply_withdraw(state: State, context: Context, call: Withdraw) -> None:
 
 def apply_post_root(state: State, context: Context, call: PostRoot) -> None:
     """Rules D4 to D6."""
-    given, now_ms = call.payload, context.block.time_ms
+    given, block = call.payload, context.block
     source = get_source(state, given.source)
-    _check_next(state, given, source, now_ms)
+    _check_next(state, given, source, block)
     if given.lifetime_total_grains < source.promised_grains:
         raise Rejected(
             Reason.DISTRIBUTION_BAD_ROOT,
@@ -298,27 +302,30 @@ def apply_post_root(state: State, context: Context, call: PostRoot) -> None:
         )
     _check_shards(given, call.shards)
     _check_attested(state, context, source, SigningPurpose.DISTRIBUTION_ROOT, encode(given), call.signatures)
-    counts_ms = TimeMs(now_ms + source.rules.challenge_ms)
+    counts_ms = TimeMs(block.time_ms + source.rules.challenge_ms)
+    counts_height = Height(block.height + CHALLENGE_BLOCKS)
     posted = PostedRoot(
         given.root,
         given.lifetime_total_grains,
         given.manifest_hash,
         source.latest,
-        now_ms,
+        block.time_ms,
         counts_ms,
+        counts_height,
         None,
     )
     put_root(state, given.source, given.number, posted)
     promised_grains = given.lifetime_total_grains
     updated = replace(source, roots=given.number, latest=given.number, promised_grains=promised_grains)
     put_source(state, given.source, updated)
-    fields = (given.source, given.number, given.root, given.lifetime_total_grains, given.manifest_hash, counts_ms)
+    promise = (given.lifetime_total_grains, given.manifest_hash)
+    fields = (given.source, given.number, given.root, *promise, counts_ms, counts_height)
     context.emit(MODULE_NAME, RootPosted.__name__, *fields)
 
 
 def apply_challenge(state: State, context: Context, call: Challenge) -> None:
     """Rule D12; anybody may."""
-    posted = _get_open(state, call.source, call.number, context.block.time_ms)
+    posted = _get_open(state, call.source, call.number, context.block)
     if not all(is_leaf_proven(each, posted.root) for each in call.leaves):
         raise Rejected(Reason.DISTRIBUTION_NOT_PROVEN, "a leaf is not proven to stand under the root")
     if call.empty_shard is not None and not is_shard_proven(call.empty_shard, posted.root):
@@ -335,7 +342,7 @@ def apply_challenge(state: State, context: Context, call: Challenge) -> None:
 def apply_void_root(state: State, context: Context, call: VoidRoot) -> None:
     """Rule D13 for attesters."""
     given = call.payload
-    posted = _get_open(state, given.source, given.number, context.block.time_ms)
+    posted = _get_open(state, given.source, given.number, context.block)
     if posted.root != given.root:
         raise Rejected(Reason.DISTRIBUTION_UNKNOWN_ROOT, "the source has another root under this number")
     source = get_source(state, given.source)
@@ -343,7 +350,7 @@ def apply_void_root(state: State, context: Context, call: VoidRoot) -> None:
     _void(state, context, given.source, given.number, VoidCause.RECOMPUTED)
 
 
-def _check_next(state: StateReader, given: RootPayload, source: Source, now_ms: int) -> None:
+def _check_next(state: StateReader, given: RootPayload, source: Source, block: BlockContext) -> None:
     """Rule D4; raises Rejected."""
     if given.number != source.roots + 1:
         raise Rejected(
@@ -351,7 +358,7 @@ def _check_next(state: StateReader, given: RootPayload, source: Source, now_ms: 
             f"the next root of the source has the number {source.roots + 1}",
             expected=source.roots + 1,
         )
-    if source.latest and get_root(state, given.source, source.latest).counts_ms > now_ms:
+    if source.latest and is_open(get_root(state, given.source, source.latest), block):
         raise Rejected(Reason.DISTRIBUTION_ROOT_PENDING, "the root before is still open to challenges")
 
 
@@ -379,10 +386,10 @@ def _check_attested(
     check_agreed(state, context, [(_ATTESTERS_PARTY, authority)], signatures)
 
 
-def _get_open(state: StateReader, source: SourceId, number: int, now_ms: int) -> PostedRoot:
+def _get_open(state: StateReader, source: SourceId, number: int, block: BlockContext) -> PostedRoot:
     """A root within its challenge window; raises Rejected."""
     posted = get_root(state, source, number)
-    if posted.counts_ms <= now_ms:
+    if not is_open(posted, block):
         raise Rejected(Reason.DISTRIBUTION_CHALLENGE_OVER, "the time to challenge this root is over")
     return posted
 
@@ -407,10 +414,10 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
             "the source has paid too much in too short a time and waits",
             until_ms=flow.tripped_until_ms,
         )
-    _check_claims(state, call, now_ms)
+    _check_claims(state, call, context.block)
     flow = slide(breaker, flow, now_ms)
     limit_grains = compute_limit_grains(breaker, source.left_grains, sum_paid(flow))
-    _, claimable_grains = find_claimable_root(state, call.source, source, now_ms)
+    _, claimable_grains = find_claimable_root(state, call.source, source, context.block)
     room_grains = min(claimable_grains - source.claimed_grains, source.left_grains)
     paid_grains, is_tripped, failure = 0, False, None
     for each in call.claims:
@@ -442,11 +449,16 @@ def apply_claim(state: State, context: Context, call: Claim) -> None:
     put_flow(state, call.source, flow)
 
 
-def _check_claims(state: StateReader, call: Claim, now_ms: int) -> None:
+def _check_claims(state: StateReader, call: Claim, block: BlockContext) -> None:
     """Whether the root counts and has all these leaves (rule D7); raises Rejected."""
     posted = get_root(state, call.source, call.number)
-    if now_ms < posted.counts_ms:
-        raise Rejected(Reason.DISTRIBUTION_ROOT_PENDING, "the root counts later", counts_ms=posted.counts_ms)
+    if is_open(posted, block):
+        raise Rejected(
+            Reason.DISTRIBUTION_ROOT_PENDING,
+            "the root counts later",
+            counts_ms=posted.counts_ms,
+            counts_height=posted.counts_height,
+        )
     for each in call.claims:
         if not is_at_home(each) or not is_leaf_proven(each, posted.root):
             raise Rejected(Reason.DISTRIBUTION_NOT_PROVEN, "a leaf is not proven to stand in its shard of the root")
@@ -497,13 +509,13 @@ def apply_set_payout(state: State, context: Context, call: SetPayout) -> None:
 def answer_source(state: StateReader, moment: Moment, source: SourceId) -> SourceDescription | None:
     """The view of a source."""
     found = find_source(state, source)
-    return None if found is None else _describe(state, moment.time_ms, source, found)
+    return None if found is None else _describe(state, moment, source, found)
 
 
 def answer_sources(state: StateReader, moment: Moment, before: int) -> list[SourceDescription]:
     """The view of at most SOURCES_PAGE sources below a number, the newest first; 0 begins with the newest."""
     newest = count_sources(state) if before == 0 else min(before - 1, count_sources(state))
-    return list(_describe_all(state, moment.time_ms, newest))
+    return list(_describe_all(state, moment, newest))
 
 
 def answer_root(state: StateReader, _: Moment, source: SourceId, number: RootNumber) -> PostedRoot | None:
@@ -526,16 +538,16 @@ def answer_payout(state: StateReader, _: Moment, did: Did) -> PayoutDescription:
     return PayoutDescription(account, get_payout(state, did).turn)
 
 
-def _describe_all(state: StateReader, now_ms: int, newest: int) -> Iterator[SourceDescription]:
+def _describe_all(state: StateReader, moment: Moment, newest: int) -> Iterator[SourceDescription]:
     for number in range(newest, max(0, newest - SOURCES_PAGE), -1):
         source = SourceId(number)
-        yield _describe(state, now_ms, source, get_source(state, source))
+        yield _describe(state, moment, source, get_source(state, source))
 
 
-def _describe(state: StateReader, now_ms: int, source: SourceId, found: Source) -> SourceDescription:
-    flow = slide(found.rules.breaker, get_flow(state, source), now_ms)
+def _describe(state: StateReader, moment: Moment, source: SourceId, found: Source) -> SourceDescription:
+    flow = slide(found.rules.breaker, get_flow(state, source), moment.time_ms)
     paid_grains = sum_paid(flow)
-    claimable_root, claimable_grains = find_claimable_root(state, source, found, now_ms)
+    claimable_root, claimable_grains = find_claimable_root(state, source, found, moment)
     return SourceDescription(
         source,
         found,
@@ -545,7 +557,7 @@ def _describe(state: StateReader, now_ms: int, source: SourceId, found: Source) 
         claimable_grains,
         Grains(compute_limit_grains(found.rules.breaker, found.left_grains, paid_grains)),
         Grains(paid_grains),
-        flow.tripped_until_ms if now_ms < flow.tripped_until_ms else None,
+        flow.tripped_until_ms if moment.time_ms < flow.tripped_until_ms else None,
     )
 
 

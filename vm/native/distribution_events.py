@@ -5,7 +5,7 @@ from typing import Final
 
 from identity.address import Address
 from identity.did import Did
-from ledger.primitives import Grains, RootHash, TimeMs
+from ledger.primitives import Grains, Height, RootHash, TimeMs
 from vm.native.distribution_records import ManifestHash, SourceId, VoidCause
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind
 
@@ -46,7 +46,7 @@ class SourceWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class RootPosted:
-    """A root can be challenged, and counts from a time on."""
+    """A root can be challenged, and counts from a time and a block on, whichever is later."""
 
     source: SourceId
     number: int
@@ -54,6 +54,7 @@ class RootPosted:
     lifetime_total_grains: Grains
     manifest_hash: ManifestHash
     counts_ms: TimeMs
+    counts_height: Height
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,16 @@ from annotated_types import Interval, Len
 from identity.address import Address, compute_module_address
 from identity.did import Did
 from ledger.codec import decode, encode
-from ledger.primitives import HASH_BYTES, INTEGER_MAX, JSON_INTEGER_MAX, Grains, PositiveGrains, RootHash, TimeMs
+from ledger.primitives import (
+    HASH_BYTES,
+    INTEGER_MAX,
+    JSON_INTEGER_MAX,
+    Grains,
+    Height,
+    PositiveGrains,
+    RootHash,
+    TimeMs,
+)
 from ledger.reasons import Reason, Rejected
 from ledger.state import State, StateReader
 from ledger.state_keys import (
@@ -34,6 +43,7 @@ from ledger.state_keys import (
     distribution_root_key,
     distribution_source_key,
 )
+from vm.context import BlockContext, Moment
 from vm.native.accounts import DAY_MS, IS_CONTRACT, get_account
 from vm.native.did_records import CONTROLLERS_MAX, DidRecord, get_active_did
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind, encode_key
@@ -44,6 +54,7 @@ DISTRIBUTION_ADDRESS: Final = compute_module_address(MODULE_NAME)
 
 ATTESTERS_MAX: Final = CONTROLLERS_MAX  # they are counted as controllers are
 CHALLENGE_MS_MAX: Final = 30 * DAY_MS  # the next root waits for it
+CHALLENGE_BLOCKS: Final = 8  # a halt of the chain eats no window whole: so many blocks, and proposers, take challenges
 WINDOW_MS_MAX: Final = 30 * DAY_MS  # a source that was tripped waits for it
 WINDOW_PARTS: Final = 24  # a day's window slides by the hour; more make the record of what was paid longer
 WINDOW_MS_MIN: Final = 1_000 * WINDOW_PARTS  # a part is no shorter than a second: blocks are not
@@ -56,8 +67,9 @@ SourceId = NewType("SourceId", Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX
 RootNumber = Annotated[int, Interval(ge=1, le=JSON_INTEGER_MAX)]
 """Number of a root of a source, from 1; one that was voided keeps its number."""
 ManifestHash = NewType("ManifestHash", Annotated[bytes, Len(32, 32)])
-ControlHash = NewType("ControlHash", Annotated[bytes, Len(HASH_BYTES, HASH_BYTES)])
 """SHA-256 of the manifest that names the inputs and shards of a root."""
+ControlHash = NewType("ControlHash", Annotated[bytes, Len(HASH_BYTES, HASH_BYTES)])
+"""SHA-256 of who rules an identity."""
 
 
 @unique
@@ -131,7 +143,9 @@ class PostedRoot:
     """The root before it that was not void; 0: none. No lifetime total is lower here than there."""
     posted_ms: TimeMs
     counts_ms: TimeMs
-    """From here on it is claimed and challenged no more."""
+    """From here on it is claimed and challenged no more, unless …"""
+    counts_height: Height
+    """… the chain has made too few blocks since: then from this one on."""
     voided: VoidCause | None
 
 
@@ -309,6 +323,11 @@ def put_root(state: State, source: SourceId, number: int, root: PostedRoot) -> N
     state.put(distribution_root_key(source, number), encode(root))
 
 
+def is_open(root: PostedRoot, block: BlockContext | Moment) -> bool:
+    """Whether a root is still challenged, and not claimed yet (rule D7)."""
+    return block.time_ms < root.counts_ms or block.height < root.counts_height
+
+
 def void_root(state: State, source: SourceId, number: int, cause: VoidCause) -> None:
     """Let a root count for nothing; the source promises again what the one before it promised. Raises Rejected."""
     put_root(state, source, number, replace(get_root(state, source, number), voided=cause))
@@ -319,9 +338,11 @@ def void_root(state: State, source: SourceId, number: int, cause: VoidCause) -> 
         put_source(state, source, replace(found, latest=latest, promised_grains=promised))
 
 
-def find_claimable_root(state: StateReader, source: SourceId, found: Source, now_ms: int) -> tuple[int, Grains]:
+def find_claimable_root(
+    state: StateReader, source: SourceId, found: Source, block: BlockContext | Moment
+) -> tuple[int, Grains]:
     """The newest root that counts, and its lifetime total, which all claims together do not exceed; (0, 0): none."""
-    if found.latest and get_root(state, source, found.latest).counts_ms <= now_ms:
+    if found.latest and not is_open(get_root(state, source, found.latest), block):
         return found.latest, found.promised_grains
     return _find_standing(state, source, found.latest)  # a root is posted when the one before it counts
 
