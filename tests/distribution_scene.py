@@ -258,10 +258,10 @@ class DistributionScene(DidScene):
         signatures = self.sign_as(SigningPurpose.DISTRIBUTION_VOID, payload, names or ATTESTERS[:2])
         return Call("distribution", "void_root", to_plain(VoidRoot(payload, signatures)))
 
-    def payout(self, did: Did, key: str, account: Address | None, turn: int = 0) -> Call:
-        """An identity's word where it is paid."""
+    def payout(self, did: Did, key: str, account: Address | None, turn: int = 0, *, signer: Did | None = None) -> Call:
+        """An identity's word where it is paid, signed by itself unless told."""
         payload = PayoutPayload(did, turn, account)
-        signatures = sign(SigningPurpose.DISTRIBUTION_PAYOUT, payload, [(did, key)])
+        signatures = sign(SigningPurpose.DISTRIBUTION_PAYOUT, payload, [(signer or did, key)])
         return Call("distribution", "set_payout", to_plain(SetPayout(payload, signatures)))
 
     def balance(self, name: str) -> int:

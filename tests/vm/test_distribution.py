@@ -379,6 +379,20 @@ def test_a_stolen_key_says_no_longer_where_an_identity_is_paid(scene, name):
     assert (scene.balance("thief"), scene.balance("bank")) == (0, 70)
 
 
+def test_what_a_controllers_stolen_key_has_said_is_taken_back(scene):
+    """It does not end with the controller's key: whoever rules the identity says otherwise."""
+    boss = scene.create("boss", control=control_of("boss", next_keys=commit("new")))
+    control = replace(control_of("ruled"), controllers=Controllers((boss,), 1))
+    did = scene.create("ruled", control=control, signers=[(boss, "boss"), "ruled"])
+    thief, bank = address_of(make_key("thief")), address_of(make_key("bank"))
+    scene.accept(scene.payout(did, "boss", thief, signer=boss))
+    scene.accept(build_call(scene.control(boss, control_of("new")), "boss", "new", name="rotate"))
+    assert scene.answer("payout", did) == PayoutDescription(thief, 1)
+    scene.refuse(scene.payout(did, "boss", thief, turn=1, signer=boss), Reason.DID_UNKNOWN_KEY)
+    scene.accept(scene.payout(did, "new", bank, turn=1, signer=boss))
+    assert scene.answer("payout", did) == PayoutDescription(bank, 2)
+
+
 def test_where_an_identity_is_paid_is_its_own_word_and_not_replayed(scene):
     did, account = scene.create("dora"), address_of(make_key("bank"))
     scene.create("eve")
@@ -717,6 +731,17 @@ def test_what_trips_the_breaker_is_used_up_by_it(scene):
     receipt = scene.accept(scene.claim(built, ANNE, CARA))
     assert [each.name for each in receipt.events if each.module == "distribution"] == ["Claimed", "Claimed"]
     assert (scene.balance("anne"), scene.balance("bert"), scene.balance("cara")) == (4_900, 120, 120)
+
+
+def test_who_was_resumed_is_not_tripped_by_the_same_claim_again(scene):
+    """Until the limit has been paid out once more."""
+    set_source_rules(scene.state, scene.source, scene.rules(breaker=replace(BREAKER, share_bps=10_000)))
+    built = scene.settle({ANNE: 5_100, BERT: 4_900})
+    assert scene.accept(scene.claim(built, ANNE)).events[-1].name == "BreakerTripped"
+    put_flow(scene.state, scene.source, NO_FLOW)
+    paid = scene.accept(scene.claim(built, ANNE, BERT)).events
+    assert [each.name for each in paid if each.module == "distribution"] == ["Claimed", "Claimed"]
+    assert (scene.balance("anne"), scene.balance("bert")) == (5_100, 4_900)
 
 
 def test_a_trip_in_a_batch_keeps_what_was_paid_before(scene):

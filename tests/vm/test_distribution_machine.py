@@ -27,10 +27,12 @@ from tests.distribution_scene import (
 from vm.native.accounts import get_account
 from vm.native.distribution_records import (
     CHALLENGE_BLOCKS,
+    NO_FLOW,
     Breaker,
     VoidCause,
     get_claimed,
     get_source,
+    put_flow,
     set_source_rules,
     void_root,
     withdraw_source,
@@ -194,6 +196,13 @@ class DistributionMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 10, 60, 240]))
     def wait(self, seconds):
         self.scene.pass_ms(seconds * 1_000)
+
+    @precondition(lambda self: self.scene.now_ms < self.tripped_until_ms)
+    @rule()
+    def resume(self):
+        """As governance does (rule B3)."""
+        put_flow(self.scene.state, self.scene.source, NO_FLOW)
+        self.payments, self.tripped_until_ms = [], 0
 
     @rule(seconds=st.sampled_from([5, 10, 240]))
     def halt(self, seconds):
