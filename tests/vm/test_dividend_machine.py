@@ -64,8 +64,7 @@ class DividendMachine(RuleBasedStateMachine):
 
     @rule()
     def take_back(self):
-        standing = [self.counts_ms[index] for index in range(len(self.built)) if index not in self.voided]
-        late_ms = standing[-1] + LATE_CLAIMS_MS if standing else 0
+        late_ms = self.counts_ms[-1] + LATE_CLAIMS_MS if self.counts_ms else 0
         is_over = self.scene.now_ms >= max(self.scene.terms.claims_end_ms, late_ms)
         left_grains = get_source(self.scene.state, self.scene.source).left_grains
         receipt = self.scene.send(self.scene.take_back())

@@ -173,6 +173,17 @@ def test_a_root_that_comes_late_is_claimed_for_a_while(scene):
     assert (scene.balance("anne"), get_balance(scene.state, BUDGET)) == (600, 405)
 
 
+def test_attesters_have_time_to_replace_a_late_root_that_was_voided(scene):
+    scene.pass_ms(scene.terms.claims_end_ms - scene.now_ms - 5_000)
+    scene.accept(scene.post(distribute({ANNE: 999})))
+    scene.accept(scene.void())
+    scene.end()
+    scene.refuse(scene.take_back(), Reason.DIVIDEND_NOT_OVER)
+    built = scene.settle({ANNE: 600})
+    scene.accept(scene.claim(built, ANNE))
+    assert (scene.balance("anne"), get_balance(scene.state, BUDGET)) == (600, 5)
+
+
 def test_claims_are_paid_until_somebody_takes_back(scene):
     built = scene.settle({ANNE: 600})
     scene.end()

@@ -12,8 +12,9 @@ Rules
 * V2 With that the pool moves from a budget of the treasury into a source of its own, or the declaration fails.
 * V3 The source pays as any other does, by claims against roots (D1 to D14, B1 to B3). It belongs to the budget.
 * V4 From the end of the claims on, which is no sooner than CLAIMS_MS_MIN after the period, nor than LATE_CLAIMS_MS
-  after the newest root counts, anybody has what is left given back to the budget: what nobody claimed, and what
-  rounding left. The declaration has decided that. Claims that come later find nothing; until then they are paid.
+  after the window of the newest root, also of a void one, anybody has what is left given back to the budget: what
+  nobody claimed, and what rounding left. The declaration has decided that. Claims that come later find nothing; until
+  then they are paid.
   Nothing else takes a grain out: the source is the budget's own, by rule D3 for good, and no account acts for a budget.
 """
 
@@ -44,8 +45,8 @@ from vm.native.distribution_records import (
     check_rules,
     close_source,
     create_source,
+    find_root,
     fund_source,
-    get_root,
     get_source,
 )
 from vm.native.distribution_records import MODULE_NAME as DISTRIBUTION
@@ -56,7 +57,7 @@ from vm.native.rules import CallRule, EventRule, ModuleRule, ViewRule
 
 MODULE_NAME: Final = "dividends"
 CLAIMS_MS_MIN: Final = 90 * DAY_MS  # time to build, attest, challenge (30 days at most) and claim
-LATE_CLAIMS_MS: Final = 30 * DAY_MS  # to claim, when attesters were late or a wrong root was voided
+LATE_CLAIMS_MS: Final = 30 * DAY_MS  # to claim when attesters were late, or to post anew what was voided
 DIVIDENDS_SHOWN_MAX: Final = 50
 
 assert CLAIMS_MS_MIN > 2 * CHALLENGE_MS_MAX, "a root that was voided can be posted again and claimed"
@@ -178,9 +179,9 @@ def apply_take_back(state: State, context: Context, call: TakeBack) -> None:
 
 
 def _find_late_end(state: StateReader, source: SourceId) -> int:
-    """Until when the newest root is claimed if attesters were late; 0: there is none."""
-    latest = get_source(state, source).latest
-    return get_root(state, source, latest).counts_ms + LATE_CLAIMS_MS if latest else 0
+    """Until when the newest root is claimed, or one that was voided is replaced; 0: none was posted."""
+    newest = find_root(state, source, get_source(state, source).roots)
+    return 0 if newest is None else newest.counts_ms + LATE_CLAIMS_MS
 
 
 def find_dividend(state: StateReader, source: SourceId) -> DeclaredDividend | None:
