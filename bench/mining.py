@@ -54,7 +54,6 @@ CLAIMS = 10_000
 CLAIM_GRAINS = 1_000
 LIMITS = EngineLimits(memory_mb=6_000, threads=2)
 BYTES_PER_MB = 1_000_000
-KIB_PER_MB = BYTES_PER_MB // 1024
 
 HABITS: dict[Behaviour, tuple[int, int]] = {
     Behaviour.APP_OPENED: (700, 6),
@@ -130,6 +129,7 @@ class Measured:
     processor_s: float
     """Of all processes: what other work on the machine changes little."""
     memory_mb: int
+    """The most that its processes held together, once a second."""
     disk_mb: int
     """The most that the build's directory held, without its input."""
     paid: int
@@ -143,9 +143,10 @@ def measure_build(directory: Path) -> Measured:
     answers: Queue[Any] = context.Queue()
     process = context.Process(target=_build, args=(directory, answers))
     process.start()
-    peak_mb = [0]
+    assert process.pid is not None, "it was started"
+    peaks_mb = {"disk_mb": 0, "memory_mb": 0}
     stopped = threading.Event()
-    watcher = threading.Thread(target=_watch_disk, args=(directory / "built", peak_mb, stopped))
+    watcher = threading.Thread(target=_watch, args=(directory / "built", process.pid, peaks_mb, stopped))
     watcher.start()
     answer = answers.get()
     process.join()
@@ -153,7 +154,7 @@ def measure_build(directory: Path) -> Measured:
     watcher.join()
     if isinstance(answer, str):
         raise RuntimeError(answer)
-    return Measured(disk_mb=peak_mb[0], **answer)
+    return Measured(**peaks_mb, **answer)
 
 
 def _build(directory: Path, answers: "Queue[Any]") -> None:
@@ -195,7 +196,6 @@ def _build(directory: Path, answers: "Queue[Any]") -> None:
                 "force": built.force,
                 "stages_s": {stage: round(seconds, 1) for stage, seconds in stages.items()},
                 "processor_s": round(own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime, 1),
-                "memory_mb": (own.ru_maxrss + LIMITS.threads * others.ru_maxrss) // KIB_PER_MB,
                 "paid": paid,
                 "paid_grains": paid_grains,
                 "released_grains": closing.released_grains,
@@ -205,15 +205,37 @@ def _build(directory: Path, answers: "Queue[Any]") -> None:
         answers.put(f"{type(error).__name__}: {error}")
 
 
-def _watch_disk(directory: Path, peak_mb: list[int], stopped: threading.Event) -> None:
+def _watch(directory: Path, process: int, peaks_mb: dict[str, int], stopped: threading.Event) -> None:
     while not stopped.wait(1.0):
-        total = 0
-        for path in directory.rglob("*"):
-            try:
-                total += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:
-                continue
-        peak_mb[0] = max(peak_mb[0], total // BYTES_PER_MB)
+        peaks_mb["disk_mb"] = max(peaks_mb["disk_mb"], _measure_disk(directory) // BYTES_PER_MB)
+        peaks_mb["memory_mb"] = max(peaks_mb["memory_mb"], _measure_memory(process) // BYTES_PER_MB)
+
+
+def _measure_disk(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _measure_memory(process: int) -> int:
+    """What a process and those below it hold. In getrusage a child's peak is at least what its parent held then."""
+    parents, resident = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name of the program, in parentheses, may hold anything.
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            resident[int(path.name)] = int((path / "statm").read_text().split()[1]) * resource.getpagesize()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    counted, found = {process}, {process}
+    while found:
+        found = {child for child, parent in parents.items() if parent in found} - counted
+        counted |= found
+    return sum(resident.get(each, 0) for each in counted)
 
 
 def measure_epoch() -> dict[str, float]:
