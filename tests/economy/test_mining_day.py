@@ -31,6 +31,7 @@ from tests.mining_scene import MiningScene, build
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.rpc.fake_backend import NETWORK, TIME_MS
 from vm.native.distribution import Claim, PostRoot, RootPayload
+from vm.native.distribution_records import CHALLENGE_BLOCKS
 from vm.native.distribution_tree import BeneficiaryId, BeneficiaryKind, ProvenLeaf
 from vm.native.iov import get_balance
 from vm.native.mining_formulas import DEFAULT_BEHAVIOURS, Epoch, compute_epoch, compute_reward
@@ -105,6 +106,8 @@ async def ask_payout(scene: CliScene, did: Did, proven: ProvenLeaf) -> Any:
     """What mining_claim tells of a payout."""
     scene.backend.state_values = {key: value for key, value in scene.scene.state.changes.items() if value is not None}
     proof = to_json(describe_type(ProvenLeaf), to_plain(proven), NETWORK)
+    while len(scene.backend.blocks) <= scene.scene.height:  # as high as the chain of the scene
+        scene.backend.make_block()
 
     def ask() -> Any:
         with Client(scene.url) as client:
@@ -157,6 +160,7 @@ async def test_records_of_a_day_become_coins_of_those_who_claim(scene: CliScene,
 
     # it counts a day later; claims pay exactly force x price, rounded down
     mining.day = Epoch(DAY + 4)
+    mining.height += CHALLENGE_BLOCKS
     proven = {did: prove(root_directory, did) for did in known}
     before = await ask_payout(scene, known[1], proven[known[1]])
     assert (before.root, before.claimed, before.claimable) == (1, 0, expected[known[1]])

@@ -12,7 +12,7 @@ from tests.did_scene import key_of, sign
 from tests.distribution_scene import did_key, distribute
 from vm.native.ads_records import DEFAULT_RULES, CampaignStatus, Counterparty
 from vm.native.distribution import RootPayload
-from vm.native.distribution_records import DISTRIBUTION_ADDRESS, SourceId, get_source
+from vm.native.distribution_records import CHALLENGE_BLOCKS, DISTRIBUTION_ADDRESS, SourceId, get_source
 from vm.native.iov import credit, get_balance
 from vm.native.role_records import Role
 
@@ -84,6 +84,7 @@ def test_users_of_a_channel_claim_their_shares():
     signatures = sign(SigningPurpose.DISTRIBUTION_ROOT, payload, scene.name(["advertiser", "matcher"]))
     scene.accept(Call("distribution", "post_root", [to_plain(payload), to_plain(built.shards), to_plain(signatures)]))
     scene.pass_time(WINDOWS.challenge_ms)
+    scene.height += CHALLENGE_BLOCKS
     before = scene.balance("alice")
     claims = [built.prove_key(keys[0])]
     scene.accept(Call("distribution", "claim", [source, 1, to_plain(claims)]))

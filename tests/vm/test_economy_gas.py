@@ -7,7 +7,7 @@ import pytest
 from ledger.primitives import Grains
 from tests.ads_scene import AdsScene
 from tests.lockup_scene import steps
-from tests.mining_scene import MiningScene, build_leaf, build_tree
+from tests.mining_scene import TODAY, MiningScene, build_leaf, build_tree
 from tests.sale_scene import TERMS_TIERS, SaleScene
 from tests.vm.test_gifts import LINKS, key_of_link
 from vm.gas import GAS_BYTE, GAS_STATE_READ, GAS_STATE_WRITE
@@ -18,6 +18,7 @@ from vm.native.distribution import GAS_POST, GAS_SOURCE
 from vm.native.distribution_tree import GAS_PROOF_HASH, SHARDS
 from vm.native.gifts import GiftLine, Give, compute_give_gas
 from vm.native.lockup_records import Clock
+from vm.native.mining_formulas import Epoch
 from vm.native.registry import CALLS
 from vm.native.sale import close_sale
 
@@ -41,6 +42,7 @@ def test_every_suspension_costs_a_read_and_a_write():
     costs = []
     for attesters in (2, 3):
         scene = MiningScene()
+        scene.day = Epoch(TODAY + 1)
         root, proofs = build_tree([build_leaf(scene.alice)] * 2)
         scene.accept(scene.batch(scene.gates[:attesters], root=root))
         costs.append(scene.accept(scene.challenge(*proofs)).gas_used)

@@ -22,6 +22,7 @@ Rules
   That is the one it has named here under its present owner and control, else the one linked to it. Modules and
   contracts are not paid.
 * D11 Of several claims in one call, what cannot be paid now is skipped and told of; a wrong proof refuses all of them.
+  After the one that trips the breaker (rule B2) nobody is looked at any more.
   A call that pays nobody and trips nothing is refused.
 * D12 Within the window anybody voids a root by showing a fault in it: see distribution_faults.py.
 * D13 Within the window the attesters void a root by the threshold that posts one. Governance voids any root.
