@@ -42,7 +42,7 @@ from vm.native.mining_records import BehaviourTotal
 
 def build_mining(job: BuildJob, report: Report) -> Built:
     """Build all of it, or go on where a build of the same was interrupted; raises BuildError, OSError."""
-    plan = make_plan(job)
+    plan, files = make_plan(job)
     try:
         settle_plan(job.output, plan_to_json(plan))
     except OtherBuildError as error:
@@ -50,7 +50,7 @@ def build_mining(job: BuildJob, report: Report) -> Built:
     if not (job.output / MANIFEST_FILE).exists():
         (job.output / WORK).mkdir(exist_ok=True)
         try:
-            partition_records(job, plan.shards, report)
+            partition_records(job, files, plan.shards, report)
         except BuildError:
             _give_up(job)
             raise

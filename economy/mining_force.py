@@ -25,7 +25,7 @@ from ibis.expr.types import Table
 
 from economy import mining_queries as queries
 from economy.mining_layout import FORCES, RECORDS, SHARDS_MAX, WORK, express_shard, get_shard_file
-from economy.mining_plan import BuildError, BuildJob, Report, list_inputs, refuse_columns
+from economy.mining_plan import BuildError, BuildJob, Report, refuse_columns
 from economy.tables import Engine, UnreadableFilesError, express_files, open_tables, quote
 from economy.whole_files import put_directory, put_file
 from identity.did import DID_BYTES
@@ -40,7 +40,7 @@ _OPTIONAL: Final = ("provider", "vehicle", "phone")
 _THINGS: Final = ("vehicle", "phone")
 
 
-def partition_records(job: BuildJob, shards: int, report: Report) -> None:
+def partition_records(job: BuildJob, files: Sequence[Path], shards: int, report: Report) -> None:
     """Check what was given and write records by shard; raises BuildError for files of another form."""
     target = job.output / WORK / "records"
     if target.exists():
@@ -49,7 +49,7 @@ def partition_records(job: BuildJob, shards: int, report: Report) -> None:
     with _open_engine(job) as engine:
         _bind_weights(engine, job)  # which are needed later, and may be wrong as well
         try:
-            engine.bind_files("incoming", [*list_inputs(job.records), *([] if job.vouched is None else [job.vouched])])
+            engine.bind_files("incoming", files)
             _check_records(engine, job)
         except UnreadableFilesError:
             raise refuse_columns(job.records, queries.RECORD_COLUMNS) from None

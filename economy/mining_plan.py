@@ -75,15 +75,19 @@ class Plan:
     """Tells master keys apart: HMAC-SHA256, from which nothing follows of the key, nor of any salt."""
 
 
-def make_plan(job: BuildJob) -> Plan:
-    """Read all inputs once, to hash them; raises BuildError."""
-    inputs = {_describe_file(path): path for path in list_inputs(job.records)}
+def make_plan(job: BuildJob) -> tuple[Plan, list[Path]]:
+    """Read all inputs once, to hash them; raises BuildError.
+
+    Returned with the plan are the files of records that stand in it: whatever is put beside them later is not built.
+    """
+    inputs = {_describe_file(path): path for path in _list_inputs(job.records)}
     vouched = {} if job.vouched is None else {_describe_file(job.vouched): job.vouched}
     weights = None
     if job.weights is not None:
         weights = _describe_file(job.weights)
         read_rows_count(job.weights, WEIGHT_COLUMNS)
-    return Plan(
+    files = list((inputs | vouched).values())
+    plan = Plan(
         epoch=job.epoch,
         rules=sha256(encode(job.version)).hexdigest(),
         rules_from=job.version.first_epoch,
@@ -91,9 +95,10 @@ def make_plan(job: BuildJob) -> Plan:
         vouched=next(iter(vouched), None),
         weights=weights,
         vouched_force=job.vouched_force,
-        shards=_count_shards(sum(read_rows_count(path, RECORD_COLUMNS) for path in (inputs | vouched).values())),
+        shards=_count_shards(sum(read_rows_count(path, RECORD_COLUMNS) for path in files)),
         salts=hmac.digest(job.master_key, _MARK_DOMAIN, "sha256").hex(),
     )
+    return plan, files
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return content | {"inputs": list(content["inputs"])}
 
 
-def list_inputs(pattern: str) -> list[Path]:
+def _list_inputs(pattern: str) -> list[Path]:
     """Files of records, at least one, in the order of their names; raises BuildError."""
     path = Path(pattern)
     found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))

@@ -12,7 +12,7 @@ from economy import mining_queries as queries
 from economy.mining_layout import get_shard_file
 from economy.mining_lookup import iterate_forces, load_manifest
 from economy.mining_plan import BuildError, Report
-from economy.whole_files import PART_SUFFIX, put_directory
+from economy.whole_files import PART_SUFFIX, put_directory, put_file
 from identity.did import Did
 from vm.native.mining_formulas import compute_reward
 
@@ -27,7 +27,7 @@ def write_weights(path: Path, weights: Sequence[tuple[Did, int]]) -> None:
         "did": pa.array([did for did, _ in weights], type=pa.binary()),
         "weight": pa.array([weight for _, weight in weights], type=pa.int64()),
     }
-    pq.write_table(pa.table(columns), path)
+    put_file(path, lambda part: pq.write_table(pa.table(columns), part))
 
 
 def write_vouched(path: Path, lines: Iterable[tuple[Did, int, int, Did, bytes | None]]) -> None:
@@ -51,7 +51,7 @@ def write_vouched(path: Path, lines: Iterable[tuple[Did, int, int, Did, bytes | 
         }
         for did, behaviour, count, vehicle, nullifier in lines
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    put_file(path, lambda part: pq.write_table(pa.Table.from_pylist(rows, schema), part))
 
 
 def write_rewards(

@@ -450,6 +450,19 @@ def test_names_of_files_and_directories_say_nothing_of_what_is_in_them(tmp_path)
     assert read_forces(odd / "out") == read_forces(tmp_path / "out")
 
 
+def test_a_file_that_arrives_after_the_inputs_were_hashed_is_not_built(tmp_path):
+    """Nor was its form checked, and its hash would stand in no manifest."""
+    job = make_job(tmp_path, [make_row(A), make_row(B)])
+
+    def arrive(stage, done, total):
+        if (stage, done) == ("partition", 0):
+            write(tmp_path / "late.parquet", [make_row(GATE)])
+
+    built = build_mining(job, arrive)
+    assert (built.records, built.identities) == (2, 2)
+    assert len(load_manifest(job.output)["inputs"]) == 2
+
+
 @pytest.mark.parametrize("name", ["day-[1].parquet", "day-?.parquet", "*.parquet"])
 def test_a_name_that_is_a_pattern_for_others_is_refused(tmp_path, name):
     given, other = tmp_path / "given" / name, tmp_path / "given" / "day-1.parquet"
