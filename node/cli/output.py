@@ -20,6 +20,7 @@ Formats = Mapping[str, Callable[[Any], str]]
 _WIDE_COLUMNS: Final = 400  # no terminal: nothing is wrapped or cut
 _FIELD_STYLE: Final = "field="
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_UNIT: Final = re.compile(r" (grains|ms)$")
 
 
 class Output:
@@ -63,7 +64,7 @@ class Output:
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(_to_label(column), overflow="fold")
+            table.add_column(_to_label(column, formats), overflow="fold")
         for record in records:
             table.add_row(*[Text(_to_text(record.get(column), column, formats or {})) for column in columns])
         width = None if sys.stdout.isatty() else _WIDE_COLUMNS
@@ -97,7 +98,7 @@ def output_option(function: Function) -> Function:
 
 def format_record(record: Mapping[str, Any], formats: Formats | None = None) -> str:
     """Lines of label and value, the values below each other."""
-    labels = [_to_label(name) for name in record]
+    labels = [_to_label(name, formats) for name in record]
     width = max(map(len, labels), default=0)
     values = [_to_text(value, name, formats or {}) for name, value in record.items()]
     return "\n".join(f"{label:<{width}}  {value}" for label, value in zip(labels, values, strict=True))
@@ -127,8 +128,10 @@ def _pick(record: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _to_label(name: str) -> str:
-    return _WORD_START.sub(" ", name).lower()
+def _to_label(name: str, formats: Formats | None = None) -> str:
+    """Words for a name; without its unit when the value is shown with another one."""
+    words = _WORD_START.sub(" ", name).lower()
+    return _UNIT.sub("", words) if name in (formats or {}) else words
 
 
 def _to_text(value: Any, name: str, formats: Formats) -> str:

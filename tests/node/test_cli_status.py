@@ -83,3 +83,8 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in shown
     assert "\n" not in shown
     assert make_printable("überweisung 汽车") == "überweisung 汽车"
+
+
+def test_a_label_has_no_unit_that_its_value_is_not_shown_in() -> None:
+    record = {"amountGrains": 500_000_000, "feeGrains": 7}
+    assert format_record(record, {"amountGrains": lambda _: "5 IOV"}) == "amount      5 IOV\nfee grains  7"
