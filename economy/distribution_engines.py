@@ -15,6 +15,7 @@ from ibis import udf
 
 from economy.distribution_manifest import UnusableError
 from economy.duckdb_connection import EngineLimits, connect_duckdb
+from economy.duckdb_functions import hash_as_hex
 
 EngineName = Literal["duckdb", "spark"]
 SPARK_PARTITIONS: Final = 64  # of a shuffle; each is sorted and written by itself
@@ -56,11 +57,6 @@ def open_engine(name: EngineName, limits: EngineLimits, spill: Path) -> Iterator
                 shutil.rmtree(spill, ignore_errors=True)
 
 
-@udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]  # Ibis has no types
-def _duckdb_sha256(content: bytes) -> str:  # type: ignore[empty-body]  # the engine has the body
-    """Hexadecimal digits."""
-
-
 @udf.scalar.builtin(name="sha2")  # type: ignore[untyped-decorator]  # Ibis has no types
 def _spark_sha2(content: bytes, bits: int) -> str:  # type: ignore[empty-body]  # the engine has the body
     """Hexadecimal digits."""
@@ -90,7 +86,7 @@ class DuckDbEngine:
 
     def shard_of(self, beneficiary: ir.BinaryColumn) -> ir.StringColumn:
         """First byte of SHA-256."""
-        digits: Any = _duckdb_sha256(beneficiary)
+        digits: Any = hash_as_hex(beneficiary)
         return digits.substr(0, _SHARD_DIGITS)
 
     def write_shards(self, rows: ir.Table, directory: Path) -> None:

@@ -30,6 +30,14 @@ from typing import Final
 import ibis
 from ibis.expr.types import Column, Table
 
+from economy.duckdb_functions import (
+    build_sort_key,
+    divide,
+    hash_as_hex,
+    join_three,
+    pick_by_bytes,
+    pick_by_text,
+)
 from vm.native.mining_formulas import Epoch
 
 RECORD_COLUMNS: Final = {
@@ -69,40 +77,6 @@ FORCES: Final = ibis.table(FORCE_COLUMNS, name="forces")
 SHARES: Final = ibis.table({"thing": "binary", "did": "binary"}, name="shares")
 
 
-# Functions of DuckDB; Ibis writes their names and never runs what stands here.
-
-
-@ibis.udf.scalar.builtin(name="sha256")  # type: ignore[untyped-decorator]
-def _hash_as_hex(joined: bytes) -> str:
-    raise NotImplementedError
-
-
-@ibis.udf.scalar.builtin(name="concat")  # type: ignore[untyped-decorator]
-def _join_three(first: bytes, second: bytes, third: bytes) -> bytes:
-    raise NotImplementedError
-
-
-@ibis.udf.scalar.builtin(name="divide")  # type: ignore[untyped-decorator]
-def _divide(dividend: int, divisor: int) -> int:
-    """Whole numbers, rounded down; Ibis's own `//` goes through floats."""
-    raise NotImplementedError
-
-
-@ibis.udf.scalar.builtin(name="create_sort_key")  # type: ignore[untyped-decorator]
-def _order(first: int, first_order: str, second: bytes, second_order: str) -> bytes:
-    raise NotImplementedError
-
-
-@ibis.udf.agg.builtin(name="arg_min")  # type: ignore[untyped-decorator]
-def _pick_by_text(value: bytes, key: str) -> bytes:
-    raise NotImplementedError
-
-
-@ibis.udf.agg.builtin(name="arg_min")  # type: ignore[untyped-decorator]
-def _pick_by_bytes(value: bytes, key: bytes) -> bytes:
-    raise NotImplementedError
-
-
 def _limit_times(limits: Table) -> Column:
     """How often a user's acts count."""
     return limits.user_times.coalesce(limits.provider_times)
@@ -110,7 +84,7 @@ def _limit_times(limits: Table) -> Column:
 
 def _draw_lot(epoch: Epoch, first: Column, second: Column) -> Column:
     """Who comes first on this day, and can have that on no other: see B2 and B3."""
-    return _hash_as_hex(_join_three(ibis.literal(epoch.to_bytes(_EPOCH_BYTES, "big"), type="binary"), first, second))
+    return hash_as_hex(join_three(ibis.literal(epoch.to_bytes(_EPOCH_BYTES, "big"), type="binary"), first, second))
 
 
 def add_up(column: Column) -> Column:
@@ -134,13 +108,13 @@ def find_lost(epoch: Epoch, first: bytes, last: bytes | None) -> Table:
     drawn = chosen.semi_join(several, "thing")
     drawn = drawn.left_join(VOUCHED.select("thing", "did", is_vouched=True), ["thing", "did"])
     turn = drawn.is_vouched.isnull().ifelse("1", "0") + _draw_lot(epoch, drawn.thing, drawn.did)
-    return drawn.group_by("thing").agg(did=_pick_by_text(drawn.did, turn))
+    return drawn.group_by("thing").agg(did=pick_by_text(drawn.did, turn))
 
 
 def keep_records() -> Table:
     """Rules B1 and B2, in the order of the batch's leaves."""
-    order = _order(RECORDS["count"], "DESC NULLS LAST", RECORDS.attester, "ASC NULLS LAST")
-    witness = _pick_by_bytes(RECORDS.attester, order)
+    order = build_sort_key(RECORDS["count"], "DESC NULLS LAST", RECORDS.attester, "ASC NULLS LAST")
+    witness = pick_by_bytes(RECORDS.attester, order)
     once = RECORDS.group_by(list(ACT)).agg(count=RECORDS["count"].max().cast("int64"), attester=witness)
     vehicles = LOST_VEHICLES.select(vehicle="vehicle", vehicle_did="did")
     phones = LOST_PHONES.select(phone="phone", phone_did="did")
@@ -204,7 +178,7 @@ def compute_provided(epoch: Epoch) -> Table:
     weighed = weighed.select(
         did=counted.provider,
         behaviour=counted.behaviour,
-        times=_divide(counted.times * WEIGHTS.weight.coalesce(100), 100),
+        times=divide(counted.times * WEIGHTS.weight.coalesce(100), 100),
     )
     return weighed.group_by("did", "behaviour").agg(times=add_up(weighed.times))
 
@@ -215,7 +189,7 @@ def _share_limit(epoch: Epoch, served: Table) -> Table:
     window = ibis.cumulative_window(group_by=["did", "behaviour"], order_by="lot")
     reached = drawn.mutate(reached=drawn.times.sum().over(window).cast("int64"))
     until, before = reached.reached, reached.reached - reached.times
-    shares = [_divide(times * reached.times_max, reached.all_times) for times in (until, before)]
+    shares = [divide(times * reached.times_max, reached.all_times) for times in (until, before)]
     return reached.select("did", "behaviour", "provider", times=shares[0] - shares[1])
 
 
