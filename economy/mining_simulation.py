@@ -24,7 +24,6 @@ from vm.native.mining_formulas import (
 from vm.native.mining_records import DEFAULT_VERSION, RulesVersion
 
 DAYS_PER_YEAR: Final = 365
-YEARS: Final = 10
 USERS_AT_FULL_ADOPTION: Final = 68_000_000
 """Paper 12.6: as many the platform had."""
 FEE_GRAINS_PER_USER: Final = 20_000  # a day, fees and advertising: 0.0002 IOV

@@ -14,7 +14,7 @@ from ledger.merkle import build_inclusion_path, compute_leaf_hash, compute_root
 from ledger.primitives import Height, TimeMs
 from ledger.reasons import Reason
 from ledger.receipt import Event, Receipt
-from ledger.state import State
+from ledger.state import State, StateReader
 from ledger.state_keys import mining_epoch_key
 from ledger.transaction import Call
 from tests.builders import Draft, address_of, block_context, make_state
@@ -39,12 +39,14 @@ from vm.native.mining_records import (
     MINING_ADDRESS,
     SETTLING_BLOCKS,
     AppealPayload,
+    Batch,
     BatchPayload,
     BehaviourTotal,
     LeafProof,
     RecordPayload,
     WeightPayload,
     WeightReason,
+    get_batch,
     get_mining_epoch,
     get_progress,
     put_mining_source,
@@ -208,6 +210,12 @@ class MiningScene(DidScene):
         """A view of the module on the present day."""
         moment = Moment(Height(self.height), TimeMs(self.day * DAY_MS))
         return answer_view(self.state, moment, "mining", view, list(arguments))
+
+
+def list_batches(state: StateReader, epoch: int) -> list[Batch]:
+    """All batches of an epoch in their order: at most BATCHES_MAX."""
+    found = [get_batch(state, epoch, number) for number in range(1, get_mining_epoch(state, epoch).batches + 1)]
+    return [batch for batch in found if batch is not None]
 
 
 def build_leaf(user: Did, epoch: int = TODAY, **changes: Any) -> MiningLeaf:

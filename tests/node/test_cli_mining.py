@@ -19,7 +19,7 @@ from node.cli.mining_salts import commit_to_data, get_salt_path, load_or_create_
 from tests.builders import Draft
 from tests.did_scene import SENDER
 from tests.economy.test_mining_build import write
-from tests.mining_scene import HASH, MiningScene
+from tests.mining_scene import HASH, MiningScene, list_batches
 from tests.node.cli_scene import CliScene, open_cli_scene
 from tests.node.test_cli_did import DidNode
 from tests.rpc.fake_backend import NETWORK, TIME_MS
@@ -31,7 +31,6 @@ from vm.native.mining_records import (
     WeightReason,
     get_mining_epoch,
     get_weight_record,
-    list_batches,
     list_day_records,
     put_batch,
 )

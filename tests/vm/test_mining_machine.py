@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ledger.primitives import Height
-from tests.mining_scene import TODAY, MiningScene, build_leaf, build_tree, check_conservation
+from tests.mining_scene import TODAY, MiningScene, build_leaf, build_tree, check_conservation, list_batches
 from vm.native.accounts import DAY_MS
 from vm.native.mining_formulas import MINING_FUND_GRAINS, Epoch
 from vm.native.mining_records import (
@@ -19,7 +19,6 @@ from vm.native.mining_records import (
     get_progress,
     get_rules,
     get_weight_record,
-    list_batches,
     list_day_records,
     note_revenue,
     put_rules,

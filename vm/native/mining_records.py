@@ -453,12 +453,6 @@ def put_batch(state: State, batch: Batch) -> None:
     state.put(mining_batch_key(batch.payload.epoch, batch.payload.number), encode(batch))
 
 
-def list_batches(state: StateReader, epoch: int) -> list[Batch]:
-    """All batches of an epoch in their order: at most BATCHES_MAX."""
-    found = [get_batch(state, epoch, number) for number in range(1, get_mining_epoch(state, epoch).batches + 1)]
-    return [batch for batch in found if batch is not None]
-
-
 def find_standing_batch(state: StateReader, epoch: int) -> Batch | None:
     """The batch that counts of an epoch: the last one, if it does."""
     batch = get_batch(state, epoch, get_mining_epoch(state, epoch).batches)
